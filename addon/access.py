@@ -1,0 +1,176 @@
+"""Who may use the proxy, and for what: client key, browser origins, tunnels, destinations."""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import ipaddress
+import socket
+from collections.abc import Collection
+from weakref import WeakSet
+
+from mitmproxy import http
+from mitmproxy.connection import Client
+
+from backends.errors import ApiError
+from backends.keys import Key
+from backends.protocol import Headers
+
+# What a client may show as its credential, to us or to the vendor it believes to talk to.
+CREDENTIAL_HEADERS = (
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "cookie",
+)
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Access:
+    """The rules of admission. `client_key` None: everybody on this machine is let in.
+
+    `is_exposed`: we listen on more than loopback; until that is known, the stricter rule holds.
+    `upstreams` are the (host, port) that we ourselves connect to.
+    """
+
+    def __init__(self, client_key: Key | None, allowed_origins: Collection[str]) -> None:
+        self._secret = client_key.value.encode() if client_key else None
+        self._allowed_origins = frozenset(allowed_origins)
+        self._authenticated: WeakSet[Client] = WeakSet()
+        self.is_exposed = True
+        self.upstreams: frozenset[tuple[str, int]] = frozenset()
+
+    def check_origin(self, flow: http.HTTPFlow) -> str | None:
+        """The browser origin of the request, if any; ApiError 403 if it is a foreign one.
+
+        Web pages can reach loopback addresses: without this any page could use the proxy of
+        whoever looks at it.
+        """
+        origin = flow.request.headers.get("origin")
+        own = f"{flow.request.scheme}://{flow.request.host_header}"
+        if origin is None or origin == own or origin in self._allowed_origins:
+            return origin
+        raise ApiError(
+            403, f"Browser origin {origin} is not allowed (setting allowed_origins)", param="origin"
+        )
+
+    def check_client_key(self, flow: http.HTTPFlow) -> None:
+        """ApiError 401 unless the request, or the tunnel it came through, shows the client key."""
+        if self._secret is None or flow.client_conn in self._authenticated:
+            return
+        shown = flow.request.headers.get("authorization")
+        scheme, _, value = (shown or "").partition(" ")
+        if scheme.lower() == "bearer" and self._is_secret(value.strip()):
+            return
+        if self._shows_password(flow.request):
+            return
+        raise ApiError(
+            401,
+            "Incorrect API key provided: send the proxy's client key as 'Authorization: Bearer "
+            "KEY', or as the password in HTTPS_PROXY"
+            if shown
+            else "You didn't provide an API key: send the proxy's client key in an Authorization "
+            "header ('Authorization: Bearer KEY'), or as the password in HTTPS_PROXY",
+            type="invalid_request_error",
+        )
+
+    def check_proxy_use(self, flow: http.HTTPFlow) -> None:
+        """ApiError 407 unless the client may go to other hosts through us.
+
+        On loopback it may, as long as it shows no wrong password; a right one admits everything
+        that comes over the same connection.
+        """
+        if self._secret is None or flow.client_conn in self._authenticated:
+            return
+        if self._shows_password(flow.request):
+            self._authenticated.add(flow.client_conn)
+        elif self.is_exposed or "proxy-authorization" in flow.request.headers:
+            raise ApiError(
+                407,
+                "Proxy password required: use HTTPS_PROXY=http://x:CLIENT_KEY@host:port",
+                code="invalid_api_key",
+                headers=[("proxy-authenticate", 'Basic realm="llm-proxy"')],
+            )
+
+    async def refused_destination(self, host: str, port: int) -> str | None:
+        """Why a tunnel or unclaimed request may not go to `host`, if so.
+
+        For strangers the proxy must be no door to the services of its own machine. Resolves names.
+        """
+        if not self.is_exposed or (host, port) in self.upstreams:
+            return None
+        try:
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError:
+            return None  # connecting will fail with a better message
+        if any(_is_own_address(str(address[0])) for *_, address in found):
+            return f"{host}:{port} is on the proxy's own machine"
+        return None
+
+    def forget_own_key(self, request: http.Request) -> None:
+        """Take what is meant for us off a request that goes on to somebody else."""
+        request.headers.pop("proxy-authorization", None)
+        if self._secret is not None:
+            secret = self._secret.decode()
+            for name in [n for n, value in request.headers.items(multi=True) if secret in value]:
+                del request.headers[name]
+
+    def _shows_password(self, request: http.Request) -> bool:
+        scheme, _, value = request.headers.get("proxy-authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return False
+        try:
+            decoded = base64.b64decode(value, validate=True).decode("utf-8", "replace")
+        except (binascii.Error, ValueError):
+            return False
+        return self._is_secret(decoded.partition(":")[2])
+
+    def _is_secret(self, text: str) -> bool:
+        given = text.encode("utf-8", "surrogateescape")
+        return self._secret is not None and hmac.compare_digest(given, self._secret)
+
+
+def client_headers(request: http.Request) -> Headers:
+    """The headers of a request without its credentials, names in lower case."""
+    return [
+        (name.lower(), value)
+        for name, value in request.headers.items(multi=True)
+        if name.lower() not in CREDENTIAL_HEADERS
+    ]
+
+
+def drop_credentials(request: http.Request) -> None:
+    """Take every credential off a claimed request, before anything can see or save it."""
+    for name in CREDENTIAL_HEADERS:
+        request.headers.pop(name, None)
+
+
+def is_own_address(flow: http.HTTPFlow) -> bool:
+    """Whether the client speaks to the proxy itself; `stream_layer` fills in the address."""
+    host, port = flow.client_conn.sockname[:2]
+    return flow.request.port == port and flow.request.host in {host, *_LOOPBACK_NAMES}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a socket bound to `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_own_address(address: str) -> bool:
+    """Loopback, unspecified, or one of this machine's interfaces."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if ip.is_loopback or ip.is_unspecified:
+        return True
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 9))  # sends nothing; the kernel picks the local address
+        except OSError:
+            return False
+        return str(probe.getsockname()[0]) == address

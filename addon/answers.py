@@ -1,0 +1,174 @@
+"""Every answer that a client of a claimed flow gets, as mitmproxy's response objects.
+
+Answers that the proxy makes itself, errors (here is the one place where an error becomes bytes),
+an upstream's whole answer, and the head and body of a stream.
+"""
+
+import logging
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from mitmproxy import http
+
+from addon.exchange import Exchange
+from backends import jsonio, openai_wire
+from backends.errors import ApiError
+from backends.redact import Redactor
+from backends.stream import Pipe
+
+logger = logging.getLogger(__name__)
+
+# Of an upstream's head these concern only the connection to it, the coding and length of a body
+# that we may have changed, or the upstream's own site.
+DROPPED_HEADERS = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-encoding",
+        "content-length",
+        "set-cookie",
+        "alt-svc",
+        "strict-transport-security",
+        "access-control-allow-origin",
+        "access-control-allow-credentials",
+        "access-control-expose-headers",
+    }
+)
+
+Fields = Iterable[tuple[str, str]]
+
+
+def json_reply(status: int, value: Any, fields: Fields = ()) -> http.Response:
+    """A whole answer in JSON, its length set."""
+    return _whole(status, jsonio.encode(value), [("content-type", "application/json"), *fields])
+
+
+class Answers:
+    """Makes answers; `redactor` keeps secrets out of every error."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def error(self, error: ApiError, fields: Fields = ()) -> http.Response:
+        """An error as a whole answer with its status; `fields` are an upstream's, if it has any."""
+        body = self._redactor.scrub(jsonio.encode(error.body()).decode())
+        kept = [(name, value) for name, value in fields if name != "content-type"]
+        ours = [("content-type", "application/json"), *error.headers]
+        return _whole(error.status, body.encode(), [*kept, *ours])
+
+    def error_event(self, error: ApiError) -> bytes:
+        """An error inside a stream that has begun."""
+        return self._redactor.scrub(openai_wire.error_event(error).decode()).encode()
+
+    def whole(self, exchange: Exchange, response: http.Response) -> http.Response:
+        """An upstream's answer that came whole, whatever it turns out to be. Never raises."""
+        fields = kept_fields(response)
+        try:
+            return self._whole(exchange, response, fields)
+        except ApiError as error:
+            exchange.outcome.error = error
+        except Exception:
+            logger.exception("Internal error while reading an upstream's answer")
+            exchange.outcome.error = ApiError(500, "Internal error of the proxy; see its log")
+        return self.error(exchange.outcome.error, fields)
+
+    def _whole(
+        self, exchange: Exchange, response: http.Response, fields: list[tuple[str, str]]
+    ) -> http.Response:
+        assert exchange.upstream
+        backend = exchange.upstream.backend
+        content_type = response.headers.get("content-type", "")
+        try:
+            body = response.get_content(strict=True) or b""
+        except ValueError as error:
+            raise ApiError(502, f"{backend.title} sent a body that cannot be decoded") from error
+        if response.status_code != 200:
+            raise backend.read_error(response.status_code, content_type, body)
+        completion = backend.read_whole(body)
+        exchange.outcome.see(completion)
+        if exchange.pipe:
+            # Some providers answer `stream: true` in one piece, over which SDKs see an empty stream.
+            exchange.pipe.has_ended = True
+            body = b"".join(openai_wire.stream_of(completion))
+            fields = [(name, value) for name, value in fields if name != "content-type"]
+            fields.append(("content-type", "text/event-stream"))
+        return _whole(200, body, fields)
+
+
+def kept_fields(response: http.Response) -> list[tuple[str, str]]:
+    """The fields of an upstream's head that are the client's business, names in lower case."""
+    return [
+        (name.lower(), value)
+        for name, value in response.headers.items(multi=True)
+        if name.lower() not in DROPPED_HEADERS
+    ]
+
+
+def stream_head(flow: http.HTTPFlow, fields: Fields = ()) -> http.Response:
+    """The head of a stream; it ends a body by chunks where the client's HTTP version has them."""
+    head = http.Response.make(200, b"", _headers(dict(fields).items()))
+    head.headers.setdefault("content-type", "text/event-stream")
+    head.data.content = None
+    del head.headers["content-length"]
+    if flow.request.http_version == "HTTP/1.1":
+        head.headers["transfer-encoding"] = "chunked"
+    return head
+
+
+class BodyStream:
+    """The callable for `flow.response.stream`: the pipe, with the wire's coding undone.
+
+    mitmproxy's contract: called for each piece of body and once with b"" at its end; must not
+    raise, nor give an empty piece, which would end a chunked body.
+    """
+
+    def __init__(self, pipe: Pipe, content_encoding: str, title: str) -> None:
+        self._pipe = pipe
+        self._decode = _decoder(content_encoding)
+        self._title = title
+
+    def __call__(self, data: bytes) -> list[bytes]:
+        try:
+            return self._pipe.feed(self._decode(data)) if data else self._pipe.finish()
+        except (ValueError, zlib.error) as error:
+            logger.warning("%s sent a stream that cannot be read: %s", self._title, error)
+            message = f"{self._title} sent a stream that cannot be read: {error}"
+            return self._pipe.fail(ApiError(502, message))
+        except Exception:
+            logger.exception("Internal error in a stream")
+            return self._pipe.fail(ApiError(500, "Internal error of the proxy; see its log"))
+
+
+def _decoder(content_encoding: str) -> Callable[[bytes], bytes]:
+    """Undoes the coding of a stream piece by piece. We ask for none, so this is for odd servers."""
+    match content_encoding.strip().lower():
+        case "" | "identity":
+            return bytes
+        case "gzip" | "x-gzip" | "deflate":
+            return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress  # tells gzip from zlib itself
+
+    def refuse(data: bytes) -> bytes:
+        raise ValueError(f"content-encoding {content_encoding!r} was not asked for")
+
+    return refuse
+
+
+def _whole(status: int, body: bytes, fields: Fields) -> http.Response:
+    return http.Response.make(status, body, _headers(fields))
+
+
+def _headers(fields: Fields) -> http.Headers:
+    # Header bytes are latin-1 on the wire; mitmproxy reads and writes other bytes as surrogates.
+    return http.Headers(
+        [
+            (name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape"))
+            for name, value in fields
+        ]
+    )

@@ -1,0 +1,50 @@
+"""The demo: simulated upstreams on loopback, so that a first run needs no key."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from addon.simulator import Simulator
+from addon.upstream import Upstreams
+from backends.keys import Key
+from backends.registry import make_backends
+from commands.config import Settings
+
+MODEL = "openrouter:demo/echo"
+KEY = Key("DEMO_KEY", "demo")
+
+
+def is_wanted(settings: Settings) -> bool:
+    """Whether to simulate: always with --demo, and with --demo=auto if no key is configured."""
+    has_keys = settings.openrouter_api_keys or settings.gemini_api_keys
+    return settings.demo == "on" or (settings.demo == "auto" and not has_keys)
+
+
+@contextlib.asynccontextmanager
+async def upstreams(settings: Settings) -> AsyncIterator[Upstreams]:
+    """The simulated upstreams, while they run; configured keys are not used."""
+    simulator = await Simulator.start()
+    try:
+        backends = make_backends(
+            openrouter_url=simulator.openrouter_url,
+            gemini_url=simulator.gemini_url,
+            site_url=settings.app_site_url,
+            app_title=settings.app_x_title,
+        )
+        default = settings.default_backend or "openrouter"
+        yield Upstreams(backends, {"openrouter": [KEY], "gemini": [KEY]}, default)
+    finally:
+        await simulator.close()
+
+
+def hint(base_url: str, client_key: str | None) -> str:
+    """Lines for the terminal: what this is, and a command that works when pasted."""
+    auth = f" \\\n    -H 'Authorization: Bearer {client_key}'" if client_key else ""
+    body = f'{{"model":"{MODEL}","stream":true,"messages":[{{"role":"user","content":"Hello!"}}]}}'
+    return (
+        "Demo: OpenRouter and Gemini are simulated, nothing leaves this machine. Try:\n\n"
+        f"  curl -N {base_url}/chat/completions{auth} \\\n"
+        "    -H 'Content-Type: application/json' \\\n"
+        f"    -d '{body}'\n\n"
+        f"GET {base_url}/models lists the simulated models, some of which fail on purpose.\n"
+        "For real models put OPENROUTER_API_KEY=... into the environment or .env and restart.\n"
+    )

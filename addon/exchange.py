@@ -1,0 +1,38 @@
+"""One client request on its way: the only per-flow object that lives at run time.
+
+It is kept by the addon in a dict by flow id, from the request's headers to the flow's end, and
+never gets into `flow.metadata`, which is saved and shown.
+"""
+
+from dataclasses import dataclass, field
+
+from addon.endpoints import Claim
+from backends.protocol import Backend, Headers
+from backends.stream import Outcome, Pipe
+from commands.routing import Target
+
+
+@dataclass(slots=True)
+class Upstream:
+    """Where a prompt went. `credential` is added on the wire only (see `stream_layer`)."""
+
+    backend: Backend
+    target: Target
+    key_name: str
+    credential: tuple[str, str] | None = field(repr=False)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """`claim` is None for a path on our own address that names no endpoint.
+
+    `headers` are the client's, without credentials. `reply_fields` go onto every answer of this request, whoever makes it. `upstream` is set once a
+    prompt is routed, and `pipe` too if the client wants a stream.
+    """
+
+    claim: Claim | None
+    headers: Headers
+    reply_fields: Headers
+    upstream: Upstream | None = None
+    pipe: Pipe | None = None
+    outcome: Outcome = field(default_factory=Outcome)

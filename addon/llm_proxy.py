@@ -1,0 +1,21 @@
+"""The entry for `mitmdump -s addon/llm_proxy.py` (mitmweb and mitmproxy alike).
+
+mitmproxy runs this file under a name of its own and without a place in `sys.modules`, so nothing is
+defined here. Nor is anything imported whose name is a hook's (`load`, `request`): mitmproxy would
+call it.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from addon import proxy  # noqa: E402  # the path has to be there first
+from commands import config  # noqa: E402
+
+try:
+    addons = [proxy.LlmProxy(config.load({}, os.environ, Path.cwd()))]
+except config.SettingsError as problem:
+    # SystemExit, and not an error that mitmproxy would log: without us it would be an open proxy.
+    raise SystemExit(str(problem)) from None

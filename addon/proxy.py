@@ -1,0 +1,271 @@
+"""The addon: mitmproxy's hooks, each a few lines that call the rooms beside."""
+
+import asyncio
+import logging
+import secrets
+from importlib.metadata import version
+
+from mitmproxy import ctx, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import layer, server_hooks
+from mitmproxy.utils import asyncio_utils
+
+from addon import access, demo, endpoints, logs, startup, stream_layer
+from addon.access import Access
+from addon.answers import Answers, BodyStream, kept_fields, stream_head
+from addon.endpoints import Claim, Place
+from addon.exchange import Exchange
+from addon.guard import fail_closed
+from addon.handlers import Handlers
+from addon.models_list import ModelsList
+from addon.upstream import Upstreams
+from backends.errors import ApiError, bad_request
+from backends.keys import Key
+from backends.redact import Redactor
+from backends.registry import make_backends
+from commands.config import Settings
+
+logger = logging.getLogger(__name__)
+
+PREFLIGHT_FIELDS = {
+    "access-control-allow-methods": "GET, POST",
+    "access-control-allow-headers": "*, authorization",
+    "access-control-max-age": "600",
+}
+
+
+class LlmProxy:
+    """Claims LLM requests, routes them to an upstream, answers the rest of what is ours."""
+
+    name = "llm_proxy"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._has_generated_key = settings.client_key is None
+        client_key = settings.client_key or Key("generated", secrets.token_urlsafe(24))
+        self._client_key = None if settings.disable_auth else client_key
+        upstream_keys = (*settings.openrouter_api_keys, *settings.gemini_api_keys)
+        redactor = Redactor((*upstream_keys, client_key))
+        logs.keep_secrets_out(redactor)
+        self._answers = Answers(redactor)
+        self._access = Access(self._client_key, settings.allowed_origins)
+        self._models = ModelsList(settings.models_max_age)
+        self._handlers = Handlers(
+            _configured_upstreams(settings),
+            self._models,
+            self._answers,
+            version("llm-interactive-proxy"),
+        )
+        self._exchanges: dict[str, Exchange] = {}
+        self._rules = stream_layer.Rules(
+            find=self._exchanges.get,
+            answers=self._answers,
+            stream_head=self._stream_head,
+            connect_s=settings.connect_timeout,
+            silence_s=settings.timeout,
+            keep_alive_s=settings.keep_alive,
+            max_body_bytes=settings.max_body_mib * 2**20,
+        )
+        self._running: asyncio.Task[None] | None = None
+
+    # Life of the addon
+
+    def load(self, loader: Loader) -> None:
+        startup.set_options(self._settings)
+        if self._settings.log:
+            logs.write_to(self._settings.log)
+
+    def running(self) -> None:
+        self._running = asyncio_utils.create_task(self._run(), name="llm-proxy", keep_ref=True)
+
+    def done(self) -> None:
+        if self._running:
+            self._running.cancel()
+
+    async def _run(self) -> None:
+        """From start to shutdown, when it is cancelled."""
+        if demo.is_wanted(self._settings):
+            async with demo.upstreams(self._settings) as simulated:
+                self._handlers.upstreams = simulated
+                await self._start()
+                await asyncio.Event().wait()
+        else:
+            await self._start()
+
+    async def _start(self) -> None:
+        addresses = await startup.listen()
+        self._access.is_exposed = not all(access.is_loopback(at[0]) for at in addresses)
+        if self._access.is_exposed and self._client_key is None:
+            logger.error("disable_auth: only allowed when listening on loopback (127.0.0.1)")
+            raise SystemExit(1)
+        upstreams = self._handlers.upstreams
+        self._access.upstreams = upstreams.addresses()
+        self._models.use(upstreams.sources())
+        self._announce(upstreams)
+        await self._models.all()
+
+    def _announce(self, upstreams: Upstreams) -> None:
+        """Tell that we are ready, and how to use us. The generated key is printed, never logged."""
+        host, port = ctx.options.listen_host, ctx.options.listen_port
+        url = f"http://{host}:{port}"
+        offer = ", ".join(f"{name} (keys: {len(keys)})" for name, keys in upstreams.keys.items())
+        logger.info(
+            "LLM proxy ready: HTTPS_PROXY=%s or base URL %s/v1; backends: %s",
+            url,
+            url,
+            offer or "none, set OPENROUTER_API_KEY or GEMINI_API_KEY",
+        )
+        shown_key = self._client_key.value if self._client_key else None
+        if shown_key and self._has_generated_key:
+            print(
+                f"Client key of this run: {shown_key}\n"
+                "(set LLM_INTERACTIVE_PROXY_API_KEY to choose one)\n",
+                flush=True,
+            )
+        if demo.is_wanted(self._settings):
+            print(
+                demo.hint(f"{url}/v1", shown_key if self._has_generated_key else "$KEY"), flush=True
+            )
+
+    # Connections
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        ctx.master.addons.get("nextlayer").next_layer(nextlayer)
+        stream_layer.install(nextlayer, self._rules)
+
+    @fail_closed
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        try:
+            self._access.check_proxy_use(flow)
+        except ApiError as error:
+            flow.response = self._answers.error(error)
+        access.drop_credentials(flow.request)
+
+    @fail_closed
+    async def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        if data.server.address and not data.server.error:
+            data.server.error = await self._access.refused_destination(*data.server.address[:2])
+
+    # Requests
+
+    @fail_closed
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        place = self._place_of(flow)
+        claim = endpoints.match(flow.request.path, place)
+        try:
+            if claim or place is Place.OURSELVES:
+                self._admit(flow, claim)
+            else:
+                self._pass_through(flow, place)
+        except ApiError as error:
+            flow.response = self._answers.error(error)
+        finally:
+            if flow.id in self._exchanges or flow.response:
+                access.drop_credentials(flow.request)
+
+    def _place_of(self, flow: http.HTTPFlow) -> Place:
+        """Every name that the client used for the host counts, or a request could slip past us."""
+        if access.is_own_address(flow):
+            return Place.OURSELVES
+        names = {flow.request.host, flow.request.pretty_host, flow.client_conn.sni}
+        is_listed = not names.isdisjoint(self._settings.intercept_hosts)
+        return Place.LLM_HOST if is_listed else Place.ELSEWHERE
+
+    def _admit(self, flow: http.HTTPFlow, claim: Claim | None) -> None:
+        """Take on a request that is ours; ApiError is its answer if it may not be served."""
+        request = flow.request
+        exchange = Exchange(claim, access.client_headers(request), [("x-request-id", flow.id)])
+        self._exchanges[flow.id] = exchange
+        if request.headers.get("connection", "").lower() == "close":
+            exchange.reply_fields.append(("connection", "close"))
+        if origin := self._access.check_origin(flow):
+            exchange.reply_fields += [("access-control-allow-origin", origin), ("vary", "origin")]
+        if claim is None:
+            raise ApiError(404, f"Invalid URL ({request.method} {request.path})")
+        if request.method == "OPTIONS" and origin:
+            flow.response = http.Response.make(204, b"", PREFLIGHT_FIELDS)
+            return
+        if claim.endpoint.needs_key:
+            self._access.check_client_key(flow)
+        if request.method not in claim.endpoint.methods:
+            allowed = ", ".join(claim.endpoint.methods)
+            raise ApiError(
+                405,
+                f"Method {request.method} is not allowed for {request.path}; use {allowed}",
+                headers=[("allow", allowed)],
+            )
+        if flow.is_replay:
+            raise bad_request("A recorded LLM request cannot be replayed: it is the upstream's form")
+        if int(request.headers.get("content-length", 0)) > self._rules.max_body_bytes:
+            raise self._rules.too_large()
+
+    def _pass_through(self, flow: http.HTTPFlow, place: Place) -> None:
+        """Let a request go where the client sent it, as the client sent it."""
+        self._access.check_proxy_use(flow)
+        self._access.forget_own_key(flow.request)
+        flow.request.stream = True
+        if place is Place.LLM_HOST:
+            flow.comment = "not an LLM endpoint: passed through to the original host"
+
+    @fail_closed
+    async def request(self, flow: http.HTTPFlow) -> None:
+        exchange = self._exchanges.get(flow.id)
+        if exchange is None or exchange.claim is None or flow.response:
+            return
+        handler = self._handlers.table[exchange.claim.endpoint.name]
+        try:
+            flow.response = await handler(flow, exchange)
+        except ApiError as error:
+            exchange.outcome.error = error
+            flow.response = self._answers.error(error)
+
+    # Answers
+
+    @fail_closed
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        exchange, response = self._exchanges.get(flow.id), flow.response
+        assert response
+        if response.raw_content is not None:
+            return  # our own answer
+        if exchange is None:
+            response.stream = True
+            return
+        content_type = response.headers.get("content-type", "").lower()
+        is_event_stream = content_type.startswith("text/event-stream")
+        if exchange.upstream and exchange.pipe and response.status_code == 200 and is_event_stream:
+            coding = response.headers.get("content-encoding", "")
+            flow.response = stream_head(flow, [*kept_fields(response), *exchange.reply_fields])
+            flow.response.timestamp_start = response.timestamp_start
+            flow.response.stream = BodyStream(
+                exchange.pipe, coding, exchange.upstream.backend.title
+            )
+
+    def _stream_head(self, flow: http.HTTPFlow) -> http.Response:
+        """For a stream that begins before its upstream has answered."""
+        return stream_head(flow, self._exchanges[flow.id].reply_fields)
+
+    @fail_closed
+    def response(self, flow: http.HTTPFlow) -> None:
+        exchange = self._exchanges.pop(flow.id, None)
+        if exchange is None or flow.response is None:
+            return
+        for name, value in exchange.reply_fields:
+            flow.response.headers.setdefault(name, value)
+        if flow.request.method == "HEAD":
+            flow.response.content = b""
+        if exchange.upstream and (error := exchange.outcome.error):
+            logger.warning("%s: %d %s", exchange.upstream.target, error.status, error.message)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._exchanges.pop(flow.id, None)
+
+
+def _configured_upstreams(settings: Settings) -> Upstreams:
+    backends = make_backends(
+        openrouter_url=settings.openrouter_api_base_url,
+        gemini_url=settings.gemini_api_base_url,
+        site_url=settings.app_site_url,
+        app_title=settings.app_x_title,
+    )
+    keys = {"openrouter": settings.openrouter_api_keys, "gemini": settings.gemini_api_keys}
+    return Upstreams(backends, keys, settings.effective_default_backend)

@@ -1,0 +1,47 @@
+"""From loaded to ready: the options that keep requests from leaking, and where we listen."""
+
+from collections.abc import Sequence
+
+from mitmproxy import ctx
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.connection import Address
+
+from commands.config import Settings
+
+
+def set_options(settings: Settings) -> None:
+    """Options of mitmproxy that we depend on, or whose default is wrong for us.
+
+    What the user gave on mitmproxy's command line stays, except for the two without which the
+    original host would be contacted before we have decided.
+    """
+    options = ctx.options
+    # eager would dial the original host at CONNECT; upstream_cert would fetch its certificate.
+    options.update(connection_strategy="lazy", upstream_cert=False, onboarding=False)
+    if not options.allow_hosts and not options.ignore_hosts:
+        # Decides whose TLS is decrypted; every other host is tunnelled untouched.
+        names = (host.replace(".", "[.]") for host in settings.intercept_hosts)
+        options.update(allow_hosts=[rf"^{name}:\d+$" for name in names])
+    if not options.listen_host:
+        options.update(listen_host=settings.host)
+    if options.listen_port is None:
+        options.update(listen_port=settings.port)
+
+
+async def listen() -> Sequence[Address]:
+    """Make mitmproxy listen where its options say; returns the addresses it listens on.
+
+    With `mitmdump -s` the server is opened before the script is loaded, on mitmproxy's own default
+    address, so it has to move. Raises SystemExit if it cannot.
+    """
+    server: Proxyserver = ctx.master.addons.get("proxyserver")
+    host, port = ctx.options.listen_host, ctx.options.listen_port
+    for instance in server.servers:
+        is_default = instance.mode.custom_listen_port is None
+        is_there = any(at[0] == host and port in (0, at[1]) for at in instance.listen_addrs)
+        if is_default and not is_there:
+            await server.servers.update([])
+            if not await server.setup_servers():
+                raise SystemExit(1)  # mitmproxy has logged the reason
+            break
+    return server.listen_addrs()

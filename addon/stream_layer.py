@@ -1,0 +1,413 @@
+"""The HTTP layers of claimed flows: the only file that leans on mitmproxy's private layer API.
+
+Hooks cannot do what is done here: answer a broken upstream in OpenAI's shape instead of
+mitmproxy's HTML, give up on a silent upstream, keep a waiting client's connection alive, end a
+stream that broke half-way with an error event, limit the size of a body while it arrives, and add
+the credential to the bytes on the wire but not to the flow.
+
+Flows without an exchange behave exactly as in stock mitmproxy.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mitmproxy import http
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import (
+    HttpLayer,
+    HTTPMode,
+    HttpStream,
+    RegisterHttpConnection,
+    SendHttp,
+)
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    HttpEvent,
+    RequestData,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+)
+
+from addon.answers import Answers
+from addon.exchange import Exchange
+from backends import sse
+from backends.errors import ApiError
+
+logger = logging.getLogger(__name__)
+
+KEEP_ALIVE = sse.comment("keep-alive")
+# After `[DONE]` or an error event the client waits for nothing; an upstream that does not end its
+# body by then is closed.
+AFTER_END_S = 1.0
+
+SERVER_EVENTS = (
+    ResponseHeaders,
+    ResponseData,
+    ResponseTrailers,
+    ResponseEndOfMessage,
+    ResponseProtocolError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the layers need to know of the addon. Times in seconds.
+
+    `connect_s`: for TCP and TLS together. `silence_s`: without a byte from the upstream.
+    `keep_alive_s`: without a byte to the client of a stream. `tick_s`: how often these are looked at.
+    `find` gives the exchange of a claimed flow by the flow's id. `stream_head` makes the head of a
+    stream that begins before the upstream has answered.
+    """
+
+    find: Callable[[str], Exchange | None]
+    answers: Answers
+    stream_head: Callable[[http.HTTPFlow], http.Response]
+    connect_s: float
+    silence_s: float
+    keep_alive_s: float
+    max_body_bytes: int
+
+    @property
+    def tick_s(self) -> float:
+        """Fine enough for the shortest time, and never more than once a second by default."""
+        return min(1.0, min(self.connect_s, self.silence_s, self.keep_alive_s) / 4)
+
+    def too_large(self) -> ApiError:
+        """For a body over the limit."""
+        mib = self.max_body_bytes / 2**20
+        return ApiError(413, f"The request body is larger than {mib:g} MiB (setting max_body_mib)")
+
+
+@dataclass
+class Tick(events.Event):
+    """Time has passed; `now` is monotonic."""
+
+    now: float
+
+
+class LlmHttpLayer(HttpLayer):
+    """Makes our streams, ticks while one is at work, and forgets failed upstream connections."""
+
+    def __init__(self, context: Context, mode: HTTPMode, rules: Rules) -> None:
+        super().__init__(context, mode)
+        self.rules = rules
+        self._wakeup: commands.RequestWakeup | None = None
+
+    def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
+        stream = LlmHttpStream(self.context.fork(), stream_id, self.rules)
+        self.streams[stream_id] = stream
+        yield from self.event_to_child(stream, events.Start())
+
+    def register_connection(self, command: RegisterHttpConnection) -> layer.CommandGenerator[None]:
+        if command.err:
+            # Stock mitmproxy answers every later request of this client connection with the old
+            # error, so that one refused connection would cut off a keep-alive client for good.
+            self.connections.pop(command.connection, None)
+        yield from super().register_connection(command)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.Wakeup) and event.command is self._wakeup:
+            self._wakeup = None
+            yield from self._tick()
+        elif not self._is_forgotten(event):
+            yield from super()._handle_event(event)
+        if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
+            self._wakeup = commands.RequestWakeup(self.rules.tick_s)
+            yield self._wakeup
+
+    def _is_forgotten(self, event: events.Event) -> bool:
+        """The last words of a connection that `register_connection` dropped."""
+        return (
+            isinstance(event, events.ConnectionEvent)
+            and event.connection not in self.connections
+            and event.connection is not self.context.server
+        )
+
+    def _tick(self) -> layer.CommandGenerator[None]:
+        for connection in list(self.waiting_for_establishment):
+            # timestamp_start is wall-clock time and set when connecting begins; before that the
+            # connection waits for a free place, where closing it would leave its streams hanging.
+            started = connection.timestamp_start
+            if started and time.time() - started >= self.rules.connect_s:
+                yield commands.CloseConnection(connection)
+        tick = Tick(time.monotonic())
+        for stream in list(self.streams.values()):
+            if _exchange_of(stream) and not stream._paused:
+                yield from self.event_to_child(stream, tick)
+
+
+class LlmHttpStream(HttpStream):
+    """One request and its answer.
+
+    For a claimed flow the head of a streamed answer is held back until there is something to send
+    behind it: an error that is known by then still gets its HTTP status.
+    """
+
+    exchange: Exchange | None = None
+    _head: http.Response | None = None  # the response head that the client has got
+    _has_upstream = False  # there is a connection on which this request waits for its answer
+    _is_given_up = False  # whatever the upstream still says is not for this client
+
+    def __init__(self, context: Context, stream_id: int, rules: Rules) -> None:
+        super().__init__(context, stream_id)
+        self.rules = rules
+        self._sent = bytearray()
+        self._connecting_since = self._upstream_at = self._client_at = time.monotonic()
+
+    # Events in, commands out
+
+    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        try:
+            for command in super().handle_event(event):
+                if isinstance(command, SendHttp) and isinstance(command.event, RequestHeaders):
+                    self._add_credential(command.event)
+                yield command
+        except Exception:
+            # Stock mitmproxy logs this and leaves the client hanging.
+            logger.exception("Internal error in the stream layer; closing the client's connection")
+            yield commands.CloseConnection(self.context.client)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, Tick):
+            yield from self._on_tick(event.now)
+        elif isinstance(event, SERVER_EVENTS):
+            self._upstream_at = time.monotonic()
+            if not self._is_given_up:
+                yield from super()._handle_event(event)
+        else:
+            yield from super()._handle_event(event)
+
+    def _add_credential(self, event: RequestHeaders) -> None:
+        upstream = self.exchange and self.exchange.upstream
+        if upstream and upstream.credential:
+            event.request = _without_body(event.request)
+            event.request.headers.set_all(upstream.credential[0], [upstream.credential[1]])
+
+    # The request
+
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:
+        request, client = event.request, self.context.client
+        if self.mode is HTTPMode.regular and request.method != "CONNECT" and not request.host:
+            # Origin form: the client speaks to us as a server, whatever its Host header says.
+            request.data.host, request.data.port = client.sockname[:2]
+            request.data.scheme = b"https" if client.tls else b"http"
+        yield from super().state_wait_for_request_headers(event)
+        self.exchange = self.rules.find(self.flow.id)
+
+    def state_consume_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, RequestData) and self._refuses(event):
+            self.request_body_buf.clear()
+            return
+        yield from super().state_consume_request_body(event)
+
+    def _refuses(self, event: RequestData) -> bool:
+        """Whether the rest of the body is to be dropped, since the answer is known."""
+        if self.exchange and not self.flow.response:
+            size = len(self.request_body_buf) + len(event.data)
+            if size > self.rules.max_body_bytes:
+                self.flow.response = self.rules.answers.error(self.rules.too_large())
+        return self.flow.response is not None
+
+    def make_server_connection(self) -> layer.CommandGenerator[bool]:
+        self._connecting_since = time.monotonic()
+        is_connected = yield from super().make_server_connection()
+        self._has_upstream = is_connected
+        self._upstream_at = self._client_at = time.monotonic()
+        return is_connected
+
+    # The answer
+
+    def state_wait_for_response_headers(
+        self, event: ResponseHeaders
+    ) -> layer.CommandGenerator[None]:
+        yield from super().state_wait_for_response_headers(event)
+        response = self.flow.response
+        if self.exchange and response and response.raw_content is not None:
+            # A hook has put its own answer in the place of the upstream's.
+            yield from self._give_up_upstream()
+            yield from self.send_response()
+
+    def start_response_stream(self) -> layer.CommandGenerator[None]:
+        if self.exchange:
+            self.server_state = self.state_stream_response_body
+        else:
+            yield from super().start_response_stream()
+
+    def state_stream_response_body(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if not (self.exchange and self.exchange.pipe):
+            yield from super().state_stream_response_body(event)
+            return
+        assert self.flow.response and callable(self.flow.response.stream)
+        if isinstance(event, ResponseData):
+            pieces = self.flow.response.stream(event.data)
+        elif isinstance(event, ResponseEndOfMessage):
+            self._has_upstream = False
+            pieces = self.flow.response.stream(b"")
+        else:
+            return  # trailers would come after the body that we end ourselves
+        if self.exchange.outcome.error and not self._head:
+            yield from self._fail(self.exchange.outcome.error)
+            return
+        yield from self._send(pieces)
+        if isinstance(event, ResponseEndOfMessage):
+            yield from self._end()
+
+    def state_consume_response_body(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if not (isinstance(event, ResponseEndOfMessage) and self.exchange):
+            yield from super().state_consume_response_body(event)
+            return
+        assert self.flow.response
+        self._has_upstream = False
+        self.flow.response.data.content = bytes(self.response_body_buf)
+        self.response_body_buf.clear()
+        self.flow.response = self.rules.answers.whole(self.exchange, self.flow.response)
+        if not (self._head and self.exchange.pipe):
+            yield from self.send_response()
+            return
+        # A stream was wanted and its head is out already: tell the rest inside it.
+        error = self.exchange.outcome.error
+        pieces = self.exchange.pipe.fail(error) if error else [self.flow.response.content or b""]
+        yield from self._send(pieces)
+        yield from self._end()
+
+    # Time
+
+    def _on_tick(self, now: float) -> layer.CommandGenerator[None]:
+        if not (self.exchange and self.exchange.upstream and self._has_upstream):
+            return
+        pipe = self.exchange.pipe
+        silence = now - self._upstream_at
+        if pipe and pipe.has_ended:
+            if silence >= AFTER_END_S:
+                yield from self._give_up_upstream()
+                yield from self._end()
+        elif silence >= self.rules.silence_s:
+            title = self.exchange.upstream.backend.title
+            what = "sent nothing" if self._head or self.flow.response else "did not answer"
+            yield from self._fail(
+                ApiError(504, f"{title} {what} for {self.rules.silence_s:g} s (setting timeout)")
+            )
+        elif pipe and now - self._client_at >= self.rules.keep_alive_s:
+            yield from self._send([KEEP_ALIVE])
+
+    # Failure
+
+    def handle_protocol_error(
+        self, event: RequestProtocolError | ResponseProtocolError
+    ) -> layer.CommandGenerator[None]:
+        upstream = self.exchange and self.exchange.upstream
+        if (
+            not upstream
+            or isinstance(event, RequestProtocolError)
+            or self.client_state == self.state_errored
+            or self.server_state in (self.state_done, self.state_errored)
+        ):
+            yield from super().handle_protocol_error(event)
+            return
+        self._has_upstream = False
+        title = upstream.backend.title
+        if event.code is not ErrorCode.CONNECT_FAILED:
+            error = ApiError(502, f"{title} broke off the connection: {event.message}")
+        elif time.monotonic() - self._connecting_since >= self.rules.connect_s:
+            limit = f"{self.rules.connect_s:g} s (setting connect_timeout)"
+            error = ApiError(504, f"Cannot connect to {title} within {limit}")
+        else:
+            error = ApiError(502, f"Cannot connect to {title}: {event.message}")
+        yield from self._fail(error)
+
+    def _fail(self, error: ApiError) -> layer.CommandGenerator[None]:
+        """No answer, or no more of it, will come: tell the client in the form that is still open."""
+        assert self.exchange
+        yield from self._give_up_upstream()
+        if self._head and self.exchange.pipe:
+            yield from self._send(self.exchange.pipe.fail(error))
+            yield from self._end()
+        else:
+            self.exchange.outcome.error = error
+            self.flow.response = self.rules.answers.error(error)
+            yield from self.send_response()
+
+    def _give_up_upstream(self) -> layer.CommandGenerator[None]:
+        """From here on the upstream is not listened to; it is closed if it is still at work."""
+        self._is_given_up = True
+        if self._has_upstream:
+            self._has_upstream = False
+            cancel = RequestProtocolError(self.stream_id, "given up", ErrorCode.CANCEL)
+            yield SendHttp(cancel, self.context.server)
+
+    # Towards the client
+
+    def _send(self, pieces: list[bytes]) -> layer.CommandGenerator[None]:
+        """Stream whole events, the head before the first."""
+        if not pieces:
+            return
+        self._client_at = time.monotonic()
+        if not self._head:
+            if self.server_state != self.state_stream_response_body:
+                self.flow.response = self.rules.stream_head(self.flow)
+            self._head = self.flow.response
+            assert self._head
+            yield SendHttp(ResponseHeaders(self.stream_id, self._head), self.context.client)
+        for piece in pieces:
+            self._sent += piece
+            yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
+
+    def _end(self) -> layer.CommandGenerator[None]:
+        """The stream is complete; the flow shows what the client has got."""
+        self._is_given_up = True
+        self.flow.response = self._head
+        assert self.flow.response
+        self.flow.response.data.content = bytes(self._sent)
+        yield from super().send_response(already_streamed=True)
+
+
+def install(nextlayer: layer.NextLayer, rules: Rules) -> None:
+    """Put our HTTP layer in the place of each stock one that was decided on.
+
+    Some decisions are whole chains of layers (TLS around HTTP), so the chain is walked. A layer's
+    position in `context.layers` has a meaning to mitmproxy and is kept.
+    """
+    parent, child = None, nextlayer.layer
+    while child is not None:
+        if type(child) is HttpLayer:
+            layers = child.context.layers
+            ours = LlmHttpLayer(child.context, child.mode, rules)
+            layers.remove(ours)
+            layers[layers.index(child)] = ours
+            if parent is None:
+                nextlayer.layer = ours
+            else:
+                parent.child_layer = ours  # type: ignore[attr-defined]  # it had one
+            child = ours
+        parent, child = child, getattr(child, "child_layer", None)
+
+
+def _without_body(request: http.Request) -> http.Request:
+    """A copy of the head: what goes on the wire as headers, and is kept nowhere else."""
+    data = request.data
+    return http.Request(
+        data.host,
+        data.port,
+        data.method,
+        data.scheme,
+        data.authority,
+        data.path,
+        data.http_version,
+        request.headers.copy(),
+        None,
+        None,
+        data.timestamp_start,
+        data.timestamp_end,
+    )
+
+
+def _exchange_of(stream: HttpStream) -> Exchange | None:
+    return stream.exchange if isinstance(stream, LlmHttpStream) else None

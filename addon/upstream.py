@@ -1,0 +1,76 @@
+"""The upstreams there are keys for, and a backend's request put into the flow."""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from mitmproxy import http
+
+from backends.errors import ApiError
+from backends.keys import Key
+from backends.model_id import BackendName
+from backends.protocol import Backend, UpstreamRequest
+
+
+class Upstreams:
+    """The backends with their keys; `default` serves requests that name no backend."""
+
+    def __init__(
+        self,
+        backends: Mapping[BackendName, Backend],
+        keys: Mapping[BackendName, Sequence[Key]],
+        default: BackendName,
+    ) -> None:
+        self.backends = backends
+        self.keys = {name: tuple(found) for name, found in keys.items() if found}
+        self.default = default
+
+    def pick(self, name: BackendName) -> tuple[Backend, Key]:
+        """A backend and the key to use; ApiError that tells what to set if there is none."""
+        if name not in self.keys:
+            raise ApiError(
+                400,
+                f"No API key for {self.backends[name].title}: set {name.upper()}_API_KEY in the "
+                "proxy's environment or .env, or try the proxy with --demo",
+                param="model",
+                code="no_api_key",
+            )
+        return self.backends[name], self.keys[name][0]
+
+    def sources(self) -> dict[BackendName, tuple[Backend, Key]]:
+        """Every backend that can be asked, with its first key."""
+        return {name: (self.backends[name], keys[0]) for name, keys in self.keys.items()}
+
+    def addresses(self) -> frozenset[tuple[str, int]]:
+        """The (host, port) of every upstream that can be asked."""
+        requests = (backend.models_request(key, None) for backend, key in self.sources().values())
+        return frozenset(address_of(request.url) for request in requests)
+
+
+def address_of(url: str) -> tuple[str, int]:
+    """The (host, port) that a URL leads to."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def put_into(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> None:
+    """Make `flow.request` the upstream's: nothing of the client's request is left but its version.
+
+    In the place of the credential the record shows the key's name; the value is added on the wire.
+    """
+    parts = urlsplit(request.url)
+    fields = [
+        (name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in request.headers
+    ]
+    # A coded stream could not be cut into events, and a client may not know the upstream's coding.
+    fields.append((b"accept-encoding", b"identity"))
+    if request.credential:
+        fields.append((request.credential[0].encode(), f"({key_name})".encode()))
+    target = flow.request
+    target.headers = http.Headers(fields)
+    target.trailers = None
+    target.method = request.method
+    target.scheme = parts.scheme
+    target.host, target.port = address_of(request.url)
+    target.path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    target.host_header = parts.netloc.rpartition("@")[2]
+    target.content = request.body

@@ -1,0 +1,44 @@
+"""Gemini's list of models, put into OpenAI's shape."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends import jsonio
+
+# Methods of `supportedGenerationMethods` (API reference, Model) that a client of ours can use.
+USABLE_METHODS = frozenset({"generateContent", "embedContent"})
+
+# Gemini's field -> the name that clients of OpenRouter and others know it by.
+FACTS = {
+    "displayName": "name",
+    "inputTokenLimit": "context_length",
+    "outputTokenLimit": "max_output_tokens",
+}
+
+
+def read(body: bytes) -> tuple[list[dict[str, Any]], str | None]:
+    """One page of `GET /models`: the usable models, and the token of the next page."""
+    page = jsonio.decode(body)
+    entries = page.get("models") if isinstance(page, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("no 'models' list in Gemini's models")
+    models = [_to_openai(entry) for entry in entries if _is_usable(entry)]
+    return models, page.get("nextPageToken") or None
+
+
+def _is_usable(entry: object) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("name"), str)
+        and not USABLE_METHODS.isdisjoint(entry.get("supportedGenerationMethods") or ())
+    )
+
+
+def _to_openai(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": entry["name"].removeprefix("models/"),
+        "object": "model",
+        "created": 0,  # Gemini does not say
+        "owned_by": "google",
+        **{ours: entry[theirs] for theirs, ours in FACTS.items() if theirs in entry},
+    }

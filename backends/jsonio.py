@@ -1,0 +1,29 @@
+"""JSON on the hot path: bytes to Python and back, key order and every value kept.
+
+`pydantic_core` does the work; the standard library takes over for the two things it refuses and
+agents do send: lone surrogates (half an emoji cut off by a tool) and nesting deeper than 200.
+"""
+
+import json
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+
+def decode(body: bytes) -> Any:
+    """Parse one JSON text; raises ValueError that says where it is broken."""
+    try:
+        return from_json(body)
+    except ValueError as first:
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            raise first from None
+
+
+def encode(value: Any) -> bytes:
+    """Compact JSON in UTF-8; lone surrogates come out as the escapes they came in as."""
+    try:
+        return to_json(value)
+    except (PydanticSerializationError, ValueError):
+        return json.dumps(value, separators=(",", ":")).encode("ascii")

@@ -1,0 +1,47 @@
+"""API keys: how they are named in the environment, and a value that does not print itself."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MAX_KEYS = 20
+"""Numbered keys a backend can have, so that a mistyped number is noticed."""
+
+
+class InvalidKey(ValueError):
+    """A key that cannot be used: `name` is its variable or flag, `reason` never holds its value."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A secret and the name it is known by in logs and errors, such as `OPENROUTER_API_KEY_2`.
+
+    Raises InvalidKey if the value could not be sent in a header.
+    """
+
+    name: str
+    value: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[!-~]+", self.value):
+            raise InvalidKey(self.name, "must be one word of printable ASCII characters")
+
+
+def read_keys(name: str, variables: Mapping[str, str]) -> tuple[Key, ...]:
+    """The key in the variable `name`, or those in `name_1` to `name_20` in the numbers' order.
+
+    Raises InvalidKey, also if both forms are there: which key comes first would be a guess.
+    """
+    numbered = [f"{name}_{number}" for number in range(1, MAX_KEYS + 1)]
+    for variable in variables:
+        if re.fullmatch(rf"{name}_[0-9]+", variable) and variable not in numbered:
+            raise InvalidKey(variable, f"keys are numbered from 1 to {MAX_KEYS}")
+    found = [variable for variable in (name, *numbered) if variable in variables]
+    if name in found and len(found) > 1:
+        raise InvalidKey(name, f"cannot be set together with {found[1]}; keep one of the two forms")
+    return tuple(Key(variable, variables[variable]) for variable in found)

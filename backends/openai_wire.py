@@ -1,0 +1,83 @@
+"""The client's side of the wire: OpenAI chat requests read, and the shapes that we make ourselves.
+
+A request stays the dict that the client sent: it is checked only where we act on it, so unknown
+fields, roles and content parts pass untouched.
+"""
+
+from typing import Any
+
+from backends import jsonio, sse
+from backends.errors import ApiError, bad_request
+
+Chat = dict[str, Any]
+"""A chat-completions request: `{"model": str, "messages": [{...}, ...], ...}`."""
+
+DONE = sse.block(b"[DONE]")
+
+
+def read_chat(body: bytes) -> Chat:
+    """The request in `body`; ApiError 400 with `param` if it is none that we could route."""
+    try:
+        chat = jsonio.decode(body)
+    except ValueError as error:
+        raise bad_request(f"The request body is not valid JSON: {error}") from None
+    if not isinstance(chat, dict):
+        raise bad_request(f"The request body must be a JSON object, not {_kind(chat)}")
+    if "messages" not in chat:
+        raise ApiError(
+            400,
+            "Missing required parameter: 'messages'",
+            param="messages",
+            code="missing_required_parameter",
+        )
+    messages = chat["messages"]
+    if not isinstance(messages, list) or not messages:
+        what = "an empty list" if messages == [] else _kind(messages)
+        raise bad_request(f"'messages' must be a non-empty list, not {what}", "messages")
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict):
+            param = f"messages[{index}]"
+            raise bad_request(f"'{param}' must be an object, not {_kind(message)}", param)
+    model = chat.get("model")
+    if model is not None and not isinstance(model, str):
+        raise bad_request(f"'model' must be a string, not {_kind(model)}", "model")
+    return chat
+
+
+def is_stream(chat: Chat) -> bool:
+    """Whether the client asked for server-sent events."""
+    return chat.get("stream") is True
+
+
+def error_event(error: ApiError) -> bytes:
+    """An error inside a stream: the only form that both OpenAI SDKs turn into an exception."""
+    return sse.block(jsonio.encode(error.body()))
+
+
+def stream_of(completion: dict[str, Any]) -> list[bytes]:
+    """A whole completion as the stream it should have been: one chunk a choice, then `[DONE]`.
+
+    Tool calls get the `index` that streamed deltas need; fields beyond OpenAI's are kept.
+    """
+    head = {key: value for key, value in completion.items() if key not in ("choices", "usage")}
+    head["object"] = "chat.completion.chunk"
+    events = []
+    for choice in completion.get("choices") or []:
+        delta = dict(choice.get("message") or {})
+        if delta.get("tool_calls"):
+            delta["tool_calls"] = [
+                {"index": index, **call} for index, call in enumerate(delta["tool_calls"])
+            ]
+        rest = {key: value for key, value in choice.items() if key != "message"}
+        events.append({**head, "choices": [{**rest, "delta": delta}]})
+    if completion.get("usage"):
+        events.append({**head, "choices": [], "usage": completion["usage"]})
+    return [sse.block(jsonio.encode(event)) for event in events] + [DONE]
+
+
+_KINDS = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+
+
+def _kind(value: object) -> str:
+    """What a JSON value is, in the words of JSON."""
+    return _KINDS.get(type(value), "a number")

@@ -1,0 +1,79 @@
+"""What the addon needs of a backend: the seam behind which each vendor's wire lives."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from backends.errors import ApiError
+from backends.keys import Key
+from backends.openai_wire import Chat
+from backends.stream import Decoder
+
+Headers = list[tuple[str, str]]
+"""Header names in lower case, in order; a name may occur twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """A request ready to be sent, but for its credential.
+
+    The credential is apart from the other headers so that it can be added on the wire only, and
+    never gets into a view, a log or a saved flow.
+    """
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes = b""
+    credential: tuple[str, str] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the client asked, as a backend needs it.
+
+    `chat` has its original `model`; `body` is the client's own text of it, to be sent on as it
+    stands if the backend has nothing to change. `model` is the vendor's name for the model, None
+    if the client named none. `headers` are the client's, without credentials.
+    """
+
+    chat: Chat
+    body: bytes
+    model: str | None
+    headers: Headers
+
+
+class Backend(Protocol):
+    """One vendor: how to ask it, how to read its answers and errors, what it offers."""
+
+    @property
+    def title(self) -> str:
+        """The vendor's name as people write it."""
+        ...
+
+    def prepare(self, prompt: Prompt, key: Key) -> UpstreamRequest:
+        """The vendor's request for a prompt; ApiError 400 if it cannot be put to this vendor."""
+        ...
+
+    def decoder(self) -> Decoder:
+        """For one streamed answer."""
+        ...
+
+    def read_whole(self, body: bytes) -> dict[str, Any]:
+        """The completion in a whole answer of status 200; ApiError if it is none."""
+        ...
+
+    def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
+        """The error in an answer of a status other than 200."""
+        ...
+
+    def models_request(self, key: Key, page: str | None) -> UpstreamRequest:
+        """Ask for (the next page of) the models on offer; `page` is a token of `read_models`."""
+        ...
+
+    def read_models(self, body: bytes) -> tuple[Iterable[dict[str, Any]], str | None]:
+        """Models in OpenAI's shape, ids without the backend's prefix, and the next page's token.
+
+        ValueError if the body is no such list.
+        """
+        ...
