@@ -1,0 +1,1 @@
+"""The wires of the vendors: requests, answers, streams, errors. No sockets."""
