@@ -32,6 +32,11 @@ class Key:
             raise InvalidKey(self.name, "must be one word of printable ASCII characters")
 
 
+def read_key(name: str, variables: Mapping[str, str]) -> Key | None:
+    """The key in the variable `name`, if it is there. Raises InvalidKey."""
+    return Key(name, variables[name]) if name in variables else None
+
+
 def read_keys(name: str, variables: Mapping[str, str]) -> tuple[Key, ...]:
     """The key in the variable `name`, or those in `name_1` to `name_20` in the numbers' order.
 

@@ -1,6 +1,6 @@
 """Model ids as clients write them: `backend:name`, or a bare name."""
 
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, NamedTuple, get_args
 
 BackendName = Literal["openrouter", "gemini"]
 BACKEND_NAMES: tuple[BackendName, ...] = get_args(BackendName)
@@ -24,5 +24,5 @@ def parse(text: str) -> ModelId:
     """
     backend, colon, name = text.partition(":")
     if colon and backend in BACKEND_NAMES:
-        return ModelId(cast(BackendName, backend), name)
+        return ModelId(backend, name)
     return ModelId(None, text)

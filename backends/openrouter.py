@@ -185,7 +185,9 @@ def to_api_error(error: Any, status: int | None = None) -> ApiError:
     """
     if not isinstance(error, dict):
         return ApiError(status or 502, str(error))
-    metadata = error.get("metadata") if isinstance(error.get("metadata"), dict) else {}
+    metadata = error.get("metadata")
+    if not isinstance(metadata, dict):
+        metadata = {}
     message = _message(error, metadata)
     code = error["code"] if isinstance(error.get("code"), str) else None
     code = code or metadata.get("error_type") or error.get("error_type")
@@ -219,7 +221,7 @@ def _status(code: object) -> int | None:
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in `body`, or None. Leading blank lines are OpenRouter's keep-alive padding."""
+    """The JSON object in `body`, or None; blank lines before it are keep-alive padding."""
     try:
         value = jsonio.decode(body)
     except ValueError:

@@ -14,7 +14,7 @@ from backends import jsonio
         '{"a":"é😀\u2028\\n\\\\"}',
         '{"a":"\\ud83d"}',
         "[" * 300 + "]" * 300,
-        'null',
+        "null",
     ],
 )
 def test_round_trip(text: str) -> None:
@@ -23,5 +23,5 @@ def test_round_trip(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", '{"a":1} x', "nul", "[" * 100_000])
 def test_broken_json_is_a_value_error(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="line 1 column"):
         jsonio.decode(text.encode())

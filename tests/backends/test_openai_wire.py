@@ -62,4 +62,5 @@ def test_a_whole_completion_becomes_a_stream() -> None:
     assert chunks[0].choices[0].delta.content == "Hi"
     assert [c.index for c in chunks[0].choices[0].delta.tool_calls or []] == [0, 1]
     assert chunks[0].choices[0].finish_reason == "tool_calls"
-    assert chunks[1].usage is not None and chunks[1].usage.total_tokens == 3
+    assert chunks[1].usage is not None
+    assert chunks[1].usage.total_tokens == 3

@@ -1,11 +1,11 @@
 """OpenRouter's wire: what leaves, what comes back, and every place where an error hides."""
 
+import itertools
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from backends.errors import ApiError
 from backends.keys import Key
@@ -67,7 +67,14 @@ class TestRequest:
 
 ERRORS: list[tuple[str, Any, int | None, int, str | None, str]] = [
     # name, OpenRouter's error, HTTP status, our status, our code, a part of our message
-    ("plain", {"code": 402, "message": "Insufficient credits"}, 402, 402, "insufficient_quota", "Insu"),
+    (
+        "plain",
+        {"code": 402, "message": "Insufficient credits"},
+        402,
+        402,
+        "insufficient_quota",
+        "Insu",
+    ),
     ("status wins", {"code": 400, "message": "m"}, 429, 429, "rate_limit_exceeded", "m"),
     ("in band", {"code": 429, "message": "m"}, None, 429, "rate_limit_exceeded", "m"),
     ("string code", {"code": "server_error", "message": "m"}, None, 502, "server_error", "m"),
@@ -181,8 +188,14 @@ STREAMS: dict[str, tuple[bytes, bytes]] = {
         + (usage := USAGE + END + DONE),
         good + usage,
     ),
-    "crlf": (text("a", "stop") + b"\r\n\r\ndata: [DONE]\r\n\r\n", text("a", "stop") + b"\r\n\r\n" + DONE),
-    "no blank line at the end": (text("a", "stop") + END + b"data: [DONE]", text("a", "stop") + END + DONE),
+    "crlf": (
+        text("a", "stop") + b"\r\n\r\ndata: [DONE]\r\n\r\n",
+        text("a", "stop") + b"\r\n\r\n" + DONE,
+    ),
+    "no blank line at the end": (
+        text("a", "stop") + END + b"data: [DONE]",
+        text("a", "stop") + END + DONE,
+    ),
     "no [DONE]": (text("a", "stop") + END, text("a", "stop") + END + DONE),
     "last chunk without blank line": (text("a", "stop"), text("a", "stop") + END + DONE),
     "two finishes": (
@@ -202,7 +215,13 @@ STREAMS: dict[str, tuple[bytes, bytes]] = {
     ),
     "nothing after [DONE]": (text("a") + END + DONE + text("b") + END, text("a") + END + DONE),
     "the word error in a text": (
-        (word := text('"error": {"usage": {} "finish_reason":"stop"') + END + text("", "stop") + END + DONE),
+        (
+            word := text('"error": {"usage": {} "finish_reason":"stop"')
+            + END
+            + text("", "stop")
+            + END
+            + DONE
+        ),
         word,
     ),
     "not JSON": (b"data: what?\n\n" + DONE, b"data: what?\n\n" + DONE),
@@ -229,7 +248,7 @@ def test_streams_whole_and_byte_by_byte(name: str) -> None:
 def test_streams_at_random_splits(name: str, cuts: list[int]) -> None:
     given, expected = STREAMS[name]
     edges = [0, *sorted(min(cut, len(given)) for cut in cuts), len(given)]
-    assert run([given[a:b] for a, b in zip(edges, edges[1:], strict=False)])[0] == expected
+    assert run([given[a:b] for a, b in itertools.pairwise(edges)])[0] == expected
 
 
 def test_the_outcome_is_read_on_the_way() -> None:
@@ -238,7 +257,8 @@ def test_the_outcome_is_read_on_the_way() -> None:
     assert outcome.usage == {"prompt_tokens": 1, "completion_tokens": 2, "cost": 0.1}
     assert outcome.error is None
     failed = run([STREAMS["error later"][0]])[1]
-    assert failed.error is not None and failed.error.status == 429
+    assert failed.error is not None
+    assert failed.error.status == 429
 
 
 def test_models() -> None:

@@ -1,8 +1,9 @@
 """Event blocks: nothing lost, cut at the right places, whatever the pieces."""
 
+import itertools
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from backends import sse
 
@@ -44,7 +45,7 @@ def test_whole_and_byte_by_byte(name: str) -> None:
 def test_random_splits(name: str, cuts: list[int]) -> None:
     stream = STREAMS[name]
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    pieces = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in itertools.pairwise(edges)]
     assert blocks_of(pieces) == blocks_of([stream])
 
 

@@ -1,0 +1,303 @@
+"""The settings of the whole proxy: which there are, and where each gets its value from.
+
+Flags win over the environment, that over `.env`, that over `proxy.yaml`, that over the defaults.
+Keys never come from `proxy.yaml`: such files are shared and end up in repositories.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from backends.keys import Key, read_key, read_keys
+from backends.model_id import BackendName
+from commands.sources import Setting, SettingsError, Sources, read_sources
+from commands.values import (
+    Backend,
+    BaseUrl,
+    ClientKey,
+    Demo,
+    File,
+    HostNames,
+    Keys,
+    ListenHost,
+    Mebibytes,
+    Origins,
+    Port,
+    Prefix,
+    Seconds,
+    StateFile,
+    Switch,
+    Text,
+    is_loopback,
+)
+
+__all__ = ["SETTINGS", "Settings", "SettingsError", "load"]
+
+LLM_HOSTS = (
+    "api.openai.com",
+    "openrouter.ai",
+    "generativelanguage.googleapis.com",
+    "api.anthropic.com",
+    "api.mistral.ai",
+    "api.groq.com",
+    "api.deepseek.com",
+    "api.x.ai",
+    "api.together.xyz",
+    "api.fireworks.ai",
+    "api.cerebras.ai",
+    "api.moonshot.ai",
+)
+
+
+class Settings(BaseModel):
+    """What `load` returns: every setting with its value, checked, and with its default here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    host: Annotated[
+        ListenHost,
+        Setting("address to listen on", "--host", "PROXY_HOST", "HOST"),
+    ] = "127.0.0.1"
+    port: Annotated[
+        Port,
+        Setting("port to listen on, 0 for any free one", "--port", "PROXY_PORT", "PORT"),
+    ] = 8000
+    default_backend: Annotated[
+        Backend | None,
+        Setting(
+            "backend for models named without one: openrouter or gemini; "
+            "needed if both have keys, else the one that has",
+            "--default-backend",
+            "LLM_BACKEND",
+            "NAME",
+        ),
+    ] = None
+    openrouter_api_keys: Annotated[
+        Keys,
+        Setting(
+            "key for OpenRouter, in place of all in the environment; for several set "
+            "OPENROUTER_API_KEY_1 to _20 there",
+            "--openrouter-api-key",
+            "OPENROUTER_API_KEY",
+            "KEY",
+            read=read_keys,
+            in_yaml=False,
+        ),
+    ] = ()
+    openrouter_api_base_url: Annotated[
+        BaseUrl,
+        Setting(
+            "where OpenRouter is",
+            "--openrouter-api-base-url",
+            "OPENROUTER_API_BASE_URL",
+            "URL",
+        ),
+    ] = "https://openrouter.ai/api/v1"
+    gemini_api_keys: Annotated[
+        Keys,
+        Setting(
+            "key for Gemini, in place of all in the environment; for several set "
+            "GEMINI_API_KEY_1 to _20 there",
+            "--gemini-api-key",
+            "GEMINI_API_KEY",
+            "KEY",
+            read=read_keys,
+            in_yaml=False,
+        ),
+    ] = ()
+    gemini_api_base_url: Annotated[
+        BaseUrl,
+        Setting("where Gemini is", "--gemini-api-base-url", "GEMINI_API_BASE_URL", "URL"),
+    ] = "https://generativelanguage.googleapis.com/v1beta"
+    client_key: Annotated[
+        ClientKey,
+        Setting(
+            "key that clients have to show; without one a new one is made at each start",
+            env="LLM_INTERACTIVE_PROXY_API_KEY",
+            read=read_key,
+            in_yaml=False,
+        ),
+    ] = None
+    disable_auth: Annotated[
+        Switch,
+        Setting(
+            "let clients in without a key; only while listening on loopback",
+            "--disable-auth",
+            "DISABLE_AUTH",
+            const=True,
+        ),
+    ] = False
+    allowed_origins: Annotated[
+        Origins,
+        Setting("web pages that may use the proxy, such as https://app.example"),
+    ] = ()
+    intercept_hosts: Annotated[
+        HostNames,
+        Setting("hosts whose TLS is opened; all others are tunnelled untouched"),
+    ] = LLM_HOSTS
+    timeout: Annotated[
+        Seconds,
+        Setting(
+            "seconds without a byte from the upstream before it is given up",
+            "--timeout",
+            "PROXY_TIMEOUT",
+            "SECONDS",
+        ),
+    ] = 600
+    connect_timeout: Annotated[
+        Seconds,
+        Setting("seconds for connecting to the upstream before it is given up"),
+    ] = 10
+    keep_alive: Annotated[
+        Seconds,
+        Setting("seconds without a byte before a waiting stream gets a comment"),
+    ] = 15
+    max_body_mib: Annotated[
+        Mebibytes,
+        Setting("size in MiB above which a request is refused"),
+    ] = 64
+    models_max_age: Annotated[
+        Seconds,
+        Setting("seconds for which a list of models is kept"),
+    ] = 600
+    command_prefix: Annotated[
+        Prefix,
+        Setting(
+            "what introduces a command in the chat, 2 to 10 characters",
+            "--command-prefix",
+            "COMMAND_PREFIX",
+            "PREFIX",
+        ),
+    ] = "!/"
+    disable_interactive_mode: Annotated[
+        Switch,
+        Setting(
+            "no banner and no confirmations of commands",
+            "--disable-interactive-mode",
+            "DISABLE_INTERACTIVE_MODE",
+            const=True,
+        ),
+    ] = False
+    disable_interactive_commands: Annotated[
+        Switch,
+        Setting(
+            "do not look for commands in the chat",
+            "--disable-interactive-commands",
+            "DISABLE_INTERACTIVE_COMMANDS",
+            const=True,
+        ),
+    ] = False
+    force_set_project: Annotated[
+        Switch,
+        Setting(
+            "refuse prompts until a project name is set",
+            "--force-set-project",
+            "FORCE_SET_PROJECT",
+            const=True,
+        ),
+    ] = False
+    redact_api_keys_in_prompts: Annotated[
+        Switch,
+        Setting(
+            "do not replace the configured keys where prompts contain them",
+            "--disable-redact-api-keys-in-prompts",
+            "REDACT_API_KEYS_IN_PROMPTS",
+            const=False,
+        ),
+    ] = True
+    app_site_url: Annotated[
+        Text | None,
+        Setting("site that OpenRouter lists as the application", env="APP_SITE_URL"),
+    ] = None
+    app_x_title: Annotated[
+        Text | None,
+        Setting("name that OpenRouter lists for the application", env="APP_X_TITLE"),
+    ] = None
+    log: Annotated[
+        File | None,
+        Setting("file to append the log to", "--log", metavar="FILE"),
+    ] = None
+    config: Annotated[
+        StateFile | None,
+        Setting(
+            "file in which the proxy keeps routes and defaults set in the chat (.json or .yaml)",
+            "--config",
+            metavar="FILE",
+        ),
+    ] = None
+    demo: Annotated[
+        Demo,
+        Setting(
+            "simulate the upstreams: on, off, or auto for only if there is no key",
+            "--demo",
+            metavar="WHEN",
+            const="on",
+            in_yaml=False,
+        ),
+    ] = "off"
+
+    @property
+    def api_keys(self) -> Mapping[BackendName, tuple[Key, ...]]:
+        """The keys of each backend that has some."""
+        keys: dict[BackendName, tuple[Key, ...]] = {
+            "openrouter": self.openrouter_api_keys,
+            "gemini": self.gemini_api_keys,
+        }
+        return {backend: some for backend, some in keys.items() if some}
+
+    @property
+    def effective_default_backend(self) -> BackendName:
+        """The backend that is set, else the only one with keys, else OpenRouter."""
+        first: BackendName = next(iter(self.api_keys), "openrouter")
+        return self.default_backend or first
+
+
+SETTINGS = tuple(
+    dataclasses.replace(row, name=name, default=field.default)
+    for name, field in Settings.model_fields.items()
+    for row in field.metadata
+    if isinstance(row, Setting)
+)
+"""The one table that flags, environment, `proxy.yaml` and their documentation are made from."""
+
+
+def load(flags: Mapping[str, object], environ: Mapping[str, str], directory: Path) -> Settings:
+    """The settings in force; reads `.env` and `proxy.yaml` in `directory`.
+
+    `flags` has the flags' values by `Setting.dest`, None for those not given; what else is in it is
+    ignored. Raises SettingsError with all that is wrong.
+    """
+    sources = read_sources(SETTINGS, flags, environ, directory)
+    values = {name: given.value for name, given in sources.given.items()}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        faults = [_to_line(fault, sources) for fault in error.errors(include_url=False)]
+        raise SettingsError("\n".join([*sources.faults, *faults])) from None
+    faults = [*sources.faults, *_conflicts(settings, sources)]
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return settings
+
+
+def _to_line(fault: ErrorDetails, sources: Sources) -> str:
+    reason = fault.get("ctx", {}).get("error", fault["msg"])
+    return f"{sources.written(fault['loc'], fault['input'])}: {reason}"
+
+
+def _conflicts(settings: Settings, sources: Sources) -> Iterator[str]:
+    """Settings that are right one by one, but not together."""
+    if settings.disable_auth and not is_loopback(settings.host):
+        yield (
+            f"{sources.given['disable_auth'].written}: needs a loopback host such as 127.0.0.1, "
+            f"not {sources.given['host'].written}"
+        )
+    if len(settings.api_keys) > 1 and not settings.default_backend and settings.demo != "on":
+        yield (
+            "Multiple functional backends, specify --default-backend (LLM_BACKEND in the "
+            f"environment): {' or '.join(settings.api_keys)}"
+        )
