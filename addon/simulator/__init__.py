@@ -1,0 +1,39 @@
+"""The fake upstream: OpenRouter and Gemini on loopback, for `--demo` and for the tests.
+
+It knows nothing of the proxy. Left alone it behaves as the name of the requested model says; with
+`Simulator.script` it answers as it is told, down to single bytes and broken connections.
+"""
+
+from addon.simulator.server import Simulator
+from addon.simulator.wire import (
+    Answer,
+    Cut,
+    Gate,
+    Hang,
+    Pause,
+    Received,
+    Reset,
+    Send,
+    Step,
+    Wait,
+    html_answer,
+    json_answer,
+    sse_answer,
+)
+
+__all__ = [
+    "Answer",
+    "Cut",
+    "Gate",
+    "Hang",
+    "Pause",
+    "Received",
+    "Reset",
+    "Send",
+    "Simulator",
+    "Step",
+    "Wait",
+    "html_answer",
+    "json_answer",
+    "sse_answer",
+]

@@ -1,0 +1,125 @@
+"""What a simulated model says, whichever vendor's wire it is said on."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from addon.simulator.wire import Json
+
+_LONGEST_ECHO = 1000
+"""In characters: the prompt of an agent may be a whole book, and words come slowly."""
+_WANTS_TOOL = re.compile(r"\btools?\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    name: str
+    schema: Json
+    """JSON Schema of the arguments; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The part of a chat request that a simulated model looks at."""
+
+    model: str
+    user_text: str
+    """The newest text of the user."""
+    tool_results: tuple[str, ...]
+    """Not empty only if they are what the request ends in."""
+    tools: tuple[Tool, ...]
+    """Empty also if tools are declared but must not be called."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    name: str
+    arguments: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    text: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+
+
+Speaker = Callable[[Prompt], Completion]
+
+
+def echo(prompt: Prompt) -> Completion:
+    """Repeat the user's text; a user who speaks of tools gets one called."""
+    is_asked = bool(_WANTS_TOOL.search(prompt.user_text))
+    return _converse(prompt, calls=1 if is_asked else 0)
+
+
+def call_tool(prompt: Prompt) -> Completion:
+    return _converse(prompt, calls=1)
+
+
+def call_two_tools(prompt: Prompt) -> Completion:
+    """Two calls in one turn: of the first two tools, or twice of the only one."""
+    return _converse(prompt, calls=2)
+
+
+def reason(prompt: Prompt) -> Completion:
+    spoken = echo(prompt)
+    thoughts = "The user wants an answer. A simulated model repeats what it was told."
+    return Completion(spoken.text, thoughts, spoken.calls)
+
+
+def _converse(prompt: Prompt, calls: int) -> Completion:
+    if prompt.tool_results:
+        quoted = "; ".join(f'"{_clip(result)}"' for result in prompt.tool_results)
+        return Completion(f"The tool answered: {quoted}")
+    if prompt.tools and calls:
+        tools = (prompt.tools * calls)[:calls]
+        return Completion(calls=tuple(ToolCall(tool.name, sample(tool.schema)) for tool in tools))
+    return Completion(
+        f"Hello from {prompt.model}, a simulated model: no AI was asked. "
+        f"You said: {_clip(prompt.user_text)}"
+    )
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _LONGEST_ECHO else f"{text[:_LONGEST_ECHO]} ..."
+
+
+def words(text: str) -> list[str]:
+    """The text in pieces that end behind a blank; joined they are the text."""
+    return re.findall(r"\s*\S+\s?|\s+", text)
+
+
+def count_tokens(*texts: str | bytes) -> int:
+    """Near enough to look real: a token is about four characters."""
+    return sum((len(text) + 3) // 4 for text in texts)
+
+
+def sample(schema: Json) -> Json:
+    """Arguments for a tool: a value for each required property."""
+    properties = schema.get("properties", {})
+    return {name: _sample_value(properties.get(name, {})) for name in schema.get("required", ())}
+
+
+_SAMPLES: dict[str, Callable[[Json], object]] = {
+    "string": lambda _: "example",
+    "integer": lambda schema: schema.get("minimum", 1),
+    "number": lambda schema: schema.get("minimum", 1.5),
+    "boolean": lambda _: True,
+    "array": lambda schema: [_sample_value(schema.get("items", {}))],
+    "object": sample,
+    "null": lambda _: None,
+}
+
+
+def _sample_value(schema: Json | bool) -> object:
+    if isinstance(schema, bool):  # JSON Schema: `true` allows anything
+        schema = {}
+    if values := schema.get("enum"):
+        return values[0]
+    if choices := schema.get("anyOf"):
+        return _sample_value(choices[0])
+    kind = schema.get("type", "string")
+    # JSON Schema may list several types; Gemini's own dialect has them in upper case.
+    name = (kind if isinstance(kind, str) else kind[0]).lower()
+    return _SAMPLES.get(name, _SAMPLES["string"])(schema)
