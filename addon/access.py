@@ -149,17 +149,9 @@ def drop_credentials(request: http.Request) -> None:
 
 
 def is_own_address(flow: http.HTTPFlow) -> bool:
-    """Whether the client speaks to the proxy itself; `stream_layer` fills in the address."""
+    """Whether the client speaks to the proxy itself; `addon.layers` fills in the address."""
     host, port = flow.client_conn.sockname[:2]
     return flow.request.port == port and flow.request.host in {host, *_LOOPBACK_NAMES}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a socket bound to `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_own_address(address: str) -> bool:

@@ -94,7 +94,7 @@ class Answers:
         completion = backend.read_whole(body)
         exchange.outcome.see(completion)
         if exchange.pipe:
-            # Some providers answer `stream: true` in one piece, over which SDKs see an empty stream.
+            # Some providers answer `stream: true` whole, which SDKs take for an empty stream.
             exchange.pipe.has_ended = True
             body = b"".join(openai_wire.stream_of(completion))
             fields = [(name, value) for name, value in fields if name != "content-type"]

@@ -15,8 +15,7 @@ KEY = Key("DEMO_KEY", "demo")
 
 def is_wanted(settings: Settings) -> bool:
     """Whether to simulate: always with --demo, and with --demo=auto if no key is configured."""
-    has_keys = settings.openrouter_api_keys or settings.gemini_api_keys
-    return settings.demo == "on" or (settings.demo == "auto" and not has_keys)
+    return settings.demo == "on" or (settings.demo == "auto" and not settings.api_keys)
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,7 @@ from commands.routing import Target
 
 @dataclass(slots=True)
 class Upstream:
-    """Where a prompt went. `credential` is added on the wire only (see `stream_layer`)."""
+    """Where a prompt went. `credential` is added on the wire only (see `addon.layers`)."""
 
     backend: Backend
     target: Target
@@ -26,8 +26,9 @@ class Upstream:
 class Exchange:
     """`claim` is None for a path on our own address that names no endpoint.
 
-    `headers` are the client's, without credentials. `reply_fields` go onto every answer of this request, whoever makes it. `upstream` is set once a
-    prompt is routed, and `pipe` too if the client wants a stream.
+    `headers` are the client's, without credentials. `reply_fields` go onto every answer of this
+    request, whoever makes it. `upstream` is set once a prompt is routed, and `pipe` too if the
+    client wants a stream.
     """
 
     claim: Claim | None

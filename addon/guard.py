@@ -40,7 +40,7 @@ def fail_closed[**P, R](hook: Callable[P, R]) -> Callable[P, R]:
         except Exception:
             _refuse(args[-1], hook.__name__)
 
-    return guarded  # type: ignore[return-value]  # same signature as the hook
+    return guarded
 
 
 def _refuse(subject: http.HTTPFlow | ServerConnectionHookData, where: str) -> None:

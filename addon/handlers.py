@@ -54,7 +54,7 @@ class Handlers:
         return json_reply(200, {"object": "list", "data": await self._models.all()})
 
     async def _show_model(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
-        wanted = exchange.claim.argument
+        wanted = exchange.claim.argument if exchange.claim else ""
         model = await self._models.find(wanted, self.upstreams.default)
         if model is None:
             raise ApiError(

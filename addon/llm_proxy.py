@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from addon import proxy  # noqa: E402  # the path has to be there first
-from commands import config  # noqa: E402
+from addon import proxy  # the path has to be there first
+from commands import config
 
 try:
     addons = [proxy.LlmProxy(config.load({}, os.environ, Path.cwd()))]

@@ -7,23 +7,28 @@ from importlib.metadata import version
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Address
 from mitmproxy.proxy import layer, server_hooks
-from mitmproxy.utils import asyncio_utils
+from mitmproxy.utils import asyncio_utils, human
 
-from addon import access, demo, endpoints, logs, startup, stream_layer
+from addon import access, demo, endpoints, logs, startup
 from addon.access import Access
 from addon.answers import Answers, BodyStream, kept_fields, stream_head
 from addon.endpoints import Claim, Place
-from addon.exchange import Exchange
+from addon.exchange import Exchange, Upstream
 from addon.guard import fail_closed
 from addon.handlers import Handlers
+from addon.layers import connection
+from addon.layers.rules import Rules
 from addon.models_list import ModelsList
 from addon.upstream import Upstreams
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
 from backends.redact import Redactor
 from backends.registry import make_backends
+from backends.stream import Pipe
 from commands.config import Settings
+from commands.values import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +62,7 @@ class LlmProxy:
             version("llm-interactive-proxy"),
         )
         self._exchanges: dict[str, Exchange] = {}
-        self._rules = stream_layer.Rules(
+        self._rules = Rules(
             find=self._exchanges.get,
             answers=self._answers,
             stream_head=self._stream_head,
@@ -94,20 +99,19 @@ class LlmProxy:
 
     async def _start(self) -> None:
         addresses = await startup.listen()
-        self._access.is_exposed = not all(access.is_loopback(at[0]) for at in addresses)
+        self._access.is_exposed = not all(is_loopback(at[0]) for at in addresses)
         if self._access.is_exposed and self._client_key is None:
             logger.error("disable_auth: only allowed when listening on loopback (127.0.0.1)")
             raise SystemExit(1)
         upstreams = self._handlers.upstreams
         self._access.upstreams = upstreams.addresses()
         self._models.use(upstreams.sources())
-        self._announce(upstreams)
+        self._announce(addresses[0], upstreams)
         await self._models.all()
 
-    def _announce(self, upstreams: Upstreams) -> None:
+    def _announce(self, address: Address, upstreams: Upstreams) -> None:
         """Tell that we are ready, and how to use us. The generated key is printed, never logged."""
-        host, port = ctx.options.listen_host, ctx.options.listen_port
-        url = f"http://{host}:{port}"
+        url = f"http://{human.format_address(address)}"
         offer = ", ".join(f"{name} (keys: {len(keys)})" for name, keys in upstreams.keys.items())
         logger.info(
             "LLM proxy ready: HTTPS_PROXY=%s or base URL %s/v1; backends: %s",
@@ -131,7 +135,7 @@ class LlmProxy:
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         ctx.master.addons.get("nextlayer").next_layer(nextlayer)
-        stream_layer.install(nextlayer, self._rules)
+        connection.install(nextlayer, self._rules)
 
     @fail_closed
     def http_connect(self, flow: http.HTTPFlow) -> None:
@@ -195,7 +199,9 @@ class LlmProxy:
                 headers=[("allow", allowed)],
             )
         if flow.is_replay:
-            raise bad_request("A recorded LLM request cannot be replayed: it is the upstream's form")
+            raise bad_request(
+                "A recorded LLM request cannot be replayed: it is the upstream's form"
+            )
         if int(request.headers.get("content-length", 0)) > self._rules.max_body_bytes:
             raise self._rules.too_large()
 
@@ -230,15 +236,21 @@ class LlmProxy:
         if exchange is None:
             response.stream = True
             return
+        if exchange.upstream and exchange.pipe and response.status_code == 200:
+            self._stream(flow, response, exchange.upstream, exchange.pipe)
+
+    def _stream(
+        self, flow: http.HTTPFlow, response: http.Response, upstream: Upstream, pipe: Pipe
+    ) -> None:
+        """Send the answer on piece by piece, if it is the stream that the client asked for."""
         content_type = response.headers.get("content-type", "").lower()
-        is_event_stream = content_type.startswith("text/event-stream")
-        if exchange.upstream and exchange.pipe and response.status_code == 200 and is_event_stream:
-            coding = response.headers.get("content-encoding", "")
-            flow.response = stream_head(flow, [*kept_fields(response), *exchange.reply_fields])
-            flow.response.timestamp_start = response.timestamp_start
-            flow.response.stream = BodyStream(
-                exchange.pipe, coding, exchange.upstream.backend.title
-            )
+        if not content_type.startswith("text/event-stream"):
+            return
+        fields = [*kept_fields(response), *self._exchanges[flow.id].reply_fields]
+        coding = response.headers.get("content-encoding", "")
+        flow.response = stream_head(flow, fields)
+        flow.response.timestamp_start = response.timestamp_start
+        flow.response.stream = BodyStream(pipe, coding, upstream.backend.title)
 
     def _stream_head(self, flow: http.HTTPFlow) -> http.Response:
         """For a stream that begins before its upstream has answered."""
@@ -267,5 +279,4 @@ def _configured_upstreams(settings: Settings) -> Upstreams:
         site_url=settings.app_site_url,
         app_title=settings.app_x_title,
     )
-    keys = {"openrouter": settings.openrouter_api_keys, "gemini": settings.gemini_api_keys}
-    return Upstreams(backends, keys, settings.effective_default_backend)
+    return Upstreams(backends, settings.api_keys, settings.effective_default_backend)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mitmproxy import ctx
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Address
+from mitmproxy.master import Master
 
 from commands.config import Settings
 
@@ -45,3 +46,10 @@ async def listen() -> Sequence[Address]:
                 raise SystemExit(1)  # mitmproxy has logged the reason
             break
     return server.listen_addrs()
+
+
+def add_to(master: Master, addon: object) -> None:
+    """Put the addon where mitmproxy puts scripts: before the layers are chosen and flows saved."""
+    master.addons.register(addon)
+    chain = master.addons.chain
+    chain.insert(chain.index(master.addons.get("nextlayer")), addon)

@@ -21,7 +21,7 @@ class Upstreams:
         default: BackendName,
     ) -> None:
         self.backends = backends
-        self.keys = {name: tuple(found) for name, found in keys.items() if found}
+        self.keys = keys
         self.default = default
 
     def pick(self, name: BackendName) -> tuple[Backend, Key]:

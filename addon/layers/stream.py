@@ -1,26 +1,14 @@
-"""The HTTP layers of claimed flows: the only file that leans on mitmproxy's private layer API.
-
-Hooks cannot do what is done here: answer a broken upstream in OpenAI's shape instead of
-mitmproxy's HTML, give up on a silent upstream, keep a waiting client's connection alive, end a
-stream that broke half-way with an error event, limit the size of a body while it arrives, and add
-the credential to the bytes on the wire but not to the flow.
-
-Flows without an exchange behave exactly as in stock mitmproxy.
-"""
+"""One request of a client and its answer: `HttpStream` for claimed flows."""
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
-    HttpLayer,
     HTTPMode,
     HttpStream,
-    RegisterHttpConnection,
     SendHttp,
 )
 from mitmproxy.proxy.layers.http._events import (
@@ -36,8 +24,9 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 
-from addon.answers import Answers
+from addon.answers import BodyStream
 from addon.exchange import Exchange
+from addon.layers.rules import Rules, Tick
 from backends import sse
 from backends.errors import ApiError
 
@@ -55,93 +44,6 @@ SERVER_EVENTS = (
     ResponseEndOfMessage,
     ResponseProtocolError,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the layers need to know of the addon. Times in seconds.
-
-    `connect_s`: for TCP and TLS together. `silence_s`: without a byte from the upstream.
-    `keep_alive_s`: without a byte to the client of a stream. `tick_s`: how often these are looked at.
-    `find` gives the exchange of a claimed flow by the flow's id. `stream_head` makes the head of a
-    stream that begins before the upstream has answered.
-    """
-
-    find: Callable[[str], Exchange | None]
-    answers: Answers
-    stream_head: Callable[[http.HTTPFlow], http.Response]
-    connect_s: float
-    silence_s: float
-    keep_alive_s: float
-    max_body_bytes: int
-
-    @property
-    def tick_s(self) -> float:
-        """Fine enough for the shortest time, and never more than once a second by default."""
-        return min(1.0, min(self.connect_s, self.silence_s, self.keep_alive_s) / 4)
-
-    def too_large(self) -> ApiError:
-        """For a body over the limit."""
-        mib = self.max_body_bytes / 2**20
-        return ApiError(413, f"The request body is larger than {mib:g} MiB (setting max_body_mib)")
-
-
-@dataclass
-class Tick(events.Event):
-    """Time has passed; `now` is monotonic."""
-
-    now: float
-
-
-class LlmHttpLayer(HttpLayer):
-    """Makes our streams, ticks while one is at work, and forgets failed upstream connections."""
-
-    def __init__(self, context: Context, mode: HTTPMode, rules: Rules) -> None:
-        super().__init__(context, mode)
-        self.rules = rules
-        self._wakeup: commands.RequestWakeup | None = None
-
-    def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        stream = LlmHttpStream(self.context.fork(), stream_id, self.rules)
-        self.streams[stream_id] = stream
-        yield from self.event_to_child(stream, events.Start())
-
-    def register_connection(self, command: RegisterHttpConnection) -> layer.CommandGenerator[None]:
-        if command.err:
-            # Stock mitmproxy answers every later request of this client connection with the old
-            # error, so that one refused connection would cut off a keep-alive client for good.
-            self.connections.pop(command.connection, None)
-        yield from super().register_connection(command)
-
-    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if isinstance(event, events.Wakeup) and event.command is self._wakeup:
-            self._wakeup = None
-            yield from self._tick()
-        elif not self._is_forgotten(event):
-            yield from super()._handle_event(event)
-        if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
-            self._wakeup = commands.RequestWakeup(self.rules.tick_s)
-            yield self._wakeup
-
-    def _is_forgotten(self, event: events.Event) -> bool:
-        """The last words of a connection that `register_connection` dropped."""
-        return (
-            isinstance(event, events.ConnectionEvent)
-            and event.connection not in self.connections
-            and event.connection is not self.context.server
-        )
-
-    def _tick(self) -> layer.CommandGenerator[None]:
-        for connection in list(self.waiting_for_establishment):
-            # timestamp_start is wall-clock time and set when connecting begins; before that the
-            # connection waits for a free place, where closing it would leave its streams hanging.
-            started = connection.timestamp_start
-            if started and time.time() - started >= self.rules.connect_s:
-                yield commands.CloseConnection(connection)
-        tick = Tick(time.monotonic())
-        for stream in list(self.streams.values()):
-            if _exchange_of(stream) and not stream._paused:
-                yield from self.event_to_child(stream, tick)
 
 
 class LlmHttpStream(HttpStream):
@@ -245,12 +147,14 @@ class LlmHttpStream(HttpStream):
         if not (self.exchange and self.exchange.pipe):
             yield from super().state_stream_response_body(event)
             return
-        assert self.flow.response and callable(self.flow.response.stream)
+        assert self.flow.response
+        body = self.flow.response.stream
+        assert isinstance(body, BodyStream)
         if isinstance(event, ResponseData):
-            pieces = self.flow.response.stream(event.data)
+            pieces = body(event.data)
         elif isinstance(event, ResponseEndOfMessage):
             self._has_upstream = False
-            pieces = self.flow.response.stream(b"")
+            pieces = body(b"")
         else:
             return  # trailers would come after the body that we end ourselves
         if self.exchange.outcome.error and not self._head:
@@ -291,7 +195,8 @@ class LlmHttpStream(HttpStream):
                 yield from self._end()
         elif silence >= self.rules.silence_s:
             title = self.exchange.upstream.backend.title
-            what = "sent nothing" if self._head or self.flow.response else "did not answer"
+            is_waiting = self.server_state == self.state_wait_for_response_headers
+            what = "did not answer" if is_waiting else "sent nothing"
             yield from self._fail(
                 ApiError(504, f"{title} {what} for {self.rules.silence_s:g} s (setting timeout)")
             )
@@ -324,7 +229,7 @@ class LlmHttpStream(HttpStream):
         yield from self._fail(error)
 
     def _fail(self, error: ApiError) -> layer.CommandGenerator[None]:
-        """No answer, or no more of it, will come: tell the client in the form that is still open."""
+        """No answer, or no more of it, will come: tell the client in the form still open."""
         assert self.exchange
         yield from self._give_up_upstream()
         if self._head and self.exchange.pipe:
@@ -369,27 +274,6 @@ class LlmHttpStream(HttpStream):
         yield from super().send_response(already_streamed=True)
 
 
-def install(nextlayer: layer.NextLayer, rules: Rules) -> None:
-    """Put our HTTP layer in the place of each stock one that was decided on.
-
-    Some decisions are whole chains of layers (TLS around HTTP), so the chain is walked. A layer's
-    position in `context.layers` has a meaning to mitmproxy and is kept.
-    """
-    parent, child = None, nextlayer.layer
-    while child is not None:
-        if type(child) is HttpLayer:
-            layers = child.context.layers
-            ours = LlmHttpLayer(child.context, child.mode, rules)
-            layers.remove(ours)
-            layers[layers.index(child)] = ours
-            if parent is None:
-                nextlayer.layer = ours
-            else:
-                parent.child_layer = ours  # type: ignore[attr-defined]  # it had one
-            child = ours
-        parent, child = child, getattr(child, "child_layer", None)
-
-
 def _without_body(request: http.Request) -> http.Request:
     """A copy of the head: what goes on the wire as headers, and is kept nowhere else."""
     data = request.data
@@ -407,7 +291,3 @@ def _without_body(request: http.Request) -> http.Request:
         data.timestamp_start,
         data.timestamp_end,
     )
-
-
-def _exchange_of(stream: HttpStream) -> Exchange | None:
-    return stream.exchange if isinstance(stream, LlmHttpStream) else None

@@ -1,0 +1,47 @@
+"""What the layers know of the addon, and the event that tells them that time has passed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mitmproxy import http
+from mitmproxy.proxy import events
+
+from addon.answers import Answers
+from addon.exchange import Exchange
+from backends.errors import ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Times in seconds.
+
+    `connect_s`: for TCP and TLS together. `silence_s`: without a byte from the upstream.
+    `keep_alive_s`: without a byte to the client of a stream.
+    `find` gives the exchange of a claimed flow by the flow's id. `stream_head` makes the head of a
+    stream that begins before the upstream has answered.
+    """
+
+    find: Callable[[str], Exchange | None]
+    answers: Answers
+    stream_head: Callable[[http.HTTPFlow], http.Response]
+    connect_s: float
+    silence_s: float
+    keep_alive_s: float
+    max_body_bytes: int
+
+    @property
+    def tick_s(self) -> float:
+        """How often to look: fine enough for the shortest of these times, else each second."""
+        return min(1.0, min(self.connect_s, self.silence_s, self.keep_alive_s) / 4)
+
+    def too_large(self) -> ApiError:
+        """For a body over the limit."""
+        mib = self.max_body_bytes / 2**20
+        return ApiError(413, f"The request body is larger than {mib:g} MiB (setting max_body_mib)")
+
+
+@dataclass
+class Tick(events.Event):
+    """Time has passed; `now` is monotonic."""
+
+    now: float

@@ -1,0 +1,20 @@
+"""Fixtures shared by the tests that run the proxy."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.upstream import UpstreamThread
+
+
+@pytest.fixture(scope="session")
+def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """mitmproxy's folder with the CA, made once: it takes a while."""
+    return tmp_path_factory.mktemp("confdir")
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[UpstreamThread]:
+    with UpstreamThread() as running:
+        yield running

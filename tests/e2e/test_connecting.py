@@ -1,0 +1,57 @@
+"""Upstreams that cannot be connected to."""
+
+import socket
+from pathlib import Path
+
+from addon.simulator import json_answer
+from tests.harness import CLIENT_KEY, running_proxy
+from tests.upstream import UpstreamThread
+
+COMPLETION = {"id": "g", "choices": [{"index": 0, "message": {"content": "hi"}}]}
+
+
+def test_a_refused_connection_is_forgotten(confdir: Path) -> None:
+    """The client keeps its connection; once the upstream is back, so are its answers."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+    with (
+        running_proxy(
+            confdir, openrouter_api_base_url=f"http://127.0.0.1:{port}/api/v1", connect_timeout=2
+        ) as proxy,
+        proxy.client() as client,
+    ):
+        for stream in (False, True):
+            refused = client.post("/v1/chat/completions", json={"messages": [{}], "stream": stream})
+            assert refused.status_code == 502
+            assert "Cannot connect to OpenRouter" in refused.json()["error"]["message"]
+        with UpstreamThread(port=port) as back:
+            back.script(json_answer(COMPLETION))
+            answer = client.post("/v1/chat/completions", json={"messages": [{}]})
+            assert answer.json() == COMPLETION
+
+
+def test_a_connection_that_is_never_accepted_times_out(confdir: Path) -> None:
+    with socket.socket() as full:
+        # A listener with a full backlog: the kernel drops further connections silently.
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
+        with running_proxy(
+            confdir,
+            openrouter_api_base_url=f"http://127.0.0.1:{port}/api/v1",
+            connect_timeout=0.2,
+            environ={
+                "OPENROUTER_API_KEY": "sk-or-v1-upstream",
+                "LLM_INTERACTIVE_PROXY_API_KEY": CLIENT_KEY,
+            },
+        ) as proxy:
+            answer = proxy.client().post("/v1/chat/completions", json={"messages": [{}]})
+        for filler in fillers:
+            filler.close()
+    assert answer.status_code == 504
+    assert "within 0.2 s (setting connect_timeout)" in answer.json()["error"]["message"]

@@ -1,0 +1,42 @@
+"""How the lists of models are asked for."""
+
+from pathlib import Path
+
+from addon.simulator import Answer, json_answer
+from tests.harness import running_proxy
+from tests.upstream import UpstreamThread
+
+
+def test_a_dead_backend_does_not_hide_the_other(confdir: Path, upstream: UpstreamThread) -> None:
+    with running_proxy(
+        confdir,
+        openrouter_api_base_url=upstream.simulator.openrouter_url,
+        gemini_api_base_url="http://127.0.0.1:1/v1beta",
+    ) as proxy:
+        ids = [model["id"] for model in proxy.client().get("/v1/models").json()["data"]]
+    assert ids
+    assert all(id.startswith("openrouter:") for id in ids)
+
+
+def test_every_page_and_no_question_twice(confdir: Path, upstream: UpstreamThread) -> None:
+    def page(name: str, token: str | None) -> Answer:
+        model = {"name": f"models/{name}", "supportedGenerationMethods": ["generateContent"]}
+        return json_answer({"models": [model], "nextPageToken": token})
+
+    upstream.script(page("one", "t"), page("two", None), path="/v1beta/models")
+    with running_proxy(
+        confdir,
+        openrouter_api_base_url=upstream.simulator.openrouter_url,
+        gemini_api_base_url=upstream.simulator.gemini_url,
+    ) as proxy:
+        for _ in range(3):
+            data = proxy.client().get("/v1/models").json()["data"]
+    assert [m["id"] for m in data if m["owned_by"] == "google"] == ["gemini:one", "gemini:two"]
+    asked = [r.path for r in upstream.simulator.requests if r.path.startswith("/v1beta/models")][
+        -2:
+    ]
+    assert [path.partition("pageToken=")[2] for path in asked] == ["", "t"]
+    assert {
+        r.header("x-goog-api-key") for r in upstream.simulator.requests if "pageToken" in r.path
+    } == {"AIza-upstream-key-for-tests"}
+    assert not [r.path for r in upstream.simulator.requests if "key=" in r.path]

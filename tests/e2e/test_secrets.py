@@ -1,0 +1,77 @@
+"""No configured key shows up in anything that the proxy writes or shows."""
+
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.harness import CLIENT_KEY, ENVIRON, GEMINI_KEY, UPSTREAM_KEY
+from tests.process import running_process
+from tests.upstream import UpstreamThread
+
+LLM_PROXY = str(Path(sys.executable).with_name("llm-proxy"))
+SECRETS = (CLIENT_KEY, UPSTREAM_KEY, GEMINI_KEY)
+
+
+def test_no_key_in_output_logs_or_saved_flows(
+    tmp_path: Path, confdir: Path, upstream: UpstreamThread
+) -> None:
+    """The most talkative run there is; afterwards everything it has written is searched."""
+    environ = ENVIRON | {
+        "OPENROUTER_API_BASE_URL": upstream.simulator.openrouter_url,
+        "GEMINI_API_BASE_URL": upstream.simulator.gemini_url,
+        "PROXY_TIMEOUT": "5",
+    }
+    mitmproxy_flags = [
+        *("--set", f"confdir={confdir}", "-w", "flows.mitm", "--set", "hardump=flows.har"),
+        *("-v", "--set", "flow_detail=4", "--set", "proxy_debug=true"),
+    ]
+    with running_process(
+        tmp_path, [LLM_PROXY, "--log", "proxy.log", "--", *mitmproxy_flags], environ
+    ) as process:
+        headers = {"authorization": f"Bearer {CLIENT_KEY}"}
+        client = httpx.Client(base_url=process.url, headers=headers, trust_env=False)
+        chat = {"messages": [{"role": "user", "content": "hi"}]}
+        for model in (
+            "demo/echo",
+            "demo/error-401",
+            "demo/error-mid-stream",
+            "gemini:gemini-2.5-pro",
+        ):
+            for stream in (False, True):
+                client.post("/v1/chat/completions", json=chat | {"model": model, "stream": stream})
+        client.get("/v1/models")
+        address = process.url.replace("//", f"//x:{CLIENT_KEY}@")
+        verify = ssl.create_default_context(cafile=confdir / "mitmproxy-ca-cert.pem")
+        with httpx.Client(proxy=address, verify=verify, trust_env=False) as tunnel:
+            url = "https://api.openai.com/v1/chat/completions"
+            assert tunnel.post(url, json=chat).status_code == 200
+        # The proxy refuses its own key to be sent on; a file path is no LLM endpoint.
+        client.post("/v1/chat/completions", content=b"no JSON")
+    assert upstream.simulator.requests[-1].header("authorization") == f"Bearer {UPSTREAM_KEY}"
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert {"output.txt", "proxy.log", "flows.mitm", "flows.har"} <= written.keys()
+    assert b"demo/error-401" in written["flows.mitm"]
+    assert b"chat/completions" in written["output.txt"]
+    for name, content in written.items():
+        for secret in SECRETS:
+            assert secret.encode() not in content, f"{secret} in {name}"
+    shown = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from mitmproxy.tools.main import mitmdump; mitmdump()",
+            "-n",
+            "-r",
+            str(tmp_path / "flows.mitm"),
+            "--set",
+            "flow_detail=4",
+        ],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert b"(OPENROUTER_API_KEY)" in shown
+    assert not [secret for secret in SECRETS if secret.encode() in shown]
