@@ -37,7 +37,7 @@ async def upstreams(settings: Settings) -> AsyncIterator[Upstreams]:
 
 def hint(base_url: str, client_key: str | None) -> str:
     """Lines for the terminal: what this is, and a command that works when pasted."""
-    auth = f" \\\n    -H 'Authorization: Bearer {client_key}'" if client_key else ""
+    auth = f' \\\n    -H "Authorization: Bearer {client_key}"' if client_key else ""
     body = f'{{"model":"{MODEL}","stream":true,"messages":[{{"role":"user","content":"Hello!"}}]}}'
     return (
         "Demo: OpenRouter and Gemini are simulated, nothing leaves this machine. Try:\n\n"

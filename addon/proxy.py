@@ -32,6 +32,7 @@ from commands.values import is_loopback
 
 logger = logging.getLogger(__name__)
 
+CLIENT_KEY_NAME = "LLM_INTERACTIVE_PROXY_API_KEY"
 PREFLIGHT_FIELDS = {
     "access-control-allow-methods": "GET, POST",
     "access-control-allow-headers": "*, authorization",
@@ -119,17 +120,13 @@ class LlmProxy:
             url,
             offer or "none, set OPENROUTER_API_KEY or GEMINI_API_KEY",
         )
-        shown_key = self._client_key.value if self._client_key else None
-        if shown_key and self._has_generated_key:
-            print(
-                f"Client key of this run: {shown_key}\n"
-                "(set LLM_INTERACTIVE_PROXY_API_KEY to choose one)\n",
-                flush=True,
-            )
+        key = None if self._client_key is None else f"${CLIENT_KEY_NAME}"
+        if self._client_key and self._has_generated_key:
+            key = self._client_key.value
+            hint = f"(set {CLIENT_KEY_NAME} to choose one)"
+            print(f"Client key of this run: {key}\n{hint}\n", flush=True)
         if demo.is_wanted(self._settings):
-            print(
-                demo.hint(f"{url}/v1", shown_key if self._has_generated_key else "$KEY"), flush=True
-            )
+            print(demo.hint(f"{url}/v1", key), flush=True)
 
     # Connections
 
@@ -246,7 +243,7 @@ class LlmProxy:
         content_type = response.headers.get("content-type", "").lower()
         if not content_type.startswith("text/event-stream"):
             return
-        fields = [*kept_fields(response), *self._exchanges[flow.id].reply_fields]
+        fields = [*self._exchanges[flow.id].reply_fields, *kept_fields(response)]
         coding = response.headers.get("content-encoding", "")
         flow.response = stream_head(flow, fields)
         flow.response.timestamp_start = response.timestamp_start

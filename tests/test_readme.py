@@ -1,0 +1,18 @@
+"""The README's table of settings is complete."""
+
+from pathlib import Path
+
+import pytest
+
+from commands.config import SETTINGS
+from commands.sources import Setting
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_has_its_row(setting: Setting) -> None:
+    names = [setting.flag, setting.env, None if setting.read else setting.name]
+    wanted = [f"`{name}`" for name in names if name and (setting.in_yaml or name == setting.flag)]
+    rows = [line for line in README.splitlines() if line.startswith("|")]
+    assert [row for row in rows if all(name in row for name in wanted)]
