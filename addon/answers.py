@@ -83,16 +83,18 @@ class Answers:
         self, exchange: Exchange, response: http.Response, fields: list[tuple[str, str]]
     ) -> http.Response:
         assert exchange.upstream
-        backend = exchange.upstream.backend
+        title, call = exchange.upstream.title, exchange.upstream.call
         content_type = response.headers.get("content-type", "")
         try:
             body = response.get_content(strict=True) or b""
         except ValueError as error:
-            raise ApiError(502, f"{backend.title} sent a body that cannot be decoded") from error
+            raise ApiError(502, f"{title} sent a body that cannot be decoded") from error
         if response.status_code != 200:
-            raise backend.read_error(response.status_code, content_type, body)
-        completion = backend.read_whole(body)
+            raise call.read_error(response.status_code, content_type, body)
+        completion = call.read_whole(body)
         exchange.outcome.see(completion)
+        if exchange.note and exchange.note.put_into(completion):
+            body = jsonio.encode(completion)
         if exchange.pipe:
             # Some providers answer `stream: true` whole, which SDKs take for an empty stream.
             exchange.pipe.has_ended = True

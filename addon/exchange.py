@@ -7,19 +7,20 @@ never gets into `flow.metadata`, which is saved and shown.
 from dataclasses import dataclass, field
 
 from addon.endpoints import Claim
-from backends.protocol import Backend, Headers
+from backends.notes import Note
+from backends.protocol import Call, Headers
 from backends.stream import Outcome, Pipe
 from commands.routing import Target
 
 
 @dataclass(slots=True)
 class Upstream:
-    """Where a prompt went. `credential` is added on the wire only (see `addon.layers`)."""
+    """Where a prompt went; `title` is the vendor's name."""
 
-    backend: Backend
+    title: str
     target: Target
     key_name: str
-    credential: tuple[str, str] | None = field(repr=False)
+    call: Call
 
 
 @dataclass(slots=True)
@@ -36,4 +37,5 @@ class Exchange:
     reply_fields: Headers
     upstream: Upstream | None = None
     pipe: Pipe | None = None
+    note: Note | None = None
     outcome: Outcome = field(default_factory=Outcome)

@@ -71,10 +71,10 @@ class Handlers:
         chat = openai_wire.read_chat(body)
         model = routing.resolve(chat.get("model"), self.upstreams.default)
         backend, key = self.upstreams.pick(model.backend)
-        prompt = Prompt(chat, body, model.name or None, exchange.headers)
-        request = backend.prepare(prompt, key)
-        exchange.upstream = Upstream(backend, model, key.name, request.credential)
+        prompt = Prompt(chat, body, model.name or None, exchange.headers, "default")
+        call = backend.prepare(prompt, key)
+        exchange.upstream = Upstream(backend.title, model, key.name, call)
         if openai_wire.is_stream(chat):
             write_error = self._answers.error_event
-            exchange.pipe = Pipe(backend.decoder(), exchange.outcome, write_error)
-        upstream.put_into(flow, request, key.name)
+            exchange.pipe = Pipe(call.decoder(), exchange.outcome, write_error)
+        upstream.put_into(flow, call.request, key.name)

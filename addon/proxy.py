@@ -247,7 +247,7 @@ class LlmProxy:
         coding = response.headers.get("content-encoding", "")
         flow.response = stream_head(flow, fields)
         flow.response.timestamp_start = response.timestamp_start
-        flow.response.stream = BodyStream(pipe, coding, upstream.backend.title)
+        flow.response.stream = BodyStream(pipe, coding, upstream.title)
 
     def _stream_head(self, flow: http.HTTPFlow) -> http.Response:
         """For a stream that begins before its upstream has answered."""

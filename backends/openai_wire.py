@@ -54,10 +54,28 @@ def error_event(error: ApiError) -> bytes:
     return sse.block(jsonio.encode(error.body()))
 
 
-def stream_of(completion: dict[str, Any]) -> list[bytes]:
-    """A whole completion as the stream it should have been: one chunk a choice, then `[DONE]`.
+NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
-    Tool calls get the `index` that streamed deltas need; fields beyond OpenAI's are kept.
+
+def completion_of(message: dict[str, Any], *, id: str, model: str, created: int) -> dict[str, Any]:
+    """A completion that no model has made; `created` in seconds since the epoch."""
+    finish_reason = "tool_calls" if message.get("tool_calls") else "stop"
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}
+    return {
+        "id": id,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [choice],
+        "usage": NO_USAGE,
+    }
+
+
+def stream_of(completion: dict[str, Any]) -> list[bytes]:
+    """A whole completion as the stream it should have been, `[DONE]` included.
+
+    A chunk with the message and one with the finish reason for each choice, then the usage. Tool
+    calls get the `index` that streamed deltas need; fields beyond OpenAI's are kept.
     """
     head = {key: value for key, value in completion.items() if key not in ("choices", "usage")}
     head["object"] = "chat.completion.chunk"
@@ -69,7 +87,9 @@ def stream_of(completion: dict[str, Any]) -> list[bytes]:
                 {"index": index, **call} for index, call in enumerate(delta["tool_calls"])
             ]
         rest = {key: value for key, value in choice.items() if key != "message"}
-        events.append({**head, "choices": [{**rest, "delta": delta}]})
+        first = {**rest, "delta": delta, "finish_reason": None}
+        events.append({**head, "choices": [first]})
+        events.append({**head, "choices": [{**rest, "delta": {}}]})
     if completion.get("usage"):
         events.append({**head, "choices": [], "usage": completion["usage"]})
     return [sse.block(jsonio.encode(event)) for event in events] + [DONE]

@@ -59,17 +59,19 @@ class OpenRouter:
 
     title = "OpenRouter"
 
-    def prepare(self, prompt: Prompt, key: Key) -> UpstreamRequest:
+    def prepare(self, prompt: Prompt, key: Key) -> "OpenRouterCall":
         body = prompt.body
-        if prompt.chat.get("model") != prompt.model:
-            body = jsonio.encode({**prompt.chat, "model": prompt.model})
-        return UpstreamRequest(
+        if body is None or prompt.chat.get("model") != prompt.model:
+            chat = {**prompt.chat, "model": prompt.model} if prompt.model else prompt.chat
+            body = jsonio.encode(chat)
+        request = UpstreamRequest(
             "POST",
             f"{self.base_url}/chat/completions",
             [*self._headers(prompt.headers), ("content-type", "application/json")],
             body,
             _credential(key),
         )
+        return OpenRouterCall(request)
 
     def _headers(self, client_headers: Headers) -> Headers:
         """The client's own attribution holds unless one is configured."""
@@ -87,6 +89,34 @@ class OpenRouter:
             if (name in FORWARDED or name.startswith(FORWARDED_PREFIX)) and name not in replaced
         ]
         return passed + ours
+
+    def models_request(self, key: Key, page: str | None) -> UpstreamRequest:
+        return UpstreamRequest("GET", f"{self.base_url}/models", [], credential=_credential(key))
+
+    def read_models(self, body: bytes) -> tuple[Iterable[dict[str, Any]], str | None]:
+        parsed = _object(body)
+        entries = parsed.get("data") if parsed else None
+        if not isinstance(entries, list):
+            raise ValueError("no 'data' list in OpenRouter's models")
+        models = [
+            {
+                "id": entry["id"],
+                "object": "model",
+                "created": entry.get("created") or 0,
+                "owned_by": entry["id"].partition("/")[0],
+                **{fact: entry[fact] for fact in MODEL_FACTS if fact in entry},
+            }
+            for entry in entries
+            if isinstance(entry, dict) and isinstance(entry.get("id"), str)
+        ]
+        return models, None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRouterCall:
+    """One chat completion."""
+
+    request: UpstreamRequest
 
     def decoder(self) -> "StreamDecoder":
         return StreamDecoder()
@@ -111,27 +141,6 @@ class OpenRouter:
         if page := _PAGE_TITLE.search(body):
             message += f": {page[1].decode('utf-8', 'replace')}"
         return ApiError(status, message)
-
-    def models_request(self, key: Key, page: str | None) -> UpstreamRequest:
-        return UpstreamRequest("GET", f"{self.base_url}/models", [], credential=_credential(key))
-
-    def read_models(self, body: bytes) -> tuple[Iterable[dict[str, Any]], str | None]:
-        parsed = _object(body)
-        entries = parsed.get("data") if parsed else None
-        if not isinstance(entries, list):
-            raise ValueError("no 'data' list in OpenRouter's models")
-        models = [
-            {
-                "id": entry["id"],
-                "object": "model",
-                "created": entry.get("created") or 0,
-                "owned_by": entry["id"].partition("/")[0],
-                **{fact: entry[fact] for fact in MODEL_FACTS if fact in entry},
-            }
-            for entry in entries
-            if isinstance(entry, dict) and isinstance(entry.get("id"), str)
-        ]
-        return models, None
 
 
 class StreamDecoder:

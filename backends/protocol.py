@@ -32,31 +32,27 @@ class UpstreamRequest:
 class Prompt:
     """What the client asked, as a backend needs it.
 
-    `chat` has its original `model`; `body` is the client's own text of it, to be sent on as it
-    stands if the backend has nothing to change. `model` is the vendor's name for the model, None
-    if the client named none. `headers` are the client's, without credentials.
+    `chat` has its original `model`. `body` is the client's own text of it, to be sent on as it
+    stands if the backend has nothing to change; None if the proxy has changed `chat`. `model` is
+    the vendor's name for the model, None if the client named none. `headers` are the client's,
+    without credentials. `session` tells one client's conversation from another's.
     """
 
     chat: Chat
-    body: bytes
+    body: bytes | None
     model: str | None
     headers: Headers
+    session: str
 
 
-class Backend(Protocol):
-    """One vendor: how to ask it, how to read its answers and errors, what it offers."""
+class Call(Protocol):
+    """One prompt put to a vendor: the request, and how to read whatever answers it."""
 
     @property
-    def title(self) -> str:
-        """The vendor's name as people write it."""
-        ...
-
-    def prepare(self, prompt: Prompt, key: Key) -> UpstreamRequest:
-        """The vendor's request for a prompt; ApiError 400 if it cannot be put to this vendor."""
-        ...
+    def request(self) -> UpstreamRequest: ...
 
     def decoder(self) -> Decoder:
-        """For one streamed answer."""
+        """For a streamed answer."""
         ...
 
     def read_whole(self, body: bytes) -> dict[str, Any]:
@@ -65,6 +61,19 @@ class Backend(Protocol):
 
     def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
         """The error in an answer of a status other than 200."""
+        ...
+
+
+class Backend(Protocol):
+    """One vendor: how to ask it, and what it offers."""
+
+    @property
+    def title(self) -> str:
+        """The vendor's name as people write it."""
+        ...
+
+    def prepare(self, prompt: Prompt, key: Key) -> Call:
+        """Put a prompt into the vendor's form; ApiError 400 if that cannot be done."""
         ...
 
     def models_request(self, key: Key, page: str | None) -> UpstreamRequest:

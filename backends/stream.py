@@ -6,12 +6,20 @@ carries the bytes that a chat client should see, so that where both ends speak t
 pass as they came. No I/O here, and no exception but for a bug.
 """
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from backends.errors import ApiError
+from backends.notes import Note
 from backends.openai_wire import DONE
+
+# How much of a stream is kept to take its text from: enough for any answer that people read.
+MAX_KEPT_BYTES = 2 * 1024 * 1024
+
+_CONTENT = re.compile(rb'"content"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -53,11 +61,15 @@ class Decoder(Protocol):
 
 @dataclass(slots=True)
 class Outcome:
-    """What is known of an answer: read on the way, complete when the flow is."""
+    """What is known of an answer: read on the way, complete when the flow is.
+
+    `text` is a whole answer's; a streamed one's is asked of its pipe.
+    """
 
     finish_reason: str | None = None
     usage: dict[str, Any] | None = None
     error: ApiError | None = None
+    text: str = ""
 
     def see(self, data: dict[str, Any]) -> None:
         """Take note of a chunk or a whole completion; of several usages the last one counts."""
@@ -66,22 +78,35 @@ class Outcome:
             self.usage = usage
         choices = data.get("choices")
         for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict) and isinstance(choice.get("finish_reason"), str):
+            if not isinstance(choice, dict):
+                continue
+            if isinstance(choice.get("finish_reason"), str):
                 # Some providers send "" on every chunk that is not the last.
                 self.finish_reason = choice["finish_reason"] or self.finish_reason
+            message = choice.get("message")
+            if isinstance(message, dict) and isinstance(message.get("content"), str):
+                self.text = message["content"]
 
 
 class Pipe:
     """Upstream bytes to client bytes for one streamed answer.
 
-    `write_error` makes the event that tells the client of a failure.
+    `write_error` makes the event that tells the client of a failure. `note` is put in front of the
+    answer's text.
     """
 
     def __init__(
-        self, decoder: Decoder, outcome: Outcome, write_error: Callable[[ApiError], bytes]
+        self,
+        decoder: Decoder,
+        outcome: Outcome,
+        write_error: Callable[[ApiError], bytes],
+        note: Note | None = None,
     ) -> None:
         self._decoder = decoder
         self._write_error = write_error
+        self._note = note
+        self._kept: list[bytes] = []
+        self._room = MAX_KEPT_BYTES
         self.outcome = outcome
         self.has_ended = False
 
@@ -107,6 +132,10 @@ class Pipe:
         self.outcome.error = error
         return [self._end(self._write_error(error))]
 
+    def text(self) -> str:
+        """The answer's text so far, without a note."""
+        return text_of(b"".join(self._kept))
+
     def _pass_on(self, events: list[Event]) -> list[bytes]:
         pieces = []
         for event in events:
@@ -116,7 +145,13 @@ class Pipe:
                 case Chunk(raw, data):
                     if data is not None:
                         self.outcome.see(data)
+                    if self._note and (event_in_front := self._note.before(raw)):
+                        pieces.append(event_in_front)
+                        self._note = None
                     pieces.append(raw)
+                    if self._room > 0:
+                        self._kept.append(raw)
+                        self._room -= len(raw)
                 case Done():
                     pieces.append(self._end(DONE))
                 case Failed(error):
@@ -126,3 +161,17 @@ class Pipe:
     def _end(self, last: bytes) -> bytes:
         self.has_ended = True
         return last
+
+
+def text_of(stream: bytes) -> str:
+    """The answer's text in a chat stream.
+
+    The pieces are JSON strings cut anywhere, even within an escaped surrogate pair, so they are
+    joined before they are decoded. A quote inside a JSON string is escaped, so what looks like
+    `"content":"` is one.
+    """
+    escaped = b"".join(_CONTENT.findall(stream))
+    try:
+        return str(json.loads(b'"%s"' % escaped, strict=False))
+    except ValueError:
+        return escaped.decode("utf-8", "replace")

@@ -89,9 +89,10 @@ class LlmHttpStream(HttpStream):
 
     def _add_credential(self, event: RequestHeaders) -> None:
         upstream = self.exchange and self.exchange.upstream
-        if upstream and upstream.credential:
+        credential = upstream and upstream.call.request.credential
+        if credential:
             event.request = _without_body(event.request)
-            event.request.headers.set_all(upstream.credential[0], [upstream.credential[1]])
+            event.request.headers.set_all(credential[0], [credential[1]])
 
     # The request
 
@@ -194,7 +195,7 @@ class LlmHttpStream(HttpStream):
                 yield from self._give_up_upstream()
                 yield from self._end()
         elif silence >= self.rules.silence_s:
-            title = self.exchange.upstream.backend.title
+            title = self.exchange.upstream.title
             is_waiting = self.server_state == self.state_wait_for_response_headers
             what = "did not answer" if is_waiting else "sent nothing"
             yield from self._fail(
@@ -218,7 +219,7 @@ class LlmHttpStream(HttpStream):
             yield from super().handle_protocol_error(event)
             return
         self._has_upstream = False
-        title = upstream.backend.title
+        title = upstream.title
         if event.code is not ErrorCode.CONNECT_FAILED:
             error = ApiError(502, f"{title} broke off the connection: {event.message}")
         elif time.monotonic() - self._connecting_since >= self.rules.connect_s:

@@ -48,7 +48,7 @@ class Gemini:
         target = _MODEL_PATH.fullmatch(unquote(url.path))
         if request.method != "POST" or not target:
             return _error_answer(404, f"Not found: {request.method} {url.path}")
-        # Without alt=sse Gemini would send one long list, which nobody here asks for.
+        # Without alt=sse Gemini streams one long list. Nobody wants it: the reply is whole here.
         is_stream = target[2] == "streamGenerateContent" and query.get("alt") == "sse"
         return self._generate(request, target[1], is_stream)
 
@@ -61,10 +61,11 @@ class Gemini:
                 return _fault_answer(fault)
             tokens = count_tokens(request.body)
             turn = Turn(read_prompt(model, body), tokens, is_stream, next(self._serials))
+            behave = _BEHAVIOURS.get(model, _echo)
+            return behave(turn, self._delay_s)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
+            # JSON of another shape: only the rules look at it before it is used.
             return _error_answer(400, f"Invalid JSON payload received. {error!r}")
-        behave = _BEHAVIOURS.get(model, _echo)
-        return behave(turn, self._delay_s)
 
 
 # Behaviours.

@@ -57,10 +57,11 @@ class OpenRouter:
             return _error_answer(401, "Missing Authentication header")
         try:
             turn = Turn.read(request, next(self._serials))
+            behave = _BEHAVIOURS.get(turn.prompt.model, _echo)
+            return behave(turn, self._delay_s)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
+            # JSON of another shape: nothing checks it before it is used.
             return _error_answer(400, f"Not a chat request: {error!r}")
-        behave = _BEHAVIOURS.get(turn.prompt.model, _echo)
-        return behave(turn, self._delay_s)
 
 
 # Behaviours.

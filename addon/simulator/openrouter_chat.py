@@ -27,7 +27,7 @@ class Turn:
 
     @classmethod
     def read(cls, request: Received, serial: int) -> Self:
-        """Raises one of the errors that come of using JSON as if it were a chat request."""
+        """Raises what comes of using any JSON as if it were a chat request."""
         body = request.json
         return cls(
             prompt=_read_prompt(body),

@@ -59,8 +59,9 @@ class Simulator:
         """Listen; `delay_s` is the time between two words, the last `keep_requests` are kept."""
         simulator = cls(delay_s, keep_requests)
         loop = asyncio.get_running_loop()
+        # One address family: `localhost` has two, which would listen on two different ports.
         simulator._server = await loop.create_server(
-            simulator._connection, host, port, ssl=ssl_context
+            simulator._connection, host, port, family=socket.AF_INET, ssl=ssl_context
         )
         simulator.port = simulator._server.sockets[0].getsockname()[1]
         simulator.url = f"{'https' if ssl_context else 'http'}://{host}:{simulator.port}"

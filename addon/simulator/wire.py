@@ -40,7 +40,7 @@ class Received:
 
 
 class Gate:
-    """A place where answers stop until it is opened. Every method is safe in any thread."""
+    """A place where answers stop until it is opened, from whatever thread."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()

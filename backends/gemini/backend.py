@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from backends.errors import ApiError, bad_request
+from backends.errors import bad_request
 from backends.gemini import models
 from backends.keys import Key
-from backends.protocol import Prompt, UpstreamRequest
-from backends.stream import Decoder
+from backends.protocol import Call, Prompt, UpstreamRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +19,10 @@ class Gemini:
 
     title = "Google Gemini"
 
-    def prepare(self, prompt: Prompt, key: Key) -> UpstreamRequest:
+    def prepare(self, prompt: Prompt, key: Key) -> Call:
         raise bad_request(
             "Chat with Gemini is not supported yet; use an openrouter: model", "model"
         )
-
-    def decoder(self) -> Decoder:
-        raise NotImplementedError("no prompt is ever sent to Gemini")
-
-    def read_whole(self, body: bytes) -> dict[str, Any]:
-        raise NotImplementedError("no prompt is ever sent to Gemini")
-
-    def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
-        raise NotImplementedError("no prompt is ever sent to Gemini")
 
     def models_request(self, key: Key, page: str | None) -> UpstreamRequest:
         query = urlencode({"pageSize": 1000} | ({"pageToken": page} if page else {}))

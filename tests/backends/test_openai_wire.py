@@ -61,6 +61,6 @@ def test_a_whole_completion_becomes_a_stream() -> None:
     assert done == openai_wire.DONE
     assert chunks[0].choices[0].delta.content == "Hi"
     assert [c.index for c in chunks[0].choices[0].delta.tool_calls or []] == [0, 1]
-    assert chunks[0].choices[0].finish_reason == "tool_calls"
-    assert chunks[1].usage is not None
-    assert chunks[1].usage.total_tokens == 3
+    assert [chunk.choices[0].finish_reason for chunk in chunks[:2]] == [None, "tool_calls"]
+    assert chunks[2].usage is not None
+    assert chunks[2].usage.total_tokens == 3

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from backends.errors import ApiError
 from backends.keys import Key
 from backends.openai_wire import DONE, error_event
-from backends.openrouter import OpenRouter, to_api_error
+from backends.openrouter import OpenRouter, OpenRouterCall, to_api_error
 from backends.protocol import Headers, Prompt, UpstreamRequest
 from backends.stream import Outcome, Pipe
 
@@ -18,9 +18,12 @@ KEY = Key("OPENROUTER_API_KEY", "sk-or-secret")
 BODY = b'{"model":"openrouter:a/b:free", "x":1.0,"messages":[{"role":"user","content":"\xc3\xa9"}]}'
 
 
+CALL = OpenRouterCall(UpstreamRequest("POST", "", []))
+
+
 def prepare(model: str | None, headers: Headers = [], **options: Any) -> UpstreamRequest:  # noqa: B006
-    prompt = Prompt(json.loads(BODY), BODY, model, headers)
-    return OpenRouter("https://or.example/api/v1", **options).prepare(prompt, KEY)
+    prompt = Prompt(json.loads(BODY), BODY, model, headers, "s")
+    return OpenRouter("https://or.example/api/v1", **options).prepare(prompt, KEY).request
 
 
 class TestRequest:
@@ -33,6 +36,10 @@ class TestRequest:
 
     def test_an_unchanged_body_is_sent_as_it_came(self) -> None:
         assert prepare("openrouter:a/b:free").body is BODY
+
+    def test_a_changed_chat_is_written_anew(self) -> None:
+        prompt = Prompt({"messages": []}, None, None, [], "s")
+        assert OpenRouter("").prepare(prompt, KEY).request.body == b'{"messages":[]}'
 
     def test_only_headers_with_a_meaning_leave(self) -> None:
         sent = prepare(
@@ -141,14 +148,14 @@ def test_what_openrouter_adds_to_an_error_is_kept() -> None:
     ],
 )
 def test_error_answers(status: int, body: bytes, ours: int, says: str) -> None:
-    error = OpenRouter("").read_error(status, "text/html", body)
+    error = CALL.read_error(status, "text/html", body)
     assert error.status == ours
     assert says in error.message
 
 
 class TestWhole:
     def test_a_completion_may_have_padding_before_it(self) -> None:
-        assert OpenRouter("").read_whole(b'\n  \n{"choices":[]}') == {"choices": []}
+        assert CALL.read_whole(b'\n  \n{"choices":[]}') == {"choices": []}
 
     @pytest.mark.parametrize(
         ("body", "status"),
@@ -163,7 +170,7 @@ class TestWhole:
     )
     def test_anything_else_is_an_error(self, body: bytes, status: int) -> None:
         with pytest.raises(ApiError) as caught:
-            OpenRouter("").read_whole(body)
+            CALL.read_whole(body)
         assert caught.value.status == status
 
 
@@ -231,7 +238,7 @@ STREAMS: dict[str, tuple[bytes, bytes]] = {
 
 def run(pieces: list[bytes]) -> tuple[bytes, Outcome]:
     outcome = Outcome()
-    pipe = Pipe(OpenRouter("").decoder(), outcome, error_event)
+    pipe = Pipe(CALL.decoder(), outcome, error_event)
     out = b"".join(b"".join(pipe.feed(piece)) for piece in pieces) + b"".join(pipe.finish())
     assert pipe.has_ended
     return out, outcome
