@@ -21,7 +21,7 @@ def is_wanted(settings: Settings) -> bool:
 @contextlib.asynccontextmanager
 async def upstreams(settings: Settings) -> AsyncIterator[Upstreams]:
     """The simulated upstreams, while they run; configured keys are not used."""
-    simulator = await Simulator.start()
+    simulator = await Simulator.start(keep_requests=1)
     try:
         backends = make_backends(
             openrouter_url=simulator.openrouter_url,

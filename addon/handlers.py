@@ -1,6 +1,6 @@
 """What each endpoint does: one method a row of the table in `endpoints`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from mitmproxy import http
 
@@ -14,6 +14,7 @@ from backends.errors import ApiError, bad_request
 from backends.protocol import Prompt
 from backends.stream import Pipe
 from commands import routing
+from commands.routing import Wishes
 
 Handler = Callable[[http.HTTPFlow, Exchange], Awaitable[http.Response | None]]
 """Gives the answer, or None once the flow is on its way to an upstream. Raises ApiError."""
@@ -23,11 +24,17 @@ class Handlers:
     """`upstreams` may be replaced while running (the demo's come up after the addon)."""
 
     def __init__(
-        self, upstreams: Upstreams, models: ModelsList, answers: Answers, version: str
+        self,
+        upstreams: Upstreams,
+        models: ModelsList,
+        answers: Answers,
+        mapping: Mapping[str, Sequence[str]],
+        version: str,
     ) -> None:
         self.upstreams = upstreams
         self._models = models
         self._answers = answers
+        self._mapping = mapping
         self._version = version
         self.table: Mapping[str, Handler] = {
             "root": self._root,
@@ -69,11 +76,12 @@ class Handlers:
             coding = flow.request.headers.get("content-encoding")
             raise bad_request(f"The body is not valid {coding}: {error}") from None
         chat = openai_wire.read_chat(body)
-        model = routing.resolve(chat.get("model"), self.upstreams.default)
-        backend, key = self.upstreams.pick(model.backend)
-        prompt = Prompt(chat, body, model.name or None, exchange.headers, "default")
+        wishes = Wishes(self.upstreams.default, self.upstreams.keys.keys(), self._mapping)
+        target = routing.resolve(chat.get("model"), wishes)
+        backend, key = self.upstreams.pick(target.backend)
+        prompt = Prompt(chat, body, target.name or None, exchange.headers, "default")
         call = backend.prepare(prompt, key)
-        exchange.upstream = Upstream(backend.title, model, key.name, call)
+        exchange.upstream = Upstream(backend.title, target, key.name, call)
         if openai_wire.is_stream(chat):
             write_error = self._answers.error_event
             exchange.pipe = Pipe(call.decoder(), exchange.outcome, write_error)

@@ -60,6 +60,7 @@ class LlmProxy:
             _configured_upstreams(settings),
             self._models,
             self._answers,
+            settings.model_mapping,
             version("llm-interactive-proxy"),
         )
         self._exchanges: dict[str, Exchange] = {}

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from backends.keys import Key, read_key, read_keys
 from backends.model_id import BackendName
+from commands.sections import MODEL_MAPPING, ModelMapping, SessionLimits
 from commands.sources import Setting, SettingsError, Sources, read_sources
 from commands.values import (
     Backend,
@@ -209,6 +210,12 @@ class Settings(BaseModel):
             const=False,
         ),
     ] = True
+    model_mapping: Annotated[
+        ModelMapping, Setting("who serves models that are named without a backend, by pattern")
+    ] = MODEL_MAPPING
+    sessions: Annotated[
+        SessionLimits, Setting("max, history: how much is remembered; log_dir: a file a session")
+    ] = SessionLimits()
     app_site_url: Annotated[
         Text | None,
         Setting("site that OpenRouter lists as the application", env="APP_SITE_URL"),

@@ -1,25 +1,66 @@
-"""Which backend and model serve a request."""
+"""Which backend and model serve a request, and why."""
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from backends import model_id
-from backends.model_id import BackendName
+from backends.model_id import BackendName, ModelId
 
 
 class Target(NamedTuple):
-    """Who serves: `name` is the vendor's name of the model, empty if the client named none."""
+    """Who serves: `name` is the vendor's name of the model, empty if the client named none.
+
+    `why` is for people.
+    """
 
     backend: BackendName
     name: str
+    why: str
 
     def __str__(self) -> str:
         return f"{self.backend}:{self.name}"
 
 
-def resolve(requested: str | None, default_backend: BackendName) -> Target:
-    """The backend that `requested` names, else the default one.
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Everything that has a say besides the request itself.
+
+    `once` and `model` come from commands, `backend` too. `functional` are the backends with a key.
+    """
+
+    default_backend: BackendName
+    functional: Collection[BackendName] = ()
+    mapping: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    once: ModelId | None = None
+    model: ModelId | None = None
+    backend: BackendName | None = None
+
+
+def resolve(requested: str | None, wishes: Wishes) -> Target:
+    """The first that applies, in the order of `_candidates`.
 
     Without a model OpenRouter takes the default of the account.
     """
-    model = model_id.parse(requested or "")
-    return Target(model.backend or default_backend, model.name)
+    return next(_candidates(model_id.parse(requested or ""), wishes))
+
+
+def _candidates(requested: ModelId, wishes: Wishes) -> Iterator[Target]:
+    default = wishes.default_backend
+    for chosen, why in ((wishes.once, "!/once"), (wishes.model, "!/set(model=...)")):
+        if chosen:
+            yield Target(chosen.backend or default, chosen.name, why)
+    if requested.backend:
+        yield Target(requested.backend, requested.name, "the request names its backend")
+    if wishes.backend:
+        yield Target(wishes.backend, requested.name, "!/set(backend=...)")
+    for pattern, targets in wishes.mapping.items():
+        if fnmatchcase(requested.name, pattern):
+            for target in targets:
+                mapped = model_id.parse(target)
+                if mapped.backend and mapped.backend in wishes.functional:
+                    name = mapped.name.replace("{model}", requested.name)
+                    yield Target(mapped.backend, name, f"model_mapping {pattern}")
+            break
+    yield Target(default, requested.name, "the default backend")

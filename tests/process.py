@@ -14,7 +14,7 @@ READY = re.compile(r"LLM proxy ready: HTTPS_PROXY=(http://\S+)")
 
 
 class RunningProcess(NamedTuple):
-    """`url` is where it listens; its output is in `output.txt` of its working directory."""
+    """`url` is where our proxy listens; its output is in `output.txt` of its working directory."""
 
     url: str
     popen: "subprocess.Popen[str]"
@@ -43,7 +43,6 @@ def running_process(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    found: list[str] = []
     ready = threading.Event()
 
     def read() -> None:
@@ -52,7 +51,6 @@ def running_process(
             for line in popen.stdout:
                 output.write(line)
                 output.flush()
-                found.extend(READY.findall(line))
                 if until in line:
                     ready.set()
         ready.set()
@@ -61,8 +59,10 @@ def running_process(
     reader.start()
     try:
         ready.wait(30)
-        assert found, (directory / "output.txt").read_text()
-        yield RunningProcess(found[0], popen)
+        output = (directory / "output.txt").read_text()
+        assert until in output, output
+        found = READY.search(output)
+        yield RunningProcess(found[1] if found else "", popen)
     finally:
         popen.terminate()
         popen.wait(20)

@@ -1,0 +1,57 @@
+"""The parts of `proxy.yaml` that are more than one value."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from backends import model_id
+from commands.values import must
+
+# Names that agents use towards their own vendor, put to who serves them here.
+MODEL_MAPPING: Mapping[str, tuple[str, ...]] = {
+    "gemini-*": ("gemini:{model}", "openrouter:google/{model}"),
+    "gpt-*": ("openrouter:openai/{model}",),
+    "chatgpt-*": ("openrouter:openai/{model}",),
+    "codex-*": ("openrouter:openai/{model}",),
+    "o[0-9]*": ("openrouter:openai/{model}",),
+    "claude-*": ("openrouter:anthropic/{model}",),
+}
+
+
+def _check_target(text: str) -> str:
+    if not model_id.parse(text).backend:
+        raise ValueError
+    return text
+
+
+_Target = Annotated[
+    str,
+    AfterValidator(_check_target),
+    must("be <backend>:<model>, where {model} stands for the requested name"),
+]
+
+ModelMapping = Annotated[
+    Mapping[
+        str,
+        Annotated[
+            tuple[_Target, ...],
+            BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+            must("be a target or a list of targets"),
+        ],
+    ],
+    must("be a mapping from patterns to targets"),
+]
+
+_Count = Annotated[int, Field(gt=0), must("be a whole number greater than 0")]
+
+
+class SessionLimits(BaseModel):
+    """How much is remembered, and where sessions are written down."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max: _Count = 1000
+    history: _Count = 200
+    log_dir: Path | None = None
