@@ -27,7 +27,8 @@ class Target(NamedTuple):
 class Wishes:
     """Everything that has a say besides the request itself.
 
-    `once` and `model` come from commands, `backend` too. `functional` are the backends with a key.
+    `once`, `model` and `backend` come from commands. `route` is what a failover route of the
+    requested name leads to. `functional` are the backends with a key.
     """
 
     default_backend: BackendName
@@ -35,6 +36,7 @@ class Wishes:
     mapping: Mapping[str, Sequence[str]] = field(default_factory=dict)
     once: ModelId | None = None
     model: ModelId | None = None
+    route: ModelId | None = None
     backend: BackendName | None = None
 
 
@@ -48,13 +50,17 @@ def resolve(requested: str | None, wishes: Wishes) -> Target:
 
 def _candidates(requested: ModelId, wishes: Wishes) -> Iterator[Target]:
     default = wishes.default_backend
-    for chosen, why in ((wishes.once, "!/once"), (wishes.model, "!/set(model=...)")):
+    for chosen, why in (
+        (wishes.once, "once"),
+        (wishes.model, "set(model)"),
+        (wishes.route, "route"),
+    ):
         if chosen:
             yield Target(chosen.backend or default, chosen.name, why)
     if requested.backend:
         yield Target(requested.backend, requested.name, "the request names its backend")
     if wishes.backend:
-        yield Target(wishes.backend, requested.name, "!/set(backend=...)")
+        yield Target(wishes.backend, requested.name, "set(backend)")
     for pattern, targets in wishes.mapping.items():
         if fnmatchcase(requested.name, pattern):
             for target in targets:

@@ -1,0 +1,239 @@
+"""The coding agents we know: how to recognise one, and what shape it needs a reply in.
+
+All that is particular to one agent's recognition is its row in `AGENTS`. What agents put around
+the human's words is in `context`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from backends.openai_wire import Chat
+from backends.protocol import Headers
+
+COMPLETION_TOOL = "attempt_completion"
+"""The tool by which Cline and Roo Code end a task; without it they take a text for a mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A reply that has to be the call of one of the agent's tools."""
+
+    name: str
+    arguments: Mapping[str, str]
+
+
+Reply = str | ToolCall
+
+
+def _plain(chat: Chat, text: str) -> Reply:
+    return text
+
+
+def _inert(chat: Chat, text: str) -> Reply:
+    """Nothing that aider would take for an edit: it strips lines before it looks for the marks."""
+    text = re.sub(r"([`~<=>])\1{2,}", lambda run: " ".join(run[0]), text)
+    return "\n".join(f"    {line}" for line in text.split("\n")) if "\n" in text else text
+
+
+def _completed(chat: Chat, text: str) -> Reply:
+    """The end of a task, in the way of calling tools that the request itself shows."""
+    if COMPLETION_TOOL in tool_names(chat):
+        return ToolCall(COMPLETION_TOOL, {"result": text})
+    tag = f"<{COMPLETION_TOOL}>"
+    if not chat.get("tools") and any(tag in prompt for prompt in system_texts(chat)):
+        return f"{tag}\n<result>\n{text}\n</result>\n</{COMPLETION_TOOL}>"
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One row: marks are prefixes; `tools` must be offered all; `headers` may be any one.
+
+    `always_offers_tools`: with each of the human's turns, so that a request without is its own.
+    """
+
+    name: str
+    headers: tuple[tuple[str, str], ...] = ()
+    prompts: tuple[str, ...] = ()
+    tools: frozenset[str] = frozenset()
+    always_offers_tools: bool = False
+    wrap: Callable[[Chat, str], Reply] = _plain
+
+
+AGENTS = (
+    Agent(
+        "codex",
+        (
+            ("user-agent", "codex_"),
+            ("user-agent", "codex-tui"),
+            ("originator", "codex_"),
+            ("originator", "codex-tui"),
+            ("x-codex-turn-metadata", ""),
+        ),
+        ("You are Codex, a",),
+        frozenset({"exec_command", "apply_patch"}),
+        always_offers_tools=True,
+    ),
+    Agent(
+        "opencode",
+        (("user-agent", "opencode/"), ("originator", "opencode"), ("x-title", "opencode")),
+        ("You are opencode,",),
+        always_offers_tools=True,
+    ),
+    Agent(
+        "kilo",
+        (("user-agent", "Kilo-Code/"), ("x-title", "Kilo Code")),
+        ("You are Kilo,",),
+        always_offers_tools=True,
+        wrap=_completed,
+    ),
+    Agent(
+        "qwen-code",
+        (("user-agent", "QwenCode/"), ("x-openrouter-title", "Qwen Code")),
+        ("You are Qwen Code,",),
+        always_offers_tools=True,
+    ),
+    Agent(
+        "gemini-cli",
+        (("user-agent", "GeminiCLI"),),
+        ("You are a non-interactive CLI agent", "You are Gemini CLI"),
+        always_offers_tools=True,
+    ),
+    Agent(
+        "claude-code",
+        (("user-agent", "claude-cli/"), ("x-app", "cli"), ("x-claude-code-session-id", "")),
+        ("You are Claude Code", "You are a Claude agent"),
+        always_offers_tools=True,
+    ),
+    Agent(
+        "aider",
+        (("x-title", "Aider"), ("http-referer", "https://aider.chat")),
+        (
+            "Act as an expert software developer",
+            "Act as an expert code analyst",
+            "Act as an expert software engineer",
+            "You are an expert software engineer that generates concise",
+            "*Briefly* summarize this partial conversation",
+        ),
+        wrap=_inert,
+    ),
+    Agent(
+        "cline",
+        (
+            ("x-title", "Cline"),
+            ("http-referer", "https://cline.bot"),
+            ("x-client-type", "cline-"),
+        ),
+        ("You are Cline, a highly skilled software engineer",),
+        wrap=_completed,
+    ),
+    Agent(
+        "cline-cli",
+        prompts=("You are Cline,",),
+        tools=frozenset({"read_files", "run_commands", "ask_question"}),
+    ),
+    Agent(
+        "roo-code",
+        (("user-agent", "RooCode/"), ("x-title", "Roo Code"), ("x-roo-task-id", "")),
+        ("You are Roo,",),
+        wrap=_completed,
+    ),
+    Agent("continue", (("x-openrouter-title", "Continue"),), ("You are an agent in the Continue",)),
+    Agent("pi", prompts=("You are an expert coding assistant operating inside pi",)),
+    Agent(
+        "copilot-cli",
+        (("x-initiator", ""), ("x-interaction-type", "")),
+        ("You are the GitHub Copilot CLI",),
+    ),
+    Agent(
+        "crush",
+        (("user-agent", "Charm-Crush/"),),
+        ("You are Crush,",),
+        always_offers_tools=True,
+    ),
+    Agent(
+        "goose",
+        (("goose-session-id", ""),),
+        ("You are a general-purpose AI agent called goose",),
+        always_offers_tools=True,
+    ),
+)
+"""A prompt that starts with another row's mark comes before that row."""
+
+_TITLES = frozenset({"originator", "x-title", "x-openrouter-title"})
+_STAGES: tuple[Callable[[str], bool], ...] = (
+    lambda name: name == "user-agent",
+    lambda name: name in _TITLES,
+    lambda name: name != "user-agent" and name not in _TITLES,
+)
+"""Header names in the order of their worth: some agents show an SDK's user agent, and a title or
+referrer may be set for the sake of OpenRouter's rankings only."""
+
+_PROMPTS_LOOKED_AT = 4
+_PROMPT_HEAD = 200
+
+
+def detect(headers: Headers, chat: Chat) -> Agent | None:
+    """The agent that sent the request: by its headers, else its system prompt, else its tools."""
+    for is_in_stage in _STAGES:
+        shown = [(name, value) for name, value in headers if is_in_stage(name)]
+        for agent in AGENTS:
+            if any(
+                name == mark and value.startswith(prefix)
+                for mark, prefix in agent.headers
+                for name, value in shown
+            ):
+                return agent
+    heads = prompt_heads(chat)
+    for agent in AGENTS:
+        if agent.prompts and any(head.startswith(agent.prompts) for head in heads):
+            return agent
+    offered = tool_names(chat)
+    return next((agent for agent in AGENTS if agent.tools and agent.tools <= offered), None)
+
+
+def wrap_reply(agent: Agent | None, chat: Chat, text: str) -> Reply:
+    """`text` as the agent that sent `chat` shows it to the human, and does nothing else with."""
+    return agent.wrap(chat, text) if agent else text
+
+
+def prompt_heads(chat: Chat) -> list[str]:
+    """How the first system prompts begin; one may come after a billing line or the like."""
+    first = islice(system_texts(chat), _PROMPTS_LOOKED_AT)
+    return [prompt[:_PROMPT_HEAD].lstrip() for prompt in first]
+
+
+def system_texts(chat: Chat) -> Iterator[str]:
+    """The texts of system and developer messages, in order."""
+    messages = chat.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict) and message.get("role") in ("system", "developer"):
+            yield from (text for _, text in texts_of(message))
+
+
+def texts_of(message: Mapping[str, Any]) -> Iterator[tuple[int | None, str]]:
+    """Each text of a message with the index of its part, None where the content is the text."""
+    content = message.get("content")
+    if isinstance(content, str):
+        yield None, content
+    elif isinstance(content, list):
+        for index, part in enumerate(content):
+            if isinstance(part, dict) and part.get("type") in ("text", "input_text"):
+                text = part.get("text")
+                if isinstance(text, str):
+                    yield index, text
+
+
+def tool_names(chat: Chat) -> frozenset[str]:
+    """The names of the tools that the request offers to the model."""
+    tools = chat.get("tools")
+    names = set()
+    for tool in tools if isinstance(tools, list) else ():
+        function = tool.get("function", tool) if isinstance(tool, dict) else None
+        name = function.get("name") if isinstance(function, dict) else None
+        if isinstance(name, str):
+            names.add(name)
+    return frozenset(names)

@@ -1,0 +1,22 @@
+"""Commands for getting to know the others."""
+
+from commands.registry import Arguments, Context, command, words
+
+
+@command(
+    "help",
+    "lists the commands, or explains one",
+    format="help(<command>)",
+    examples=("help", "help(set)"),
+    most_words=1,
+)
+def show_help(context: Context, arguments: Arguments) -> str:
+    if asked := words(arguments):
+        return context.commands.find(asked[0].lower()).manual(context.proxy.command_prefix)
+    return f"available commands: {', '.join(each.name for each in context.commands)}"
+
+
+@command("hello", "shows the welcome banner")
+def greet(context: Context, arguments: Arguments) -> str:
+    context.is_banner_due = False
+    return context.banner()

@@ -1,0 +1,105 @@
+"""Commands that tell how things are and change nothing."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from commands.errors import did_you_mean
+from commands.registry import ANY, Arguments, Context, HistoryEntry, command, words
+from commands.routing import Wishes, resolve
+from commands.settings import TABLE, SessionSettings, SettingRow
+
+MOST_MODELS = 50
+
+
+@command("status", "tells what is in force for this session, and why")
+def show_status(context: Context, arguments: Arguments) -> str:
+    settings = (f"{row.name}: {_in_force(row, context)}" for row in TABLE)
+    return f"session {context.session_id}; prompts go to {_serving(context)}; {'; '.join(settings)}"
+
+
+def _serving(context: Context) -> str:
+    session = context.session
+    wishes = Wishes(
+        context.proxy.default_backend,
+        once=context.once,
+        model=session.model,
+        backend=session.backend,
+    )
+    target = resolve(None, wishes)
+    served = f"{target}" if target.name else f"the requested model at {target.backend}"
+    is_invalid = session.is_model_invalid and not context.once
+    return f"{served} ({target.why}{', not available' if is_invalid else ''})"
+
+
+def _in_force(row: SettingRow, context: Context) -> str:
+    """The value and who says so."""
+    if row.scope == "session":
+        value = getattr(context.session, row.field)
+        is_set = value != getattr(SessionSettings(), row.field)
+        return f"{value} (this session)" if is_set else f"{'none' if value is None else value}"
+    value = getattr(context.proxy, row.field)
+    is_set = value != getattr(context.configured, row.field)
+    return f"{value} ({'set by command' if is_set else 'configured'})"
+
+
+@command("why", "tells which attempts led to the last answer of a backend")
+def explain(context: Context, arguments: Arguments) -> str:
+    for entry in reversed(context.history):
+        if entry.handler == "backend":
+            key = f" with {entry.key_name}" if entry.key_name else ""
+            end = f"failed: {entry.error}" if entry.error else f"served by {entry.model}{key}"
+            return "; ".join([*entry.attempts, f"last answer {end}"])
+    return "no backend has been asked in this session"
+
+
+# What `usage` sums up: where it is in OpenAI's usage object, and what to call it.
+COUNTS = (
+    (("prompt_tokens",), "prompt tokens"),
+    (("prompt_tokens_details", "cached_tokens"), "of them cached"),
+    (("completion_tokens",), "completion tokens"),
+    (("completion_tokens_details", "reasoning_tokens"), "of them reasoning"),
+)
+
+
+@command("usage", "tells the tokens and the cost of this session")
+def show_usage(context: Context, arguments: Arguments) -> str:
+    asked = [entry for entry in context.history if entry.handler == "backend"]
+    counts = (f"{_sum(asked, path):.0f} {label}" for path, label in COUNTS)
+    has_cost = any(_number(entry.usage, ("cost",)) is not None for entry in asked)
+    cost = f"${_sum(asked, ('cost',)):.4f}" if has_cost else "unknown"
+    return f"{len(asked)} requests to backends: {', '.join(counts)}; cost: {cost}"
+
+
+def _sum(entries: Iterable[HistoryEntry], path: tuple[str, ...]) -> float:
+    return sum(_number(entry.usage, path) or 0 for entry in entries)
+
+
+def _number(usage: Mapping[str, Any] | None, path: tuple[str, ...]) -> float | None:
+    """The number at `path`, if the upstream sent one."""
+    value: Any = usage
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, int | float) else None
+
+
+@command(
+    "models",
+    "lists the models whose names have all the given parts",
+    format="models(<part>, ...)",
+    examples=("models(claude)", "models(gemini, flash)"),
+    most_words=ANY,
+)
+def list_models(context: Context, arguments: Arguments) -> str:
+    parts = [part.lower() for part in words(arguments)]
+    offered = {name: backend.models for name, backend in context.backends.items()}
+    names = [f"{name}:{model}" for name, models in offered.items() for model in models or ()]
+    found = [name for name in names if all(part in name.lower() for part in parts)]
+    messages = [", ".join(found[:MOST_MODELS])] if found else []
+    if len(found) > MOST_MODELS:
+        messages.append(f"and {len(found) - MOST_MODELS} more")
+    if not found:
+        messages.append(f"no model found{did_you_mean(' '.join(parts), names, most=3)}")
+    messages += [
+        f"models of {name} not known" for name, models in offered.items() if models is None
+    ]
+    return "; ".join(messages)

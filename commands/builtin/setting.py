@@ -1,0 +1,131 @@
+"""Commands that change settings. All of them go by the table in `commands.settings`."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from commands.errors import CommandError, ModelNotAvailable, did_you_mean
+from commands.registry import Arguments, Context, command, named, words
+from commands.scanner import Argument
+from commands.settings import NAMES, TABLE, Scope, SettingRow
+
+MODEL, BACKEND = NAMES["model"], NAMES["backend"]
+
+
+@command(
+    "set",
+    "changes settings: all that are given, or none if one of them is wrong",
+    format=f"set({', '.join(f'{row.name}={row.values}' for row in TABLE)})",
+    examples=("set(model=openrouter:openai/gpt-4o-mini)", "set(project=home, interactive=off)"),
+    keys=None,
+)
+def assign(context: Context, arguments: Arguments) -> str:
+    changes = _Changes()
+    for row, argument in _rows("set", "no valid parameters", arguments):
+        if argument.value is None:
+            raise CommandError(f"set: {row.name} needs a value: set({row.name}={row.values})")
+        changes.add(row, argument.value, context)
+    return changes.apply(context)
+
+
+@command(
+    "unset",
+    "takes settings back: those of the session to none, those of the proxy to its configuration",
+    format=f"unset({', '.join(row.name for row in TABLE)})",
+    examples=("unset(model)", "unset(backend, project)"),
+    keys=None,
+)
+def take_back(context: Context, arguments: Arguments) -> str:
+    changes = _Changes()
+    for row, _ in _rows("unset", "nothing to do", arguments):
+        changes.take_back(row, context)
+    return changes.apply(context)
+
+
+@command(
+    "model",
+    "sets the model of this session, in short",
+    format="model(<backend>:<model>)",
+    examples=("model(gemini:gemini-2.5-pro)",),
+    most_words=1,
+)
+def choose_model(context: Context, arguments: Arguments) -> str:
+    return _assign_word(MODEL, context, arguments)
+
+
+@command(
+    "backend",
+    "sets the backend of this session, in short",
+    format="backend(<name>)",
+    examples=("backend(gemini)",),
+    most_words=1,
+)
+def choose_backend(context: Context, arguments: Arguments) -> str:
+    return _assign_word(BACKEND, context, arguments)
+
+
+@command(
+    "once",
+    "sets the model for this turn only",
+    format="once(model=<backend>:<model>)",
+    examples=("once(model=gemini:gemini-2.5-pro)",),
+    keys=("model",),
+)
+def choose_once(context: Context, arguments: Arguments) -> str:
+    model = MODEL.read(named(arguments).get("model", ""))
+    MODEL.check(model, context.backends)
+    context.once = model
+    return f"{MODEL.when_set(model)} for this turn"
+
+
+class _Changes:
+    """Changes that are collected first and applied together, so that an error prevents all."""
+
+    def __init__(self) -> None:
+        self._fields: dict[Scope, dict[str, Any]] = {"session": {}, "proxy": {}}
+        self._messages: list[str] = []
+
+    def add(self, row: SettingRow, text: str, context: Context) -> None:
+        value = row.read(text)
+        fields = self._fields[row.scope]
+        fields[row.field] = value
+        if row is MODEL:
+            fields["is_model_invalid"] = False
+        try:
+            row.check(value, context.backends)
+        except ModelNotAvailable:
+            if context.session.is_interactive:
+                raise
+            # Nobody would see the error now, so the next prompt has to fail.
+            fields["is_model_invalid"] = True
+        self._messages.append(row.when_set(value))
+
+    def take_back(self, row: SettingRow, context: Context) -> None:
+        fields = self._fields[row.scope]
+        fields[row.field] = row.when_unset(context.configured)
+        if row is MODEL:
+            fields["is_model_invalid"] = False
+        self._messages.append(row.confirmed_unset)
+
+    def apply(self, context: Context) -> str:
+        context.change_session(**self._fields["session"])
+        context.proxy = replace(context.proxy, **self._fields["proxy"])
+        return "; ".join(self._messages)
+
+
+def _assign_word(row: SettingRow, context: Context, arguments: Arguments) -> str:
+    changes = _Changes()
+    changes.add(row, "".join(words(arguments)), context)
+    return changes.apply(context)
+
+
+def _rows(name: str, nothing: str, arguments: Arguments) -> Iterator[tuple[SettingRow, Argument]]:
+    """The settings that the arguments name; CommandError if one names none, or there are none."""
+    unknown = [each.key for each in arguments if each.key.lower() not in NAMES]
+    faults = [] if len(unknown) < len(arguments) else [nothing]
+    faults += [f"unknown parameter {key}{did_you_mean(key, NAMES)}" for key in unknown]
+    if faults:
+        valid = ", ".join(sorted(row.name for row in TABLE))
+        raise CommandError(f"{name}: {'; '.join(faults)}; valid: {valid}")
+    for argument in arguments:
+        yield NAMES[argument.key.lower()], argument

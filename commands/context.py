@@ -1,0 +1,192 @@
+"""Which parts of a user message the human typed: what agents put around it is never searched.
+
+Agents send files, tool results and reminders under the user's role. Only text that nothing marks
+as such is the human's: a command missed is typed again, one found in a file hands the proxy over
+to whoever wrote the file. So a block reaches to the *last* tag or fence that could close it, since
+its content may hold a forged one, and further if another block begins before that and ends behind.
+One that nothing closes reaches to the message's end.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+Range = tuple[int, int]
+
+CONTEXT_TAGS = frozenset(
+    {
+        "environment_context",  # Codex
+        "user_instructions",
+        "user_shell_command",
+        "environment_details",  # Kilo, Roo Code, Cline
+        "file_content",
+        "folder_content",
+        "url_content",
+        "explicit_instructions",
+        "session_context",  # Gemini CLI
+        "system-reminder",  # opencode, Claude Code
+        "system_reminder",  # Crush
+        "current_datetime",  # Copilot CLI
+        "info-msg",  # goose
+    }
+)
+"""Blocks that an agent adds by itself: whether there is one says nothing about what was typed."""
+
+WRAPPER_TAGS = ("task", "feedback", "answer", "user_message", "user_query")
+"""Tags that an agent puts around what the human typed."""
+
+_CONTEXT_STARTS = (
+    r"# AGENTS\.md instructions",  # Codex
+    r"This is the (?:Qwen Code|Gemini CLI)\. We are setting up",
+    r"--- Content from referenced files ---",  # Qwen Code: `@file`, contents in parts of their own
+    r"Called the \w+ tool ",  # opencode: `@file`, the same
+    r"Result of calling the \w+ tool",
+    r"Reading MCP resource:",
+    r"# task_progress",  # Cline
+    r"# TODO LIST ",
+    r"To suggest changes to a file you MUST",  # aider's reminders, by edit format
+    r"# \*SEARCH/REPLACE block\* Rules:",
+    r"# File editing rules:",
+    r"# V4A Diff Format Rules:",
+    r"You are diligent and tireless!",
+    r"Pay careful attention to the scope of the user's request\.",
+    r"I have \*added th(?:is|ese) file",  # aider's files and repo map
+    r"Here are some READ ONLY files",
+    r"Here are summaries of some files",
+    r"I am working with (?:you on )?code in a git repo",
+    r"Here is the content of https?://",
+    r"I spoke to you previously about a number of things",
+    r"# (?:USER|ASSISTANT)$",  # aider's transcripts, to be summed up
+)
+"""How a line begins from which on nothing in the message is the human's."""
+
+_RESULT_STARTS = (
+    # Cline and Roo Code without native tools; arguments may go on over lines.
+    r"\[[a-z]+(?:_[a-z]+)+ (?:for|to|in) ",
+    r"\[[^\n]*\] Result:",
+    r"I ran this command:",  # aider
+    r"# Fix any errors below",
+    r"# \d+ SEARCH/REPLACE block",
+    r"UnifiedDiff\w+:",
+    r"diff --git ",
+    r"(?:Observation|OBSERVATION):",  # agents whose tools are called in prose
+    r"EXECUTION RESULT of ",
+)
+"""The same for what came out of a tool: it waits for the model, so it counts as something left."""
+
+_QUESTION = "[ask_followup_question for "
+"""Cline and Roo Code: what follows is the model's, so only a part of its own can be trusted."""
+
+_OPENING = re.compile(
+    r"<(?P<tag>[A-Za-z_][\w.:-]*)(?=[\s/>])"
+    r"|^[ \t]*(?:(?P<fence>`{3,}|~{3,})"
+    r"|(?P<answer>\[(?:attempt_completion|plan_mode_respond|plan_mode_response)\] Result:)"
+    rf"|(?P<result>{'|'.join(_RESULT_STARTS)})"
+    rf"|(?P<context>{'|'.join(_CONTEXT_STARTS)}))",
+    re.MULTILINE,
+)
+_CLOSING = re.compile(r"</([A-Za-z_][\w.:-]*)\s*>|^[ \t]*(?:`{3,}|~{3,})", re.MULTILINE)
+_WRAPPER = re.compile(rf"</?(?:{'|'.join(WRAPPER_TAGS)})>")
+_TYPED_ANSWER = re.compile(
+    r"\s*(?:The user has provided feedback on the results\.[^\n]*\n\s*)?"
+    rf"<(?P<tag>{'|'.join(WRAPPER_TAGS)})>"
+)
+
+
+class _Mode(Enum):
+    """Whose the text from here on is."""
+
+    TYPED = auto()
+    ANSWER = auto()
+    """The result of a tool that asks the human; typed, if it begins with a wrapper."""
+    CONTEXT = auto()
+    RESULT = auto()
+
+
+_MODES = {"answer": _Mode.ANSWER, "result": _Mode.RESULT, "context": _Mode.CONTEXT}
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a text is made of: `typed` are the human's ranges of it, in order.
+
+    `has_more`: also of something that is not known to be context, such as code in a fence or the
+    result of a tool.
+    """
+
+    typed: list[Range] = field(default_factory=list)
+    has_more: bool = False
+
+
+def read(texts: Iterable[str]) -> list[Reading]:
+    """Tell the human's words from an agent's, in all texts of one user message in their order."""
+    mode = _Mode.TYPED
+    readings = []
+    for text in texts:
+        reading = Reading()
+        mode = _read(text, mode, reading)
+        reading.has_more |= mode is _Mode.RESULT
+        readings.append(reading)
+    return readings
+
+
+def has_words(text: str, ranges: Sequence[Range]) -> bool:
+    """Whether the ranges hold more than wrappers' tags, quotes, punctuation and white space."""
+    return any(
+        character.isalnum() or not (character.isascii() or _is_mark(character))
+        for start, end in ranges
+        for character in _WRAPPER.sub("", text[start:end])
+    )
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] in "PZC"
+
+
+def _read(text: str, mode: _Mode, reading: Reading) -> _Mode:
+    """Fill the reading of a text that begins in `mode`; the mode in which the next one begins."""
+    stop = 0
+    if mode is _Mode.TYPED:
+        if text.startswith(_QUESTION) and text.rstrip().endswith("] Result:"):
+            return _Mode.ANSWER
+        mode, stop = _search(text, 0, len(text), reading)
+    if mode is not _Mode.ANSWER:
+        return mode
+    if answer := _TYPED_ANSWER.match(text, stop):
+        end = text.find(f"</{answer['tag']}>", answer.end())
+        _search(text, answer.end(), len(text) if end < 0 else end, reading)
+        return _Mode.CONTEXT
+    return _Mode.RESULT if text[stop:].strip() else _Mode.ANSWER
+
+
+def _search(text: str, start: int, end: int, reading: Reading) -> tuple[_Mode, int]:
+    """Fill the reading of a range that begins with the human's words; their mode after it.
+
+    The number is where the search stopped.
+    """
+    last = {closing[1]: closing.end() for closing in _CLOSING.finditer(text, start)}
+    blocks_end = start
+    for opening in _OPENING.finditer(text, start, end):
+        tag = opening["tag"]
+        is_inside = opening.start() < blocks_end
+        mode = _MODES.get(opening.lastgroup or "")
+        closed_at = last.get(tag, 0)
+        if tag in WRAPPER_TAGS:
+            continue
+        if mode is None and closed_at <= opening.end():
+            if tag not in CONTEXT_TAGS and (tag or is_inside):
+                continue
+            mode = _Mode.CONTEXT if tag else _Mode.RESULT
+        if opening.start() > blocks_end:
+            reading.typed.append((blocks_end, opening.start()))
+        if mode:
+            # Inside of a block this may be what holds the tag that seemed to close the block.
+            return (_Mode.TYPED, end) if is_inside else (mode, opening.end())
+        if closed_at > blocks_end:
+            reading.has_more |= tag not in CONTEXT_TAGS
+            blocks_end = closed_at
+    if end > blocks_end:
+        reading.typed.append((blocks_end, end))
+    return _Mode.TYPED, end

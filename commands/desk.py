@@ -1,0 +1,318 @@
+"""Where commands are run: takes a request's turn, runs what is new, takes all commands out."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from backends import jsonio
+from backends.model_id import ModelId
+from backends.openai_wire import Chat
+from commands.agents import Agent, texts_of
+from commands.builtin import COMMANDS
+from commands.context import Range
+from commands.errors import CommandError
+from commands.messages import (
+    Messages,
+    Piece,
+    cut,
+    drop_old_commands,
+    is_blank,
+    is_side_request,
+    pieces,
+)
+from commands.registry import Context
+from commands.routes import Routes
+from commands.scanner import Call, scan
+from commands.session import LastRun, Session, mark_of
+from commands.settings import FunctionalBackends, GlobalSettings, chosen
+from commands.sources import SettingsError
+from commands.state import State, load_state, save_state
+
+logger = logging.getLogger(__name__)
+
+Place = tuple[int, int | None]
+"""A text: the index of its message, and of its part if the content is a list."""
+
+NO_QUERY = "Proxy command processed. No query sent to LLM."
+
+
+class Turn(NamedTuple):
+    """What a request comes to.
+
+    `chat` is what may go upstream: without commands, the same object if there were none. `reply`
+    answers the client instead, if it is not None. `note` is to be put in front of the answer.
+    `prompt` is the human's newest text, for the history.
+    """
+
+    chat: Chat
+    reply: str | None
+    note: str
+    prompt: str
+
+
+class Desk:
+    """The settings and routes of the whole proxy, and the commands that change them.
+
+    `product` is what the banner calls us. With `state_file` changes outlive the proxy; it is read
+    here. Raises SettingsError if it is broken.
+    """
+
+    def __init__(
+        self,
+        configured: GlobalSettings,
+        product: str,
+        *,
+        are_commands_enabled: bool = True,
+        state_file: Path | None = None,
+    ) -> None:
+        self._configured = configured
+        self._product = product
+        self._are_commands_enabled = are_commands_enabled
+        self._state_file = state_file
+        state = load_state(state_file) if state_file else State()
+        self.settings = replace(configured, **state.defaults)
+        self.routes: Routes = state.routes
+        self._prefixes = {self.settings.command_prefix}
+
+    def take(
+        self, chat: Chat, session: Session, agent: Agent | None, backends: FunctionalBackends
+    ) -> Turn:
+        """Run the newest turn's commands, unless it is the very same again, and cut all out."""
+        messages: Messages = chat["messages"]
+        is_side = is_side_request(chat, agent)
+        found = pieces(messages) if self._may_hold_commands(messages) else []
+        new = [] if is_side else [piece for piece in found if piece.is_newest]
+        run = self._run(messages, new, session, backends)
+        is_all_old = is_side or (run is not None and run.replayed is not None)
+        old = [piece for piece in found if is_all_old or not piece.is_newest]
+        spans = self._old_spans(messages, old, session) | (run.spans if run else {})
+        left = cut(messages, spans) if spans else messages
+        if spans:
+            places = {index for index, _ in spans}
+            going_up = drop_old_commands(left, places, is_side_request=is_side)
+            chat = {**chat, "messages": going_up}
+        prompt = newest_text(left) or newest_text(messages)
+        if run and (run.has_failed or is_blank(left)):
+            return Turn(chat, self._reply(run, session, backends), "", prompt)
+        note = "" if is_side else self._note(chat, run, session, backends)
+        return Turn(chat, None, note, prompt)
+
+    def banner(self, session_id: str, backends: FunctionalBackends) -> str:
+        """The greeting of a session."""
+        offer = (
+            f"{name} (K:{backend.key_count}, "
+            f"M:{'?' if backend.models is None else len(backend.models)})"
+            for name, backend in sorted(backends.items())
+        )
+        return (
+            f"<thinking>Hello, this is {self._product}\n"
+            f"Session id: {session_id}\n"
+            f"Functional backends: {', '.join(offer)}\n"
+            f"Type {self.settings.command_prefix}help for list of available commands</thinking>"
+        )
+
+    # Finding and running
+
+    def _may_hold_commands(self, messages: Messages) -> bool:
+        """A quick look, so that most requests cost nothing."""
+        return self._are_commands_enabled and any(
+            prefix in text
+            for message in messages
+            if isinstance(message, dict) and message.get("role") == "user"
+            for _, text in texts_of(message)
+            for prefix in self._prefixes
+        )
+
+    def _run(
+        self,
+        messages: Messages,
+        new: Sequence[Piece],
+        session: Session,
+        backends: FunctionalBackends,
+    ) -> "_Run | None":
+        """Run the commands in `new` in order, up to the first that fails; None if there is none."""
+        run = _Run(self._context(session, backends))
+        mark = _mark(messages, new)
+        for piece in new:
+            text, at = text_at(messages, piece), piece.start
+            while call := scan(text, at, piece.end, run.context.proxy.command_prefix, _is_known):
+                last = session.last_run
+                if last and last.mark == mark:
+                    return _Run(run.context, replayed=last.reply, has_failed=last.has_failed)
+                at = call.end
+                if call.name in COMMANDS or run.context.session.is_interactive:
+                    run.take(call, piece)
+        if not run.spans:
+            return None
+        self._keep(run, session, mark)
+        return run
+
+    def _keep(self, run: "_Run", session: Session, mark: str) -> None:
+        """Make what the commands have changed the state of things."""
+        context = run.context
+        session.settings = context.session
+        session.is_banner_due = context.is_banner_due
+        said = "\n".join(run.messages)
+        session.last_run = LastRun(mark, said, run.has_failed) if run.has_changed else None
+        if context.once:
+            session.once = (context.once, mark)
+        before = State(chosen(self.settings, self._configured), self.routes)
+        after = State(chosen(context.proxy, self._configured), context.routes)
+        self.settings, self.routes = context.proxy, context.routes
+        self._prefixes.add(context.proxy.command_prefix)
+        if self._state_file and before != after:
+            try:
+                saved = save_state(self._state_file, before, after)
+            except SettingsError as error:
+                run.messages.append(f"not saved: {error}")
+                logger.warning("Changes are in force but not saved: %s", error)
+            else:
+                self.settings = replace(self._configured, **saved.defaults)
+                self.routes = saved.routes
+
+    def _old_spans(
+        self, messages: Messages, old: Sequence[Piece], session: Session
+    ) -> dict[Place, list[Range]]:
+        """The commands in pieces where they do not run: any more, or at all."""
+        spans: dict[Place, list[Range]] = {}
+        for piece in old:
+            text, at = text_at(messages, piece), piece.start
+            while call := self._next_old(text, at, piece.end):
+                at = call.end
+                if call.name in COMMANDS or session.settings.is_interactive:
+                    place = (piece.message, piece.part)
+                    spans.setdefault(place, []).append((call.start, call.end))
+        return spans
+
+    def _next_old(self, text: str, start: int, end: int) -> Call | None:
+        """The next command by any prefix that was in force since the start."""
+        calls = (scan(text, start, end, prefix, _is_known) for prefix in self._prefixes)
+        return min(filter(None, calls), key=lambda call: call.start, default=None)
+
+    def _context(self, session: Session, backends: FunctionalBackends) -> Context:
+        return Context(
+            commands=COMMANDS,
+            session_id=session.id,
+            session=session.settings,
+            proxy=self.settings,
+            configured=self._configured,
+            routes=self.routes,
+            backends=backends,
+            history=session.history,
+            banner=lambda: self.banner(session.id, backends),
+            is_banner_due=session.is_banner_due,
+        )
+
+    # What the client is told
+
+    def _reply(self, run: "_Run", session: Session, backends: FunctionalBackends) -> str:
+        """The answer to a message of commands alone."""
+        if run.replayed is not None:
+            return run.replayed or NO_QUERY
+        return self._with_greeting(run.messages, session, backends) or NO_QUERY
+
+    def _note(
+        self, chat: Chat, run: "_Run | None", session: Session, backends: FunctionalBackends
+    ) -> str:
+        """What goes in front of the model's answer; kept for a later one if this has no place."""
+        messages = run.messages if run else []
+        if not session.settings.is_interactive:
+            return ""
+        if not _has_place_for_note(chat):
+            session.note = "\n".join(filter(None, (session.note, *messages)))
+            return ""
+        return self._with_greeting(messages, session, backends)
+
+    def _with_greeting(
+        self, messages: Sequence[str], session: Session, backends: FunctionalBackends
+    ) -> str:
+        """The messages behind what is still to be told: an earlier note, the banner."""
+        texts = [session.note]
+        if session.is_banner_due and session.settings.is_interactive:
+            texts.append(self.banner(session.id, backends))
+            session.is_banner_due = False
+        session.note = ""
+        return "\n".join(filter(None, (*texts, *messages)))
+
+
+@dataclass(slots=True)
+class _Run:
+    """What running a turn's commands comes to; `replayed` is what was said if they ran before."""
+
+    context: Context
+    spans: dict[Place, list[Range]] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    has_failed: bool = False
+    has_changed: bool = False
+    replayed: str | None = None
+
+    def take(self, call: Call, piece: Piece) -> None:
+        """Run one command, unless one before it has failed."""
+        self.spans.setdefault((piece.message, piece.part), []).append((call.start, call.end))
+        if self.has_failed:
+            return
+        before = self._state()
+        try:
+            message = COMMANDS.run(call, self.context)
+        except CommandError as error:
+            self.has_failed = True
+            message = str(error)
+        has_changed = before != self._state()
+        self.has_changed |= has_changed
+        # A confirmation is for interactive sessions only; what was asked for is always told.
+        if self.context.session.is_interactive or self.has_failed or not has_changed:
+            self.messages.append(message)
+
+    def _state(self) -> tuple[object, ...]:
+        return (
+            self.context.session,
+            self.context.proxy,
+            self.context.routes,
+            self.context.once,
+        )
+
+
+def once_model(chat: Chat, session: Session) -> ModelId | None:
+    """The model of `!/once`, while the turn lasts that it was given in, tool calls included."""
+    if session.once is None:
+        return None
+    model, mark = session.once
+    if _mark(chat["messages"], pieces(chat["messages"])) == mark:
+        return model
+    session.once = None
+    return None
+
+
+def text_at(messages: Messages, piece: Piece) -> str:
+    """The text that a piece is a range of."""
+    content = messages[piece.message]["content"]
+    return str(content if piece.part is None else content[piece.part]["text"])
+
+
+def newest_text(messages: Messages) -> str:
+    """The text of the last message of the user's."""
+    for message in reversed(messages):
+        if isinstance(message, dict) and message.get("role") == "user":
+            return "\n".join(text for _, text in texts_of(message))
+    return ""
+
+
+def _is_known(name: str) -> bool:
+    return name in COMMANDS
+
+
+def _mark(messages: Messages, typed: Sequence[Piece]) -> str:
+    """Tells a turn from every other: where its last words stand, and what its message says."""
+    if not typed:
+        return ""
+    index = typed[-1].message
+    return mark_of(jsonio.encode([index, messages[index]["content"]]))
+
+
+def _has_place_for_note(chat: Chat) -> bool:
+    """Not where text in front would break the answer, or be multiplied."""
+    wanted = chat.get("response_format")
+    is_text = not isinstance(wanted, dict) or wanted.get("type") in (None, "text")
+    return is_text and chat.get("n") in (None, 1)

@@ -1,0 +1,72 @@
+"""Failover routes: named lists of models to try, as values. In which order is not known here."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+from backends.model_id import ModelId
+from commands.errors import CommandError, did_you_mean
+from commands.settings import parse_line, parse_model
+
+Policy = Literal["k", "m", "km", "mk"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
+
+
+def find_policy(text: str) -> Policy | None:
+    """The policy of this name, in whatever case."""
+    return next((policy for policy in POLICIES if policy == text.lower()), None)
+
+
+def parse_element(text: str) -> ModelId:
+    """The model that an element of a route names; CommandError if it has no known backend."""
+    try:
+        return parse_model(text)
+    except CommandError as error:
+        raise CommandError(f"route element '{text}': {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Models to try one after the other; whoever asks for a model of this name gets the route."""
+
+    name: str
+    policy: Policy
+    elements: tuple[ModelId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """All routes, in the order they were made. Every change gives a new collection."""
+
+    by_name: Mapping[str, Route] = field(default_factory=dict)
+
+    def find(self, name: str) -> Route:
+        """CommandError if there is no route of this name."""
+        if name not in self.by_name:
+            raise CommandError(f"route {name} not found{did_you_mean(name, self.by_name)}")
+        return self.by_name[name]
+
+    def create(self, name: str, policy: Policy) -> "Routes":
+        """With a new and empty route, in place of one that has the name already."""
+        try:
+            return self._with(Route(parse_line(name), policy))
+        except ValueError as rule:
+            raise CommandError(f"route name {rule}") from None
+
+    def delete(self, name: str) -> "Routes":
+        gone = self.find(name)
+        return Routes({key: route for key, route in self.by_name.items() if route is not gone})
+
+    def append(self, name: str, elements: Iterable[ModelId]) -> "Routes":
+        route = self.find(name)
+        return self._with(replace(route, elements=(*route.elements, *elements)))
+
+    def prepend(self, name: str, elements: Iterable[ModelId]) -> "Routes":
+        route = self.find(name)
+        return self._with(replace(route, elements=(*elements, *route.elements)))
+
+    def clear(self, name: str) -> "Routes":
+        return self._with(replace(self.find(name), elements=()))
+
+    def _with(self, route: Route) -> "Routes":
+        return Routes({**self.by_name, route.name: route})

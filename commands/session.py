@@ -1,0 +1,93 @@
+"""Sessions: what holds for one conversation, and what was said in it; bounded in all ways."""
+
+import hashlib
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from backends.model_id import ModelId
+from commands.settings import SessionSettings
+
+# Of a prompt or answer the history keeps this many characters.
+MAX_TEXT = 32_768
+
+
+class Entry(NamedTuple):
+    """One exchange in the history. Times in seconds, `time` since the epoch.
+
+    `key_name` and `attempts` tell how a backend was asked; `usage` is OpenAI's, with `cost` in USD
+    where the upstream says it. `first_token_s` is None if no stream was wanted.
+    """
+
+    time: float
+    handler: Literal["proxy", "backend"]
+    prompt: str
+    text: str
+    model: str
+    project: str | None = None
+    key_name: str | None = None
+    attempts: tuple[str, ...] = ()
+    finish_reason: str | None = None
+    usage: dict[str, Any] | None = None
+    first_token_s: float | None = None
+    total_s: float | None = None
+    error: str | None = None
+
+
+class LastRun(NamedTuple):
+    """The newest turn whose commands were run, and what was said to it."""
+
+    mark: str
+    reply: str
+    has_failed: bool
+
+
+@dataclass(slots=True)
+class Session:
+    """One conversation's settings and history. `note` waits for an answer to be put in front of.
+
+    `once` is the model of a single turn, with the mark of that turn.
+    """
+
+    id: str
+    settings: SessionSettings
+    history: deque[Entry]
+    last_run: LastRun | None = None
+    once: tuple[ModelId, str] | None = None
+    note: str = ""
+    is_banner_due: bool = True
+    agent: str | None = None
+
+
+@dataclass(slots=True)
+class Sessions:
+    """All sessions; past `max_sessions` the one that was not used for longest goes."""
+
+    initial: SessionSettings
+    max_sessions: int
+    max_history: int
+    _sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
+
+    def get(self, id: str) -> Session:
+        """The session of this id, made if there is none."""
+        session = self._sessions.get(id)
+        if session is None:
+            session = Session(id, self.initial, deque(maxlen=self.max_history))
+            self._sessions[id] = session
+            if len(self._sessions) > self.max_sessions:
+                self._sessions.popitem(last=False)
+        self._sessions.move_to_end(id)
+        return session
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+
+def clipped(text: str) -> str:
+    """`text`, or as much of it as the history keeps."""
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}... ({len(text)} characters)"
+
+
+def mark_of(data: bytes) -> str:
+    """Tells one turn of a conversation from another."""
+    return hashlib.sha256(data).hexdigest()

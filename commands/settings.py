@@ -1,0 +1,232 @@
+"""What commands can set: one row a setting, which `set`, `unset`, help and the saved state read.
+
+A value passes two gates. `parse` knows what the text may be at all, wherever it comes from; `check`
+knows what can be served now, and only commands ask it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from backends.model_id import BACKEND_NAMES, BackendName, ModelId
+from commands.errors import CommandError, ModelNotAvailable, did_you_mean
+from commands.values import check_prefix
+
+DEFAULT_PREFIX = "!/"
+
+Scope = Literal["session", "proxy"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What holds for one session. `is_model_invalid`: its backend does not offer the model."""
+
+    model: ModelId | None = None
+    is_model_invalid: bool = False
+    backend: BackendName | None = None
+    project: str | None = None
+    is_interactive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalSettings:
+    """What holds for the whole proxy."""
+
+    default_backend: BackendName
+    redact_api_keys_in_prompts: bool = True
+    command_prefix: str = DEFAULT_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionalBackend:
+    """A backend that can serve. `models` has the vendor's names, None as long as nobody knows."""
+
+    key_count: int
+    models: Sequence[str] | None = None
+
+
+FunctionalBackends = Mapping[BackendName, FunctionalBackend]
+
+
+# What the text of a value may be. A ValueError tells the rule, to be read behind the value's label;
+# a CommandError is a sentence of its own.
+
+
+def parse_backend(text: str) -> BackendName:
+    if not text:
+        raise ValueError(f"must be one of {', '.join(BACKEND_NAMES)}")
+    for name in BACKEND_NAMES:
+        if name == text.lower():
+            return name
+    raise CommandError(f"backend {text} not supported{did_you_mean(text, BACKEND_NAMES)}")
+
+
+def parse_model(text: str) -> ModelId:
+    backend, _, name = (part.strip() for part in text.partition(":"))
+    # A slash belongs to OpenRouter's own names, which may have a colon too: `vendor/model:free`.
+    if not (backend and name) or "/" in backend or not text.isprintable():
+        raise CommandError("model must be specified as <backend>:<model>")
+    return ModelId(parse_backend(backend), name)
+
+
+def parse_line(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError("must be one line of text")
+    return text
+
+
+_SWITCH = {
+    **dict.fromkeys(("true", "on", "yes", "1"), True),
+    **dict.fromkeys(("false", "off", "no", "0"), False),
+}
+
+
+def parse_switch(text: str) -> bool:
+    if text.lower() not in _SWITCH:
+        raise ValueError(f"must be one of {', '.join(_SWITCH)}, not '{text}'")
+    return _SWITCH[text.lower()]
+
+
+# Whether a value can be served now.
+
+
+def check_nothing(value: object, backends: FunctionalBackends) -> None:
+    pass
+
+
+def check_backend(name: BackendName | None, backends: FunctionalBackends) -> None:
+    if name not in backends:
+        raise CommandError(f"backend {name} not functional")
+
+
+def check_model(model: ModelId, backends: FunctionalBackends) -> None:
+    check_backend(model.backend, backends)
+    offered = backends[model.backend].models if model.backend else None
+    if offered is not None and model.name not in offered:
+        hint = did_you_mean(model.name, offered, most=3, shown=f"{model.backend}:{{}}")
+        raise ModelNotAvailable(f"model {model} not available{hint}")
+
+
+def _nothing(configured: GlobalSettings) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One setting. `field` is where `SessionSettings` or `GlobalSettings`, by scope, keep it.
+
+    `label` is what confirmations and errors call it, `values` what may be given, for the help.
+    `when_unset` makes the value that `unset` leaves from what the proxy was started with.
+    """
+
+    name: str
+    help: str
+    values: str
+    scope: Scope
+    field: str
+    parse: Callable[[str], Any]
+    check: Callable[[Any, FunctionalBackends], None] = check_nothing
+    when_unset: Callable[[GlobalSettings], object] = _nothing
+    aliases: tuple[str, ...] = ()
+    label: str = ""
+    unset_label: str = ""
+
+    def read(self, text: str) -> Any:
+        """The value that a person wrote as `text`; CommandError if it is none."""
+        try:
+            return self.parse(text)
+        except ValueError as rule:
+            raise CommandError(f"{self.label or self.name} {rule}") from None
+
+    def when_set(self, value: object) -> str:
+        """The confirmation of `set`."""
+        return f"{self.label or self.name} set to {value}"
+
+    @property
+    def confirmed_unset(self) -> str:
+        """The confirmation of `unset`."""
+        return f"{self.unset_label or self.label or self.name} unset"
+
+
+TABLE = (
+    SettingRow(
+        "model",
+        "backend and model for this session, whatever the client asks for",
+        "<backend>:<model>",
+        scope="session",
+        field="model",
+        parse=parse_model,
+        check=check_model,
+    ),
+    SettingRow(
+        "backend",
+        "backend for this session; the model stays the one that the client asks for",
+        "|".join(BACKEND_NAMES),
+        scope="session",
+        field="backend",
+        parse=parse_backend,
+        check=check_backend,
+    ),
+    SettingRow(
+        "default-backend",
+        "backend for whatever does not name one",
+        "|".join(BACKEND_NAMES),
+        scope="proxy",
+        field="default_backend",
+        parse=parse_backend,
+        check=check_backend,
+        when_unset=lambda configured: configured.default_backend,
+        label="default backend",
+        unset_label="default-backend",
+    ),
+    SettingRow(
+        "project",
+        "name of the project that prompts of this session belong to",
+        "<text>",
+        scope="session",
+        field="project",
+        parse=parse_line,
+        aliases=("project-name",),
+    ),
+    SettingRow(
+        "interactive",
+        "whether this session shows the banner and the confirmations of commands",
+        "true|false",
+        scope="session",
+        field="is_interactive",
+        parse=parse_switch,
+        when_unset=lambda configured: False,
+        aliases=("interactive-mode",),
+        label="interactive mode",
+    ),
+    SettingRow(
+        "redact-api-keys-in-prompts",
+        "whether the configured API keys are replaced where prompts contain them",
+        "true|false",
+        scope="proxy",
+        field="redact_api_keys_in_prompts",
+        parse=parse_switch,
+        when_unset=lambda configured: configured.redact_api_keys_in_prompts,
+    ),
+    SettingRow(
+        "command-prefix",
+        "what introduces a command, from the next one on",
+        "<2 to 10 characters>",
+        scope="proxy",
+        field="command_prefix",
+        parse=check_prefix,
+        when_unset=lambda configured: DEFAULT_PREFIX,
+        label="command prefix",
+    ),
+)
+"""All settings. Those of the proxy are kept in the file of `--config`, those of a session never."""
+
+NAMES: Mapping[str, SettingRow] = {name: row for row in TABLE for name in (row.name, *row.aliases)}
+SAVED = tuple(row for row in TABLE if row.scope == "proxy")
+
+
+def chosen(settings: GlobalSettings, configured: GlobalSettings) -> dict[str, bool | str]:
+    """By field what commands have made of the settings that the proxy was started with."""
+    values = dataclasses.asdict(settings).items()
+    return {field: value for field, value in values if value != getattr(configured, field)}

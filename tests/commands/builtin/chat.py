@@ -1,0 +1,50 @@
+"""A chat without a proxy: a context for commands, and how to run one in it."""
+
+from dataclasses import replace
+
+import pytest
+
+from commands.builtin import COMMANDS
+from commands.errors import CommandError
+from commands.registry import Context
+from commands.routes import Routes
+from commands.scanner import scan
+from commands.settings import FunctionalBackend, GlobalSettings, SessionSettings
+
+BANNER = "Hello, this is ..."
+
+
+def new_context() -> Context:
+    """Both backends work, of Gemini the list of models is not known."""
+    configured = GlobalSettings("openrouter", command_prefix="#?")
+    return Context(
+        commands=COMMANDS,
+        session_id="default",
+        session=SessionSettings(),
+        proxy=replace(configured, command_prefix="!/"),
+        configured=configured,
+        routes=Routes(),
+        backends={
+            "openrouter": FunctionalBackend(2, ["foo", "vendor/bar:free", "vendor/barrel"]),
+            "gemini": FunctionalBackend(1),
+        },
+        history=[],
+        banner=lambda: BANNER,
+    )
+
+
+def run(context: Context, text: str) -> str:
+    """Run a command written without prefix."""
+    call = scan(f"!/{text}", 0, len(text) + 2, "!/", COMMANDS.__contains__)
+    assert call
+    assert call.end == len(text) + 2
+    return COMMANDS.run(call, context)
+
+
+def refused(context: Context, text: str) -> str:
+    """Why a command is not run; it must not have changed anything."""
+    before = replace(context)
+    with pytest.raises(CommandError) as raised:
+        run(context, text)
+    assert context == before
+    return str(raised.value)

@@ -1,0 +1,99 @@
+from typing import Any, NamedTuple
+
+import pytest
+
+from commands.settings import FunctionalBackend
+from tests.commands.builtin.chat import new_context, run
+
+
+class Entry(NamedTuple):
+    handler: str = "backend"
+    model: str = "openrouter:foo"
+    key_name: str | None = "KEY_1"
+    attempts: tuple[str, ...] = ()
+    usage: dict[str, Any] | None = None
+    error: str | None = None
+
+
+def test_status() -> None:
+    status = run(new_context(), "status")
+    assert status.startswith("session default; prompts go to the requested model at openrouter (")
+    assert status.endswith(
+        "; model: none; backend: none; default-backend: openrouter (configured); project: none; "
+        "interactive: True; redact-api-keys-in-prompts: True (configured); "
+        "command-prefix: !/ (set by command)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["backend(gemini)"], "prompts go to the requested model at gemini ("),
+        (["backend(gemini)", "model(openrouter:foo)"], "prompts go to openrouter:foo ("),
+        (["model(openrouter:foo)", "once(model=gemini:a)"], "prompts go to gemini:a ("),
+        (["set(interactive=off)", "model(openrouter:zzz)"], ", not available);"),
+        (["model(gemini:a)"], "; model: gemini:a (this session);"),
+        (["set(interactive=off)"], "; interactive: False (this session);"),
+    ],
+)
+def test_status_tells_what_was_set(texts: list[str], expected: str) -> None:
+    context = new_context()
+    for text in texts:
+        run(context, text)
+    assert expected in run(context, "status")
+
+
+def test_why() -> None:
+    context = new_context()
+    attempts = ("openrouter:foo with KEY_1: HTTP 429", "gemini:a with KEY: HTTP 503")
+    context.history = [Entry(attempts=attempts, error="All backends failed"), Entry("proxy")]
+    assert run(context, "why") == f"{'; '.join(attempts)}; last answer failed: All backends failed"
+    context.history = [*context.history, Entry()]
+    assert run(context, "why") == "last answer served by openrouter:foo with KEY_1"
+
+
+def test_usage() -> None:
+    context = new_context()
+    assert run(context, "usage") == (
+        "0 requests to backends: 0 prompt tokens, 0 of them cached, 0 completion tokens, "
+        "0 of them reasoning; cost: unknown"
+    )
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 10,
+        "prompt_tokens_details": {"cached_tokens": 50},
+        "completion_tokens_details": None,
+        "cost": 0.01,
+    }
+    context.history = [Entry(usage=usage), Entry(), Entry("proxy"), Entry(usage=usage)]
+    assert run(context, "usage") == (
+        "3 requests to backends: 200 prompt tokens, 100 of them cached, 20 completion tokens, "
+        "0 of them reasoning; cost: $0.0200"
+    )
+
+
+def test_long_list_of_models() -> None:
+    context = new_context()
+    context.backends = {"gemini": FunctionalBackend(1, [f"m{number}" for number in range(60)])}
+    listed = run(context, "models")
+    assert listed.startswith("gemini:m0, gemini:m1, ")
+    assert listed.endswith("gemini:m49; and 10 more")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("models(foo)", "openrouter:foo; models of gemini not known"),
+        (
+            "models(BAR, open)",
+            "openrouter:vendor/bar:free, openrouter:vendor/barrel; models of gemini not known",
+        ),
+        ("models(nothing)", "no model found; models of gemini not known"),
+        (
+            "models(openruter:foo)",
+            "no model found; did you mean 'openrouter:foo'?; models of gemini not known",
+        ),
+    ],
+)
+def test_models(text: str, expected: str) -> None:
+    assert run(new_context(), text) == expected
