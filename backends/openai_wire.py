@@ -4,6 +4,7 @@ A request stays the dict that the client sent: it is checked only where we act o
 fields, roles and content parts pass untouched.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from backends import jsonio, sse
@@ -47,6 +48,18 @@ def read_chat(body: bytes) -> Chat:
 def is_stream(chat: Chat) -> bool:
     """Whether the client asked for server-sent events."""
     return chat.get("stream") is True
+
+
+def wants_usage(chat: Chat) -> bool:
+    """Whether the client asked for a chunk with the usage at the end of the stream."""
+    options = chat.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def tool_call(id: str, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A function call as it stands in an assistant's message."""
+    function = {"name": name, "arguments": jsonio.encode(arguments).decode()}
+    return {"id": id, "type": "function", "function": function}
 
 
 def error_event(error: ApiError) -> bytes:

@@ -60,9 +60,12 @@ class OpenRouter:
     title = "OpenRouter"
 
     def prepare(self, prompt: Prompt, key: Key) -> "OpenRouterCall":
-        body = prompt.body
-        if body is None or prompt.chat.get("model") != prompt.model:
-            chat = {**prompt.chat, "model": prompt.model} if prompt.model else prompt.chat
+        chat, body = prompt.chat, prompt.body
+        if prompt.model and chat.get("model") != prompt.model:
+            chat = {**chat, "model": prompt.model}
+        if prompt.project and isinstance(chat.get("metadata", {}), dict):
+            chat = {**chat, "metadata": {**chat.get("metadata", {}), "project": prompt.project}}
+        if body is None or chat is not prompt.chat:
             body = jsonio.encode(chat)
         request = UpstreamRequest(
             "POST",

@@ -35,7 +35,8 @@ class Prompt:
     `chat` has its original `model`. `body` is the client's own text of it, to be sent on as it
     stands if the backend has nothing to change; None if the proxy has changed `chat`. `model` is
     the vendor's name for the model, None if the client named none. `headers` are the client's,
-    without credentials. `session` tells one client's conversation from another's.
+    without credentials. `session` tells one client's conversation from another's. `project` is
+    what the human named the work.
     """
 
     chat: Chat
@@ -43,6 +44,7 @@ class Prompt:
     model: str | None
     headers: Headers
     session: str
+    project: str | None = None
 
 
 class Call(Protocol):

@@ -1,7 +1,20 @@
 """Secrets out of text."""
 
+import copy
+import json
+import string
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
 from backends.keys import Key
 from backends.redact import PLACEHOLDER, Redactor
+
+SECRET = "sk-or-v1-0123456789abcdef"
+ESCAPED = SECRET.replace("o", "\\u006f")
+REDACTOR = Redactor([Key("OPENROUTER_API_KEY", SECRET), Key("OTHER", "p/a\"s\\s<'>")])
 
 
 def test_the_longest_key_goes_first() -> None:
@@ -13,5 +26,128 @@ def test_keys_are_no_patterns() -> None:
     assert Redactor([Key("A", "a.c")]).scrub("abc a.c") == f"abc {PLACEHOLDER}"
 
 
-def test_without_keys_nothing_changes() -> None:
-    assert Redactor([]).scrub("text") == "text"
+@pytest.mark.parametrize("text", ["text", "a\\u0041\\/", ""])
+def test_without_keys_nothing_changes(text: str) -> None:
+    assert Redactor([]).scrub(text) is text
+    chat = {"messages": [{"role": "user", "content": text}]}
+    assert Redactor([]).scrub_chat(chat) == (chat, [])
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("a/b", r'{"x": "a\/b"}'),
+        ("a/b", r'{"x": "a\\\/b"}'),
+        ('a"b', r'{"x": "a\"b"}'),
+        ("a\\b", r'{"x": "a\\b"}'),
+        ("AbKo", r'{"x": "\u0041b\u004BO"}'.replace("O", "o")),
+        ("AbKo", r'{"x": "\\u0041b\\\\u004bo"}'),
+        ("a<b>&'", r'{"x": "a\u003cb\u003e\u0026\u0027"}'),
+    ],
+)
+def test_keys_that_json_escapes(key: str, text: str) -> None:
+    assert Redactor([Key("A", key)]).scrub(text) == f'{{"x": "{PLACEHOLDER}"}}'
+
+
+@given(
+    st.text(string.ascii_letters + string.digits + string.punctuation, min_size=4),
+    st.integers(0, 3),
+    st.data(),
+)
+def test_keys_in_json_in_json(key: str, depth: int, data: st.DataObject) -> None:
+    text = f"<{key}>"
+    for _ in range(depth):
+        text = json.dumps({"k": text})
+        text = text.replace("/", data.draw(st.sampled_from(["/", "\\/"])))
+    clean = Redactor([Key("A", key)]).scrub(text)
+    assert key not in clean
+    assert PLACEHOLDER in clean
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        user(f"a {SECRET} b"),
+        user([{"type": "text", "text": f"a {SECRET} b"}, {"type": "other", "x": [SECRET]}]),
+        {"role": "system", "content": SECRET},
+        {"role": "assistant", "content": None, "reasoning_content": SECRET},
+        {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": SECRET}]},
+        {"role": "assistant", "tool_calls": [{"function": {"arguments": f'{{"a":"{SECRET}"}}'}}]},
+        {"role": "assistant", "tool_calls": [{"function": {"arguments": ESCAPED}}]},
+        user([{"type": "image_url", "image_url": {"url": f"https://x/?key={SECRET}"}}]),
+        user([{"type": "file", "file": {"file_data": f"data:text/plain,{SECRET}"}}]),
+    ],
+    ids=str,
+)
+def test_all_texts_of_a_request(message: dict[str, Any]) -> None:
+    other = user([{"type": "text", "text": "fine"}])
+    chat = {"model": "m", "messages": [other, message], "temperature": 1.5}
+    before = copy.deepcopy(chat)
+    clean, names = REDACTOR.scrub_chat(chat)
+    assert names == ["OPENROUTER_API_KEY"]
+    assert chat == before
+    assert list(clean) == list(chat)
+    assert clean["messages"][0] is other
+    expected = json.dumps(message).replace("\\\\u006f", "o").replace(SECRET, PLACEHOLDER)
+    assert clean["messages"][1] == json.loads(expected)
+
+
+def test_a_clean_request_stays_the_same_object() -> None:
+    chat = {"messages": [user("a"), user([{"type": "text", "text": "\\u0041"}]), 5, None, []]}
+    assert REDACTOR.scrub_chat(chat)[0] is chat
+
+
+def test_all_keys_found_are_named_once() -> None:
+    chat = {"messages": [user(SECRET), user(f"p\\/a\\\"s\\\\s\\u003c'> {SECRET}")], "user": SECRET}
+    clean, names = REDACTOR.scrub_chat(chat)
+    assert names == ["OPENROUTER_API_KEY", "OTHER"]
+    texts = [PLACEHOLDER, f"{PLACEHOLDER} {PLACEHOLDER}"]
+    assert clean == {"messages": [*map(user, texts)], "user": PLACEHOLDER}
+
+
+def test_a_key_that_is_a_word_breaks_no_request() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "text" * 100}}
+    audio = {"type": "input_audio", "input_audio": {"data": "user" * 100}}
+    chat = {"messages": [user([image, audio, {"type": "text", "text": "the user's text"}])]}
+    clean, _ = Redactor([Key("A", "user"), Key("B", "text")]).scrub_chat(chat)
+    content = clean["messages"][0]["content"]
+    assert clean["messages"][0]["role"] == "user"
+    assert content[0] is image
+    assert content[1] is audio
+    assert content[2] == {"type": "text", "text": f"the {PLACEHOLDER}'s {PLACEHOLDER}"}
+
+
+def test_deep_nesting() -> None:
+    deep: Any = [SECRET]
+    for _ in range(100_000):
+        deep = [deep]
+    clean, names = REDACTOR.scrub_chat({"messages": deep})
+    assert names
+    inner = clean["messages"]
+    while isinstance(inner[0], list):
+        inner = inner[0]
+    assert inner == [PLACEHOLDER]
+    # Python's own clean-up of nested lists is recursive in places; take them apart here.
+    for nested in (deep, clean["messages"]):
+        while nested and isinstance(nested[0], list):
+            nested[:], nested = [], nested[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\" * 1_000_000 + "\\u00",
+        "\\u0073k-or-v1-" * 80_000,
+        "sk-or-v1-0123456789abcde" * 40_000,
+        "A" * 50_000_000,
+    ],
+    ids=["backslashes", "escapes", "beginnings", "large"],
+)
+def test_long_texts_take_linear_time(text: str) -> None:
+    start = time.process_time()
+    assert REDACTOR.scrub(text) is text
+    assert time.process_time() - start < 3
