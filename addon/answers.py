@@ -50,6 +50,11 @@ def json_reply(status: int, value: Any, fields: Fields = ()) -> http.Response:
     return _whole(status, jsonio.encode(value), [("content-type", "application/json"), *fields])
 
 
+def sse_reply(events: Iterable[bytes]) -> http.Response:
+    """A whole stream at once."""
+    return _whole(200, b"".join(events), [("content-type", "text/event-stream")])
+
+
 class Answers:
     """Makes answers; `redactor` keeps secrets out of every error."""
 

@@ -13,7 +13,7 @@ from mitmproxy.tools import cmdline, main as tools
 
 from addon import startup
 from addon.proxy import LlmProxy
-from commands.config import SETTINGS, Settings, SettingsError, load
+from commands.config import SETTINGS, SettingsError, load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,11 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     run = _run_web if flags.pop("web") else _run_dump
     try:
-        settings = load(flags, os.environ, Path.cwd())
+        addon = LlmProxy(load(flags, os.environ, Path.cwd()))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    run(settings, theirs)
+    run(addon, theirs)
     return 0
 
 
@@ -67,13 +67,13 @@ def _versions() -> str:
     )
 
 
-def _run_dump(settings: Settings, arguments: Sequence[str]) -> None:
+def _run_dump(addon: LlmProxy, arguments: Sequence[str]) -> None:
     from mitmproxy.tools.dump import DumpMaster  # a user interface is imported only if it is used
 
     class LlmDump(DumpMaster):
         def __init__(self, options: Options) -> None:
             super().__init__(options)
-            startup.add_to(self, LlmProxy(settings))
+            startup.add_to(self, addon)
 
     tools.run(LlmDump, cmdline.mitmdump, arguments, _filters)
 
@@ -84,12 +84,12 @@ def _filters(parsed: argparse.Namespace) -> dict[str, str]:
     return {"save_stream_filter": text, "dumper_filter": text} if text else {}
 
 
-def _run_web(settings: Settings, arguments: Sequence[str]) -> None:
+def _run_web(addon: LlmProxy, arguments: Sequence[str]) -> None:
     from mitmproxy.tools.web.master import WebMaster
 
     class LlmWeb(WebMaster):
         def __init__(self, options: Options) -> None:
             super().__init__(options)
-            startup.add_to(self, LlmProxy(settings))
+            startup.add_to(self, addon)
 
     tools.run(LlmWeb, cmdline.mitmweb, arguments)

@@ -29,8 +29,7 @@ async def upstreams(settings: Settings) -> AsyncIterator[Upstreams]:
             site_url=settings.app_site_url,
             app_title=settings.app_x_title,
         )
-        default = settings.default_backend or "openrouter"
-        yield Upstreams(backends, {"openrouter": [KEY], "gemini": [KEY]}, default)
+        yield Upstreams(backends, {"openrouter": [KEY], "gemini": [KEY]})
     finally:
         await simulator.close()
 

@@ -11,6 +11,7 @@ from backends.notes import Note
 from backends.protocol import Call, Headers
 from backends.stream import Outcome, Pipe
 from commands.routing import Target
+from commands.session import Session
 
 
 @dataclass(slots=True)
@@ -24,12 +25,28 @@ class Upstream:
 
 
 @dataclass(slots=True)
+class Talk:
+    """What the history is told of an exchange besides its outcome.
+
+    `time` is in seconds since the epoch, the other times are monotonic. `model` is who would have
+    been asked, if the proxy answers itself.
+    """
+
+    session: Session
+    prompt: str
+    time: float
+    started: float
+    first_token_at: float | None = None
+    model: str = ""
+
+
+@dataclass(slots=True)
 class Exchange:
     """`claim` is None for a path on our own address that names no endpoint.
 
     `headers` are the client's, without credentials. `reply_fields` go onto every answer of this
-    request, whoever makes it. `upstream` is set once a prompt is routed, and `pipe` too if the
-    client wants a stream.
+    request, whoever makes it. `talk` is there for prompts. `upstream` is set once one is routed,
+    and `pipe` too if the client wants a stream; `note` goes in front of the answer.
     """
 
     claim: Claim | None
@@ -37,5 +54,6 @@ class Exchange:
     reply_fields: Headers
     upstream: Upstream | None = None
     pipe: Pipe | None = None
+    talk: Talk | None = None
     note: Note | None = None
     outcome: Outcome = field(default_factory=Outcome)

@@ -32,6 +32,7 @@ class ModelsList:
         self._max_age_s = max_age_s
         self._sources: Mapping[BackendName, tuple[Backend, Key]] = {}
         self._models: dict[BackendName, list[Model]] = {}
+        self._names: dict[BackendName, list[str]] = {}
         self._due: dict[BackendName, float] = {}  # monotonic; when to ask again
         self._lock = asyncio.Lock()
 
@@ -39,6 +40,7 @@ class ModelsList:
         """Set whom to ask; what is known of others is dropped."""
         self._sources = sources
         self._models.clear()
+        self._names.clear()
         self._due.clear()
 
     async def all(self) -> list[Model]:
@@ -53,9 +55,9 @@ class ModelsList:
                 await asyncio.gather(*map(self._refresh, due))
         return [model for name in self._sources for model in self._models.get(name, ())]
 
-    def count(self, name: BackendName) -> int | None:
-        """How many models a backend offers; None as long as nobody knows."""
-        return len(self._models[name]) if name in self._models else None
+    def names(self, name: BackendName) -> list[str] | None:
+        """The vendor's names of a backend's models; None as long as nobody knows."""
+        return self._names.get(name)
 
     async def find(self, model_id: str, default: BackendName) -> Model | None:
         """The entry of one model; an id without prefix is looked for at the default backend."""
@@ -78,6 +80,7 @@ class ModelsList:
             return
         self._due[name] = time.monotonic() + self._max_age_s
         self._models[name] = [{**model, "id": f"{name}:{model['id']}"} for model in models]
+        self._names[name] = [model["id"] for model in models]
         logger.info("%s offers %d models", backend.title, len(models))
 
 

@@ -14,6 +14,7 @@ from mitmproxy.utils import asyncio_utils, human
 from addon import access, demo, endpoints, logs, startup
 from addon.access import Access
 from addon.answers import Answers, BodyStream, kept_fields, stream_head
+from addon.chat import ChatEndpoint
 from addon.endpoints import Claim, Place
 from addon.exchange import Exchange, Upstream
 from addon.guard import fail_closed
@@ -21,6 +22,7 @@ from addon.handlers import Handlers
 from addon.layers import connection
 from addon.layers.rules import Rules
 from addon.models_list import ModelsList
+from addon.session_log import SessionLog
 from addon.upstream import Upstreams
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
@@ -28,10 +30,15 @@ from backends.redact import Redactor
 from backends.registry import make_backends
 from backends.stream import Pipe
 from commands.config import Settings
+from commands.desk import Desk
+from commands.session import Sessions
+from commands.settings import GlobalSettings, SessionSettings
 from commands.values import is_loopback
 
 logger = logging.getLogger(__name__)
 
+PRODUCT = "llm-interactive-proxy"
+VERSION = version(PRODUCT)
 CLIENT_KEY_NAME = "LLM_INTERACTIVE_PROXY_API_KEY"
 PREFLIGHT_FIELDS = {
     "access-control-allow-methods": "GET, POST",
@@ -56,13 +63,18 @@ class LlmProxy:
         self._answers = Answers(redactor)
         self._access = Access(self._client_key, settings.allowed_origins)
         self._models = ModelsList(settings.models_max_age)
-        self._handlers = Handlers(
+        self._chat = ChatEndpoint(
             _configured_upstreams(settings),
             self._models,
             self._answers,
-            settings.model_mapping,
-            version("llm-interactive-proxy"),
+            _make_desk(settings),
+            _make_sessions(settings),
+            redactor,
+            mapping=settings.model_mapping,
+            is_project_required=settings.force_set_project,
+            log=SessionLog(settings.sessions.log_dir) if settings.sessions.log_dir else None,
         )
+        self._handlers = Handlers(self._chat, self._models, VERSION)
         self._exchanges: dict[str, Exchange] = {}
         self._rules = Rules(
             find=self._exchanges.get,
@@ -93,7 +105,7 @@ class LlmProxy:
         """From start to shutdown, when it is cancelled."""
         if demo.is_wanted(self._settings):
             async with demo.upstreams(self._settings) as simulated:
-                self._handlers.upstreams = simulated
+                self._chat.upstreams = simulated
                 await self._start()
                 await asyncio.Event().wait()
         else:
@@ -105,7 +117,7 @@ class LlmProxy:
         if self._access.is_exposed and self._client_key is None:
             logger.error("disable_auth: only allowed when listening on loopback (127.0.0.1)")
             raise SystemExit(1)
-        upstreams = self._handlers.upstreams
+        upstreams = self._chat.upstreams
         self._access.upstreams = upstreams.addresses()
         self._models.use(upstreams.sources())
         self._announce(addresses[0], upstreams)
@@ -265,9 +277,33 @@ class LlmProxy:
             flow.response.content = b""
         if exchange.upstream and (error := exchange.outcome.error):
             logger.warning("%s: %d %s", exchange.upstream.target, error.status, error.message)
+        self._chat.record(exchange)
 
+    @fail_closed
     def error(self, flow: http.HTTPFlow) -> None:
-        self._exchanges.pop(flow.id, None)
+        exchange = self._exchanges.pop(flow.id, None)
+        if exchange:
+            exchange.outcome.error = ApiError(499, str(flow.error))
+            self._chat.record(exchange)
+
+
+def _make_desk(settings: Settings) -> Desk:
+    configured = GlobalSettings(
+        settings.effective_default_backend,
+        settings.redact_api_keys_in_prompts,
+        settings.command_prefix,
+    )
+    return Desk(
+        configured,
+        f"{PRODUCT} {VERSION}",
+        are_commands_enabled=not settings.disable_interactive_commands,
+        state_file=settings.config,
+    )
+
+
+def _make_sessions(settings: Settings) -> Sessions:
+    initial = SessionSettings(is_interactive=not settings.disable_interactive_mode)
+    return Sessions(initial, settings.sessions.max, settings.sessions.history)
 
 
 def _configured_upstreams(settings: Settings) -> Upstreams:
@@ -277,4 +313,4 @@ def _configured_upstreams(settings: Settings) -> Upstreams:
         site_url=settings.app_site_url,
         app_title=settings.app_x_title,
     )
-    return Upstreams(backends, settings.api_keys, settings.effective_default_backend)
+    return Upstreams(backends, settings.api_keys)

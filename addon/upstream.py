@@ -12,17 +12,15 @@ from backends.protocol import Backend, UpstreamRequest
 
 
 class Upstreams:
-    """The backends with their keys; `default` serves requests that name no backend."""
+    """All backends, and the keys of those that have some."""
 
     def __init__(
         self,
         backends: Mapping[BackendName, Backend],
         keys: Mapping[BackendName, Sequence[Key]],
-        default: BackendName,
     ) -> None:
         self.backends = backends
         self.keys = keys
-        self.default = default
 
     def pick(self, name: BackendName) -> tuple[Backend, Key]:
         """A backend and the key to use; ApiError that tells what to set if there is none."""

@@ -30,6 +30,9 @@ ENVIRON = {
 }
 
 
+# Without the banner, so that tests which are not about it see the answers as they are.
+PLAIN = {"port": 0, "disable_interactive_mode": True}
+
 _ONE_AT_A_TIME = threading.Lock()  # mitmproxy's context is global to the process
 
 
@@ -89,7 +92,7 @@ def running_proxy(
     """A proxy with these settings (of `proxy.yaml`) and mitmproxy options, until the block ends."""
     assert _ONE_AT_A_TIME.acquire(blocking=False), "a module with its own proxies has no fixture's"
     with tempfile.TemporaryDirectory() as directory:
-        Path(directory, "proxy.yaml").write_text(json.dumps({"port": 0, **settings}))
+        Path(directory, "proxy.yaml").write_text(json.dumps(PLAIN | settings))
         loaded = config.load({}, ENVIRON if environ is None else environ, Path(directory))
     addon = addon_class(loaded)
     started = threading.Event()

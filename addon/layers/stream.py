@@ -262,6 +262,9 @@ class LlmHttpStream(HttpStream):
             self._head = self.flow.response
             assert self._head
             yield SendHttp(ResponseHeaders(self.stream_id, self._head), self.context.client)
+        talk = self.exchange and self.exchange.talk
+        if talk and talk.first_token_at is None and not pieces[0].startswith(b":"):
+            talk.first_token_at = self._client_at
         for piece in pieces:
             self._sent += piece
             yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)

@@ -81,6 +81,18 @@ def test_a_wrong_setting_is_one_line_and_an_exit_code(tmp_path: Path, command: l
     assert "PROXY_PORT=abc" in ended.stderr
 
 
+@pytest.mark.parametrize("command", [LLM_PROXY, [*MITMDUMP, *SCRIPT]], ids=["llm-proxy", "-s"])
+def test_a_broken_state_file_is_one_line_too(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "state.yaml").write_text("failover_routes: {x: {policy: zz}}")
+    (tmp_path / "proxy.yaml").write_text("config: state.yaml")
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=clean_environ({}), capture_output=True, text=True, timeout=30
+    )
+    assert ended.returncode != 0
+    assert len(ended.stderr.splitlines()) == 1
+    assert "state.yaml line 1" in ended.stderr
+
+
 def test_listening_options_of_mitmdump_win(tmp_path: Path, confdir: Path) -> None:
     command = [*MITMDUMP, *SCRIPT, "--set", f"confdir={confdir}", "--listen-host", "localhost"]
     with running_process(tmp_path, command, {}) as process:

@@ -54,7 +54,7 @@ CONTENTS: dict[str, tuple[list[Json], str | None]] = {
     "call after text": ([USER, MODEL, call("a"), response("a")], CALL_TURN),
     "call after call": ([USER, call("a"), call("b"), response("b")], CALL_TURN),
     "response first": ([response("a")], RESPONSE_TURN),
-    "response after user": ([USER, call("a"), USER, response("a")], COUNT),
+    "response later on": ([USER, call("a"), USER, response("a")], COUNT),
     "response without call": ([USER, response("a")], RESPONSE_TURN),
     "response after text": ([USER, MODEL, response("a")], RESPONSE_TURN),
     "responses in two turns": ([USER, call("a", "b"), response("a"), response("b")], RESPONSE_TURN),

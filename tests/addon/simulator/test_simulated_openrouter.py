@@ -271,7 +271,9 @@ def test_a_page_of_a_gateway(http: httpx.Client, stream: bool) -> None:
     assert response.headers["content-type"].startswith("text/html")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"messages":[1]}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b'{"messages":[1]}', b'{"messages":[],"model":[1]}']
+)
 def test_what_is_no_chat_request(http: httpx.Client, content: bytes) -> None:
     response = http.post("/chat/completions", content=content)
     assert response.status_code == 400
