@@ -61,28 +61,27 @@ class Answers:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
 
-    def error(self, error: ApiError, fields: Fields = ()) -> http.Response:
-        """An error as a whole answer with its status; `fields` are an upstream's, if it has any."""
+    def error(self, error: ApiError) -> http.Response:
+        """An error as a whole answer with its status."""
         body = self._redactor.scrub(jsonio.encode(error.body()).decode())
-        kept = [(name, value) for name, value in fields if name != "content-type"]
-        ours = [("content-type", "application/json"), *error.headers]
-        return _whole(error.status, body.encode(), [*kept, *ours])
+        fields = [(name, value) for name, value in error.headers if name != "content-type"]
+        return _whole(error.status, body.encode(), [("content-type", "application/json"), *fields])
 
     def error_event(self, error: ApiError) -> bytes:
         """An error inside a stream that has begun."""
         return self._redactor.scrub(openai_wire.error_event(error).decode()).encode()
 
     def whole(self, exchange: Exchange, response: http.Response) -> http.Response:
-        """An upstream's answer that came whole, whatever it turns out to be. Never raises."""
+        """An upstream's answer that came whole; ApiError if it is no completion."""
         fields = kept_fields(response)
         try:
             return self._whole(exchange, response, fields)
         except ApiError as error:
-            exchange.outcome.error = error
+            error.headers = (*fields, *error.headers)
+            raise
         except Exception:
             logger.exception("Internal error while reading an upstream's answer")
-            exchange.outcome.error = ApiError(500, "Internal error of the proxy; see its log")
-        return self.error(exchange.outcome.error, fields)
+            raise ApiError(500, "Internal error of the proxy; see its log") from None
 
     def _whole(
         self, exchange: Exchange, response: http.Response, fields: list[tuple[str, str]]

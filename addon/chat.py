@@ -1,5 +1,6 @@
 """The chat endpoint: from a client's request to an upstream's, by way of session and commands."""
 
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -13,13 +14,13 @@ from addon.models_list import ModelsList
 from addon.session_log import SessionLog
 from addon.upstream import Upstreams
 from backends import openai_wire
-from backends.errors import bad_request
+from backends.errors import ApiError, bad_request
 from backends.model_id import BackendName, ModelId
 from backends.notes import Note
 from backends.openai_wire import Chat
 from backends.protocol import Prompt
 from backends.redact import Redactor
-from backends.stream import Pipe
+from backends.stream import Outcome, Pipe
 from commands import agents, identity, routing
 from commands.agents import Agent, ToolCall
 from commands.desk import Desk, once_model
@@ -78,7 +79,7 @@ class ChatEndpoint:
             exchange.talk.model = str(target)
             return _reply(chat, agent, turn.reply, target)
         if turn.note:
-            exchange.note = Note(turn.note)
+            exchange.note = Note(agents.fit_note(agent, turn.note))
         self._refuse_unfit(session)
         self._send(flow, exchange, target, chat, body if chat is original else None)
         return None
@@ -143,10 +144,30 @@ class ChatEndpoint:
         )
         call = backend.prepare(prompt, key)
         exchange.upstream = Upstream(backend.title, target, key.name, call)
-        if openai_wire.is_stream(chat):
+        exchange.retry = functools.partial(self._retry, exchange)
+        self._attempt(flow, exchange, openai_wire.is_stream(chat))
+
+    def _attempt(self, flow: http.HTTPFlow, exchange: Exchange, is_stream: bool) -> None:
+        """Put the call's request into the flow, and get ready for its answer."""
+        assert exchange.upstream
+        call = exchange.upstream.call
+        exchange.outcome = Outcome()
+        if is_stream:
             write_error = self._answers.error_event
             exchange.pipe = Pipe(call.decoder(), exchange.outcome, write_error, exchange.note)
-        upstream.put_into(flow, call.request, key.name)
+        upstream.put_into(flow, call.request, exchange.upstream.key_name)
+
+    def _retry(self, exchange: Exchange, flow: http.HTTPFlow, error: ApiError) -> bool:
+        """Try the call in another form, if there is one; see `Exchange.retry`."""
+        assert exchange.upstream
+        assert exchange.talk
+        call = exchange.upstream.call.amend(error)
+        if call is None:
+            return False
+        exchange.talk.attempts.append(_attempt_of(exchange.upstream, f"{error.status} {error}"))
+        exchange.upstream.call = call
+        self._attempt(flow, exchange, exchange.pipe is not None)
+        return True
 
     def record(self, exchange: Exchange) -> None:
         """Write the exchange into its session's history; a note without a place is kept for later.
@@ -162,6 +183,7 @@ class ChatEndpoint:
         now = time.monotonic()
         error = f"{outcome.error.status} {outcome.error.message}" if outcome.error else None
         text = outcome.text or (exchange.pipe.text() if exchange.pipe else "")
+        last = [_attempt_of(served, error or "ok")] if served else []
         entry = Entry(
             time=talk.time,
             handler="backend" if served else "proxy",
@@ -170,7 +192,7 @@ class ChatEndpoint:
             model=str(served.target) if served else talk.model,
             project=talk.session.settings.project,
             key_name=served.key_name if served else None,
-            attempts=_attempts(served, error),
+            attempts=(*talk.attempts, *last),
             finish_reason=outcome.finish_reason,
             usage=outcome.usage,
             first_token_s=talk.first_token_at and talk.first_token_at - talk.started,
@@ -190,10 +212,9 @@ def _body_of(request: http.Request) -> bytes:
         raise bad_request(f"The body is not valid {coding}: {error}") from None
 
 
-def _attempts(served: Upstream | None, error: str | None) -> tuple[str, ...]:
-    if served is None:
-        return ()
-    return (f"{served.target} with {served.key_name} ({served.target.why}): {error or 'ok'}",)
+def _attempt_of(served: Upstream, result: str) -> str:
+    """An attempt in words."""
+    return f"{served.target} with {served.key_name} ({served.target.why}): {result}"
 
 
 def _reply(chat: Chat, agent: Agent | None, text: str, target: Target) -> http.Response:

@@ -4,9 +4,13 @@ It is kept by the addon in a dict by flow id, from the request's headers to the 
 never gets into `flow.metadata`, which is saved and shown.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mitmproxy import http
+
 from addon.endpoints import Claim
+from backends.errors import ApiError
 from backends.notes import Note
 from backends.protocol import Call, Headers
 from backends.stream import Outcome, Pipe
@@ -29,13 +33,14 @@ class Talk:
     """What the history is told of an exchange besides its outcome.
 
     `time` is in seconds since the epoch, the other times are monotonic. `model` is who would have
-    been asked, if the proxy answers itself.
+    been asked, if the proxy answers itself. `attempts` are those that failed, for people.
     """
 
     session: Session
     prompt: str
     time: float
     started: float
+    attempts: list[str] = field(default_factory=list)
     first_token_at: float | None = None
     model: str = ""
 
@@ -46,7 +51,8 @@ class Exchange:
 
     `headers` are the client's, without credentials. `reply_fields` go onto every answer of this
     request, whoever makes it. `talk` is there for prompts. `upstream` is set once one is routed,
-    and `pipe` too if the client wants a stream; `note` goes in front of the answer.
+    and `pipe` too if the client wants a stream; `note` goes in front of the answer. `retry` puts
+    another request into the flow if there is one to try after an error, and tells whether it has.
     """
 
     claim: Claim | None
@@ -55,5 +61,6 @@ class Exchange:
     upstream: Upstream | None = None
     pipe: Pipe | None = None
     talk: Talk | None = None
+    retry: Callable[[http.HTTPFlow, ApiError], bool] | None = None
     note: Note | None = None
     outcome: Outcome = field(default_factory=Outcome)

@@ -145,6 +145,9 @@ class OpenRouterCall:
             message += f": {page[1].decode('utf-8', 'replace')}"
         return ApiError(status, message)
 
+    def amend(self, error: ApiError) -> None:
+        """OpenRouter is asked as the client asked; there is no other way."""
+
 
 class StreamDecoder:
     """OpenRouter's event stream: blocks pass as they are, comments included."""

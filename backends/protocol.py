@@ -65,6 +65,10 @@ class Call(Protocol):
         """The error in an answer of a status other than 200."""
         ...
 
+    def amend(self, error: ApiError) -> "Call | None":
+        """The same prompt put in another way, if that may help against this error."""
+        ...
+
 
 class Backend(Protocol):
     """One vendor: how to ask it, and what it offers."""

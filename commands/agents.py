@@ -32,7 +32,7 @@ def _plain(chat: Chat, text: str) -> Reply:
     return text
 
 
-def _inert(chat: Chat, text: str) -> Reply:
+def _inert(text: str) -> str:
     """Nothing that aider would take for an edit: it strips lines before it looks for the marks."""
     text = re.sub(r"([`~<=>])\1{2,}", lambda run: " ".join(run[0]), text)
     return "\n".join(f"    {line}" for line in text.split("\n")) if "\n" in text else text
@@ -61,6 +61,7 @@ class Agent:
     tools: frozenset[str] = frozenset()
     always_offers_tools: bool = False
     wrap: Callable[[Chat, str], Reply] = _plain
+    fit: Callable[[str], str] = str
 
 
 AGENTS = (
@@ -118,7 +119,8 @@ AGENTS = (
             "You are an expert software engineer that generates concise",
             "*Briefly* summarize this partial conversation",
         ),
-        wrap=_inert,
+        wrap=lambda chat, text: _inert(text),
+        fit=_inert,
     ),
     Agent(
         "cline",
@@ -198,6 +200,11 @@ def detect(headers: Headers, chat: Chat) -> Agent | None:
 def wrap_reply(agent: Agent | None, chat: Chat, text: str) -> Reply:
     """`text` as the agent that sent `chat` shows it to the human, and does nothing else with."""
     return agent.wrap(chat, text) if agent else text
+
+
+def fit_note(agent: Agent | None, text: str) -> str:
+    """`text` as it may stand in front of a model's answer to this agent."""
+    return agent.fit(text) if agent else text
 
 
 def prompt_heads(chat: Chat) -> list[str]:

@@ -2,14 +2,17 @@
 
 import time
 
+from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
+    GetHttpConnection,
     HttpLayer,
     HTTPMode,
     HttpStream,
     RegisterHttpConnection,
 )
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
 
 from addon.exchange import Exchange
 from addon.layers.rules import Rules, Tick
@@ -25,9 +28,17 @@ class LlmHttpLayer(HttpLayer):
         self._wakeup: commands.RequestWakeup | None = None
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        stream = LlmHttpStream(self.context.fork(), stream_id, self.rules)
+        stream = LlmHttpStream(self.context.fork(), stream_id, self.rules, self.mute)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
+
+    def get_connection(
+        self, event: GetHttpConnection, *, reuse: bool = True
+    ) -> layer.CommandGenerator[None]:
+        # An HTTP/2 connection knows a stream by its id, and would take a retry for the old one.
+        stream = self.command_sources.get(event)
+        is_retry = isinstance(stream, LlmHttpStream) and stream.is_retry
+        yield from super().get_connection(event, reuse=reuse and not is_retry)
 
     def register_connection(self, command: RegisterHttpConnection) -> layer.CommandGenerator[None]:
         if command.err:
@@ -45,6 +56,11 @@ class LlmHttpLayer(HttpLayer):
         if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
             self._wakeup = commands.RequestWakeup(self.rules.tick_s)
             yield self._wakeup
+
+    def mute(self, connection: Connection, stream_id: int) -> None:
+        """Nothing that this connection still says about the stream is to be heard."""
+        if connection in self.connections:
+            self.connections[connection] = Muted(self.connections[connection], stream_id)
 
     def _is_forgotten(self, event: events.Event) -> bool:
         """The last words of a connection that `register_connection` dropped."""
@@ -65,6 +81,24 @@ class LlmHttpLayer(HttpLayer):
         for stream in list(self.streams.values()):
             if _exchange_of(stream) and not stream._paused:
                 yield from self.event_to_child(stream, tick)
+
+
+class Muted(layer.Layer):
+    """The layer of an upstream connection, silenced for one stream."""
+
+    def __init__(self, muted: layer.Layer, stream_id: int) -> None:
+        self.context = muted.context  # not a layer of its own in the stack
+        self._muted = muted
+        self._stream_id = stream_id
+
+    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        for command in self._muted.handle_event(event):
+            if not (
+                isinstance(command, ReceiveHttp) and command.event.stream_id == self._stream_id
+            ):
+                yield command
+
+    _handle_event = handle_event
 
 
 def install(nextlayer: layer.NextLayer, rules: Rules) -> None:

@@ -2,8 +2,10 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from mitmproxy import http
+from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
@@ -15,6 +17,7 @@ from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     HttpEvent,
     RequestData,
+    RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
     ResponseData,
@@ -55,12 +58,21 @@ class LlmHttpStream(HttpStream):
 
     exchange: Exchange | None = None
     _head: http.Response | None = None  # the response head that the client has got
+    is_retry = False  # this is not the first request of the flow
+    _has_content = False  # the client has got something of the answer
     _has_upstream = False  # there is a connection on which this request waits for its answer
     _is_given_up = False  # whatever the upstream still says is not for this client
 
-    def __init__(self, context: Context, stream_id: int, rules: Rules) -> None:
+    def __init__(
+        self,
+        context: Context,
+        stream_id: int,
+        rules: Rules,
+        mute: Callable[[Connection, int], None],
+    ) -> None:
         super().__init__(context, stream_id)
         self.rules = rules
+        self._mute = mute
         self._sent = bytearray()
         self._connecting_since = self._upstream_at = self._client_at = time.monotonic()
 
@@ -158,8 +170,9 @@ class LlmHttpStream(HttpStream):
             pieces = body(b"")
         else:
             return  # trailers would come after the body that we end ourselves
-        if self.exchange.outcome.error and not self._head:
-            yield from self._fail(self.exchange.outcome.error)
+        error = self.exchange.outcome.error
+        if error and not self._has_content and all(map(_is_comment, pieces[:-1])):
+            yield from self._fail(error)
             return
         yield from self._send(pieces)
         if isinstance(event, ResponseEndOfMessage):
@@ -173,15 +186,16 @@ class LlmHttpStream(HttpStream):
         self._has_upstream = False
         self.flow.response.data.content = bytes(self.response_body_buf)
         self.response_body_buf.clear()
-        self.flow.response = self.rules.answers.whole(self.exchange, self.flow.response)
-        if not (self._head and self.exchange.pipe):
-            yield from self.send_response()
+        try:
+            self.flow.response = self.rules.answers.whole(self.exchange, self.flow.response)
+        except ApiError as error:
+            yield from self._fail(error)
             return
-        # A stream was wanted and its head is out already: tell the rest inside it.
-        error = self.exchange.outcome.error
-        pieces = self.exchange.pipe.fail(error) if error else [self.flow.response.content or b""]
-        yield from self._send(pieces)
-        yield from self._end()
+        if self._head:  # a stream was wanted and has begun: tell the rest inside it
+            yield from self._send([self.flow.response.content or b""])
+            yield from self._end()
+        else:
+            yield from self.send_response()
 
     # Time
 
@@ -230,16 +244,41 @@ class LlmHttpStream(HttpStream):
         yield from self._fail(error)
 
     def _fail(self, error: ApiError) -> layer.CommandGenerator[None]:
-        """No answer, or no more of it, will come: tell the client in the form still open."""
+        """No answer, or no more of it, will come from this request.
+
+        As long as the client has seen nothing of an answer another may be tried; else it is told,
+        in the form that is still open.
+        """
         assert self.exchange
         yield from self._give_up_upstream()
-        if self._head and self.exchange.pipe:
-            yield from self._send(self.exchange.pipe.fail(error))
+        if not self._has_content and self.exchange.retry and self.exchange.retry(self.flow, error):
+            yield from self._send_again()
+        elif self._head:
+            pipe = self.exchange.pipe
+            if not (pipe and pipe.has_ended) or self.exchange.outcome.error:
+                self.exchange.outcome.error = error
+                yield from self._send([self.rules.answers.error_event(error)])
             yield from self._end()
         else:
             self.exchange.outcome.error = error
             self.flow.response = self.rules.answers.error(error)
             yield from self.send_response()
+
+    def _send_again(self) -> layer.CommandGenerator[None]:
+        """Another request has been put into the flow; its answer goes on where we are."""
+        self.is_retry = True
+        self._is_given_up = False
+        self.flow.response = None
+        self.response_body_buf.clear()
+        self.server_state = self.state_wait_for_response_headers
+        if (yield from self.make_server_connection()):
+            request, body = self.flow.request, self.flow.request.raw_content or b""
+            for event in (
+                RequestHeaders(self.stream_id, request, end_stream=False),
+                RequestData(self.stream_id, body),
+                RequestEndOfMessage(self.stream_id),
+            ):
+                yield SendHttp(event, self.context.server)
 
     def _give_up_upstream(self) -> layer.CommandGenerator[None]:
         """From here on the upstream is not listened to; it is closed if it is still at work."""
@@ -248,6 +287,7 @@ class LlmHttpStream(HttpStream):
             self._has_upstream = False
             cancel = RequestProtocolError(self.stream_id, "given up", ErrorCode.CANCEL)
             yield SendHttp(cancel, self.context.server)
+            self._mute(self.context.server, self.stream_id)
 
     # Towards the client
 
@@ -262,9 +302,10 @@ class LlmHttpStream(HttpStream):
             self._head = self.flow.response
             assert self._head
             yield SendHttp(ResponseHeaders(self.stream_id, self._head), self.context.client)
-        talk = self.exchange and self.exchange.talk
-        if talk and talk.first_token_at is None and not pieces[0].startswith(b":"):
-            talk.first_token_at = self._client_at
+        if not self._has_content and not all(map(_is_comment, pieces)):
+            self._has_content = True
+            if self.exchange and self.exchange.talk:
+                self.exchange.talk.first_token_at = self._client_at
         for piece in pieces:
             self._sent += piece
             yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
@@ -295,3 +336,7 @@ def _without_body(request: http.Request) -> http.Request:
         data.timestamp_start,
         data.timestamp_end,
     )
+
+
+def _is_comment(piece: bytes) -> bool:
+    return piece.startswith(b":")
