@@ -64,8 +64,7 @@ class Answers:
     def error(self, error: ApiError) -> http.Response:
         """An error as a whole answer with its status."""
         body = self._redactor.scrub(jsonio.encode(error.body()).decode())
-        fields = [(name, value) for name, value in error.headers if name != "content-type"]
-        return _whole(error.status, body.encode(), [("content-type", "application/json"), *fields])
+        return _whole(error.status, body.encode(), _as_type("application/json", error.headers))
 
     def error_event(self, error: ApiError) -> bytes:
         """An error inside a stream that has begun."""
@@ -97,14 +96,15 @@ class Answers:
             raise call.read_error(response.status_code, content_type, body)
         completion = call.read_whole(body)
         exchange.outcome.see(completion)
-        if exchange.note and exchange.note.put_into(completion):
+        has_note = exchange.note is not None and exchange.note.put_into(completion)
+        if has_note or not call.speaks_openai:
             body = jsonio.encode(completion)
+            fields = _as_type("application/json", fields)
         if exchange.pipe:
             # Some providers answer `stream: true` whole, which SDKs take for an empty stream.
             exchange.pipe.has_ended = True
             body = b"".join(openai_wire.stream_of(completion))
-            fields = [(name, value) for name, value in fields if name != "content-type"]
-            fields.append(("content-type", "text/event-stream"))
+            fields = _as_type("text/event-stream", fields)
         return _whole(200, body, fields)
 
 
@@ -115,6 +115,11 @@ def kept_fields(response: http.Response) -> list[tuple[str, str]]:
         for name, value in response.headers.items(multi=True)
         if name.lower() not in DROPPED_HEADERS
     ]
+
+
+def _as_type(content_type: str, fields: Fields) -> list[tuple[str, str]]:
+    kept = [(name, value) for name, value in fields if name != "content-type"]
+    return [("content-type", content_type), *kept]
 
 
 def stream_head(flow: http.HTTPFlow, fields: Fields = ()) -> http.Response:

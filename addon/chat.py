@@ -1,6 +1,5 @@
 """The chat endpoint: from a client's request to an upstream's, by way of session and commands."""
 
-import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -9,21 +8,22 @@ from mitmproxy import http
 
 from addon import upstream
 from addon.answers import Answers, json_reply, sse_reply
+from addon.attempts import Attempts, Means, Plan
 from addon.exchange import Exchange, Talk, Upstream
 from addon.models_list import ModelsList
 from addon.session_log import SessionLog
 from addon.upstream import Upstreams
 from backends import openai_wire
-from backends.errors import ApiError, bad_request
-from backends.model_id import BackendName, ModelId
+from backends.errors import bad_request
+from backends.model_id import BackendName
 from backends.notes import Note
 from backends.openai_wire import Chat
 from backends.protocol import Prompt
 from backends.redact import Redactor
-from backends.stream import Outcome, Pipe
-from commands import agents, identity, routing
+from commands import agents, failover, identity, routing
 from commands.agents import Agent, ToolCall
 from commands.desk import Desk, once_model
+from commands.failover import Cooldowns
 from commands.routing import Target, Wishes
 from commands.session import Entry, Session, Sessions, clipped
 from commands.settings import FunctionalBackend
@@ -31,6 +31,9 @@ from commands.settings import FunctionalBackend
 logger = logging.getLogger(__name__)
 
 OWN_ID = "proxy_cmd_processed"
+
+# A model that the human has chosen goes before a route of the requested name.
+OVERRIDES = frozenset({"once", "set(model)"})
 
 
 class ChatEndpoint:
@@ -47,6 +50,8 @@ class ChatEndpoint:
         *,
         mapping: Mapping[str, Sequence[str]],
         is_project_required: bool,
+        is_sticky: bool,
+        silence_s: Mapping[BackendName, float],
         log: SessionLog | None,
     ) -> None:
         self.upstreams = upstreams
@@ -57,7 +62,10 @@ class ChatEndpoint:
         self._redactor = redactor
         self._mapping = mapping
         self._is_project_required = is_project_required
+        self._is_sticky = is_sticky
+        self._silence_s = silence_s
         self._log = log
+        self._cooldowns = Cooldowns()
 
     @property
     def default_backend(self) -> BackendName:
@@ -70,7 +78,10 @@ class ChatEndpoint:
         original = openai_wire.read_chat(body)
         agent = agents.detect(exchange.headers, original)
         session = self._sessions.get(identity.session_id(exchange.headers, original, agent))
-        turn = self._desk.take(original, session, agent, self._functional())
+        session.agent = agent.name if agent else None
+        turn = self._desk.take(
+            original, session, agent, self._functional(), self._cooldowns.resting(time.monotonic())
+        )
         chat, prompt = self._redacted(turn.chat, turn.prompt)
         exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
         target = self._target(original, session)
@@ -81,8 +92,24 @@ class ChatEndpoint:
         if turn.note:
             exchange.note = Note(agents.fit_note(agent, turn.note))
         self._refuse_unfit(session)
-        self._send(flow, exchange, target, chat, body if chat is original else None)
+        plan = self._plan(original.get("model"), target, session)
+        self._send(flow, exchange, chat, body if chat is original else None, plan)
         return None
+
+    async def embed(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Send an embeddings request on its way; what a session has set is about chat only."""
+        body = _body_of(flow.request)
+        original = openai_wire.read_embeddings(body)
+        request, _ = self._redacted(original, "")
+        wishes = Wishes(self.default_backend, self.upstreams.keys.keys(), self._mapping)
+        target = routing.resolve(request.get("model"), wishes)
+        self.upstreams.check(target.backend)
+        backend, key = self.upstreams.sources()[target.backend]
+        same = body if request is original else None
+        prompt = Prompt(request, same, target.name or None, exchange.headers, "")
+        call = backend.embed(prompt, key)
+        exchange.upstream = Upstream(backend.title, target, key.name, call)
+        upstream.put_into(flow, call.request, key.name)
 
     def _redacted(self, chat: Chat, prompt: str) -> tuple[Chat, str]:
         """Without our keys, if that is wanted; a key that was found is told by its name."""
@@ -100,23 +127,33 @@ class ChatEndpoint:
         }
 
     def _target(self, chat: Chat, session: Session) -> Target:
-        requested = chat.get("model")
+        """Who is asked, if it is not a route."""
         wishes = Wishes(
             self.default_backend,
             self.upstreams.keys.keys(),
             self._mapping,
             once=once_model(chat, session),
             model=session.settings.model,
-            route=self._first_of_route(requested),
             backend=session.settings.backend,
         )
-        return routing.resolve(requested, wishes)
+        return routing.resolve(chat.get("model"), wishes)
 
-    def _first_of_route(self, name: str | None) -> ModelId | None:
-        """The first element of the route of this name that there is a key for."""
-        route = self._desk.routes.by_name.get(name or "")
-        elements = route.elements if route else ()
-        return next((each for each in elements if each.backend in self.upstreams.keys), None)
+    def _plan(self, requested: str | None, target: Target, session: Session) -> Plan:
+        """The attempts for a prompt; ApiError if there are none."""
+        route = self._desk.routes.by_name.get(requested or "")
+        if route and target.why not in OVERRIDES:
+            attempts = failover.plan(route, self.upstreams.keys)
+            if not attempts:
+                raise bad_request(f"Route {route.name} has no element with an API key", "model")
+        else:
+            route = None
+            self.upstreams.check(target.backend)
+            attempts = failover.plan_model(target.backend, target.name, self.upstreams.keys)
+        settings, last = session.sticky or (None, None)
+        if self._is_sticky and settings == session.settings and last in attempts:
+            attempts.sort(key=lambda attempt: attempt != last)
+        why = f"route {route.name}" if route else target.why
+        return Plan(attempts, route is not None, why)
 
     def _refuse_unfit(self, session: Session) -> None:
         """ApiError if the session's settings do not allow a prompt."""
@@ -129,45 +166,22 @@ class ChatEndpoint:
             )
 
     def _send(
-        self,
-        flow: http.HTTPFlow,
-        exchange: Exchange,
-        target: Target,
-        chat: Chat,
-        body: bytes | None,
+        self, flow: http.HTTPFlow, exchange: Exchange, chat: Chat, body: bytes | None, plan: Plan
     ) -> None:
         assert exchange.talk
-        backend, key = self.upstreams.pick(target.backend)
         session = exchange.talk.session
-        prompt = Prompt(
-            chat, body, target.name or None, exchange.headers, session.id, session.settings.project
+        project = session.settings.project
+        prompt = Prompt(chat, body, None, exchange.headers, session.id, project)
+        means = Means(
+            self.upstreams.backends,
+            self._cooldowns,
+            self._answers.error_event,
+            self._silence_s,
+            2 * max(self._silence_s.values()),
         )
-        call = backend.prepare(prompt, key)
-        exchange.upstream = Upstream(backend.title, target, key.name, call)
-        exchange.retry = functools.partial(self._retry, exchange)
-        self._attempt(flow, exchange, openai_wire.is_stream(chat))
-
-    def _attempt(self, flow: http.HTTPFlow, exchange: Exchange, is_stream: bool) -> None:
-        """Put the call's request into the flow, and get ready for its answer."""
-        assert exchange.upstream
-        call = exchange.upstream.call
-        exchange.outcome = Outcome()
-        if is_stream:
-            write_error = self._answers.error_event
-            exchange.pipe = Pipe(call.decoder(), exchange.outcome, write_error, exchange.note)
-        upstream.put_into(flow, call.request, exchange.upstream.key_name)
-
-    def _retry(self, exchange: Exchange, flow: http.HTTPFlow, error: ApiError) -> bool:
-        """Try the call in another form, if there is one; see `Exchange.retry`."""
-        assert exchange.upstream
-        assert exchange.talk
-        call = exchange.upstream.call.amend(error)
-        if call is None:
-            return False
-        exchange.talk.attempts.append(_attempt_of(exchange.upstream, f"{error.status} {error}"))
-        exchange.upstream.call = call
-        self._attempt(flow, exchange, exchange.pipe is not None)
-        return True
+        is_stream = openai_wire.is_stream(chat)
+        exchange.talk.journey = Attempts(means, exchange, prompt, plan, is_stream)
+        exchange.talk.journey.start(flow)
 
     def record(self, exchange: Exchange) -> None:
         """Write the exchange into its session's history; a note without a place is kept for later.
@@ -183,7 +197,13 @@ class ChatEndpoint:
         now = time.monotonic()
         error = f"{outcome.error.status} {outcome.error.message}" if outcome.error else None
         text = outcome.text or (exchange.pipe.text() if exchange.pipe else "")
-        last = [_attempt_of(served, error or "ok")] if served else []
+        journey = talk.journey
+        if journey and not error:
+            self._cooldowns.forgive(journey.current)
+            talk.session.sticky = (talk.session.settings, journey.current)
+        attempts = list(talk.attempts)
+        if journey and not (error and attempts):
+            attempts.append(f"{journey.current}: {error or 'ok'}")
         entry = Entry(
             time=talk.time,
             handler="backend" if served else "proxy",
@@ -192,7 +212,7 @@ class ChatEndpoint:
             model=str(served.target) if served else talk.model,
             project=talk.session.settings.project,
             key_name=served.key_name if served else None,
-            attempts=(*talk.attempts, *last),
+            attempts=tuple(attempts),
             finish_reason=outcome.finish_reason,
             usage=outcome.usage,
             first_token_s=talk.first_token_at and talk.first_token_at - talk.started,
@@ -210,11 +230,6 @@ def _body_of(request: http.Request) -> bytes:
     except ValueError as error:
         coding = request.headers.get("content-encoding")
         raise bad_request(f"The body is not valid {coding}: {error}") from None
-
-
-def _attempt_of(served: Upstream, result: str) -> str:
-    """An attempt in words."""
-    return f"{served.target} with {served.key_name} ({served.target.why}): {result}"
 
 
 def _reply(chat: Chat, agent: Agent | None, text: str, target: Target) -> http.Response:

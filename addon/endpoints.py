@@ -39,6 +39,7 @@ ENDPOINTS = (
     Endpoint("models", ("GET", "HEAD"), re.compile(f"{_PREFIX}/models")),
     # Model ids hold slashes and colons. OpenRouter's .../endpoints is another thing, left to it.
     Endpoint("model", ("GET", "HEAD"), re.compile(rf"{_PREFIX}/models/(?P<id>.+)(?<!/endpoints)")),
+    Endpoint("embeddings", ("POST",), re.compile(f"{_ANY_PREFIX}/embeddings")),
     Endpoint("chat", ("POST",), re.compile(f"{_ANY_PREFIX}/chat/completions")),
 )
 

@@ -6,6 +6,7 @@ never gets into `flow.metadata`, which is saved and shown.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
@@ -17,15 +18,22 @@ from backends.stream import Outcome, Pipe
 from commands.routing import Target
 from commands.session import Session
 
+if TYPE_CHECKING:
+    from addon.attempts import Attempts
+
 
 @dataclass(slots=True)
 class Upstream:
-    """Where a prompt went; `title` is the vendor's name."""
+    """Where a request went; `title` is the vendor's name.
+
+    `silence_s`: how long the vendor may be silent, None for as long as usual.
+    """
 
     title: str
     target: Target
     key_name: str
     call: Call
+    silence_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -33,7 +41,8 @@ class Talk:
     """What the history is told of an exchange besides its outcome.
 
     `time` is in seconds since the epoch, the other times are monotonic. `model` is who would have
-    been asked, if the proxy answers itself. `attempts` are those that failed, for people.
+    been asked, if the proxy answers itself. `attempts` are those that failed, for people;
+    `journey` makes them.
     """
 
     session: Session
@@ -41,6 +50,7 @@ class Talk:
     time: float
     started: float
     attempts: list[str] = field(default_factory=list)
+    journey: "Attempts | None" = None
     first_token_at: float | None = None
     model: str = ""
 
@@ -52,7 +62,8 @@ class Exchange:
     `headers` are the client's, without credentials. `reply_fields` go onto every answer of this
     request, whoever makes it. `talk` is there for prompts. `upstream` is set once one is routed,
     and `pipe` too if the client wants a stream; `note` goes in front of the answer. `retry` puts
-    another request into the flow if there is one to try after an error, and tells whether it has.
+    another request into the flow if there is one to try after an error; else it returns the error
+    to tell the client.
     """
 
     claim: Claim | None
@@ -61,6 +72,6 @@ class Exchange:
     upstream: Upstream | None = None
     pipe: Pipe | None = None
     talk: Talk | None = None
-    retry: Callable[[http.HTTPFlow, ApiError], bool] | None = None
+    retry: Callable[[http.HTTPFlow, ApiError], ApiError | None] | None = None
     note: Note | None = None
     outcome: Outcome = field(default_factory=Outcome)

@@ -26,6 +26,7 @@ class Handlers:
             "health": self._health,
             "models": self._list_models,
             "model": self._show_model,
+            "embeddings": chat.embed,
             "chat": chat,
         }
 

@@ -26,11 +26,14 @@ from addon.session_log import SessionLog
 from addon.upstream import Upstreams
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
+from backends.model_id import BACKEND_NAMES
+from backends.protocol import Headers
 from backends.redact import Redactor
 from backends.registry import make_backends
 from backends.stream import Pipe
 from commands.config import Settings
 from commands.desk import Desk
+from commands.routes import Route, Routes
 from commands.session import Sessions
 from commands.settings import GlobalSettings, SessionSettings
 from commands.values import is_loopback
@@ -72,6 +75,10 @@ class LlmProxy:
             redactor,
             mapping=settings.model_mapping,
             is_project_required=settings.force_set_project,
+            is_sticky=settings.sticky,
+            silence_s={
+                name: settings.timeouts.get(name, settings.timeout) for name in BACKEND_NAMES
+            },
             log=SessionLog(settings.sessions.log_dir) if settings.sessions.log_dir else None,
         )
         self._handlers = Handlers(self._chat, self._models, VERSION)
@@ -256,7 +263,7 @@ class LlmProxy:
         content_type = response.headers.get("content-type", "").lower()
         if not content_type.startswith("text/event-stream"):
             return
-        fields = [*self._exchanges[flow.id].reply_fields, *kept_fields(response)]
+        fields = [*_reply_fields(self._exchanges[flow.id]), *kept_fields(response)]
         coding = response.headers.get("content-encoding", "")
         flow.response = stream_head(flow, fields)
         flow.response.timestamp_start = response.timestamp_start
@@ -271,7 +278,7 @@ class LlmProxy:
         exchange = self._exchanges.pop(flow.id, None)
         if exchange is None or flow.response is None:
             return
-        for name, value in exchange.reply_fields:
+        for name, value in _reply_fields(exchange):
             flow.response.headers.setdefault(name, value)
         if flow.request.method == "HEAD":
             flow.response.content = b""
@@ -287,6 +294,23 @@ class LlmProxy:
             self._chat.record(exchange)
 
 
+def _reply_fields(exchange: Exchange) -> Headers:
+    """What goes onto every answer, and for scripts how it came about."""
+    served = exchange.upstream
+    if served is None:
+        return exchange.reply_fields
+    failed = len(exchange.talk.attempts) if exchange.talk else 0
+    attempts = failed + (exchange.outcome.error is None or not failed)
+    told = [
+        ("x-llm-proxy-backend", served.target.backend),
+        ("x-llm-proxy-model", served.target.name),
+        ("x-llm-proxy-attempts", str(attempts)),
+    ]
+    if served.call.warnings:
+        told.append(("x-proxy-warnings", ", ".join(served.call.warnings)))
+    return [*exchange.reply_fields, *told]
+
+
 def _make_desk(settings: Settings) -> Desk:
     configured = GlobalSettings(
         settings.effective_default_backend,
@@ -296,6 +320,12 @@ def _make_desk(settings: Settings) -> Desk:
     return Desk(
         configured,
         f"{PRODUCT} {VERSION}",
+        routes=Routes(
+            {
+                name: Route(name, section.policy, section.elements)
+                for name, section in settings.failover_routes.items()
+            }
+        ),
         are_commands_enabled=not settings.disable_interactive_commands,
         state_file=settings.config,
     )

@@ -22,8 +22,8 @@ class Upstreams:
         self.backends = backends
         self.keys = keys
 
-    def pick(self, name: BackendName) -> tuple[Backend, Key]:
-        """A backend and the key to use; ApiError that tells what to set if there is none."""
+    def check(self, name: BackendName) -> None:
+        """ApiError that tells what to set if there is no key for a backend."""
         if name not in self.keys:
             raise ApiError(
                 400,
@@ -32,7 +32,6 @@ class Upstreams:
                 param="model",
                 code="no_api_key",
             )
-        return self.backends[name], self.keys[name][0]
 
     def sources(self) -> dict[BackendName, tuple[Backend, Key]]:
         """Every backend that can be asked, with its first key."""
@@ -72,3 +71,23 @@ def put_into(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> No
     target.path = f"{parts.path}?{parts.query}" if parts.query else parts.path
     target.host_header = parts.netloc.rpartition("@")[2]
     target.content = request.body
+
+
+def with_credential(request: http.Request, credential: tuple[str, str]) -> http.Request:
+    """The head of a request as it goes on the wire: a copy, so that nothing keeps the secret."""
+    data, headers = request.data, request.headers.copy()
+    headers.set_all(credential[0], [credential[1]])
+    return http.Request(
+        data.host,
+        data.port,
+        data.method,
+        data.scheme,
+        data.authority,
+        data.path,
+        data.http_version,
+        headers,
+        None,
+        None,
+        data.timestamp_start,
+        data.timestamp_end,
+    )

@@ -14,7 +14,13 @@ from pydantic_core import ErrorDetails
 
 from backends.keys import Key, read_key, read_keys
 from backends.model_id import BackendName
-from commands.sections import MODEL_MAPPING, ModelMapping, SessionLimits
+from commands.sections import (
+    MODEL_MAPPING,
+    FailoverRoutes,
+    ModelMapping,
+    SessionLimits,
+    Timeouts,
+)
 from commands.sources import Setting, SettingsError, Sources, read_sources
 from commands.values import (
     Backend,
@@ -153,6 +159,7 @@ class Settings(BaseModel):
         Seconds,
         Setting("seconds for connecting to the upstream before it is given up"),
     ] = 10
+    timeouts: Annotated[Timeouts, Setting("timeout for single backends, by name")] = {}
     keep_alive: Annotated[
         Seconds,
         Setting("seconds without a byte before a waiting stream gets a comment"),
@@ -213,6 +220,12 @@ class Settings(BaseModel):
     model_mapping: Annotated[
         ModelMapping, Setting("who serves models that are named without a backend, by pattern")
     ] = MODEL_MAPPING
+    failover_routes: Annotated[
+        FailoverRoutes, Setting("routes by name: policy (k, m, km or mk) and elements")
+    ] = {}
+    sticky: Annotated[
+        Switch, Setting("a session stays with what has answered it last, for the prompt caches")
+    ] = True
     sessions: Annotated[
         SessionLimits, Setting("max, history: how much is remembered; log_dir: a file a session")
     ] = SessionLimits()

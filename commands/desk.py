@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 Place = tuple[int, int | None]
 """A text: the index of its message, and of its part if the content is a list."""
 
+NO_ROUTES = Routes()
 NO_QUERY = "Proxy command processed. No query sent to LLM."
 
 
@@ -55,6 +56,8 @@ class Turn(NamedTuple):
 class Desk:
     """The settings and routes of the whole proxy, and the commands that change them.
 
+    `routes` are the configured ones; those of the same name in `state_file` go before them.
+
     `product` is what the banner calls us. With `state_file` changes outlive the proxy; it is read
     here. Raises SettingsError if it is broken.
     """
@@ -64,6 +67,7 @@ class Desk:
         configured: GlobalSettings,
         product: str,
         *,
+        routes: Routes = NO_ROUTES,
         are_commands_enabled: bool = True,
         state_file: Path | None = None,
     ) -> None:
@@ -73,18 +77,23 @@ class Desk:
         self._state_file = state_file
         state = load_state(state_file) if state_file else State()
         self.settings = replace(configured, **state.defaults)
-        self.routes: Routes = state.routes
+        self.routes = Routes({**routes.by_name, **state.routes.by_name})
         self._prefixes = {self.settings.command_prefix}
 
     def take(
-        self, chat: Chat, session: Session, agent: Agent | None, backends: FunctionalBackends
+        self,
+        chat: Chat,
+        session: Session,
+        agent: Agent | None,
+        backends: FunctionalBackends,
+        cooldowns: Sequence[str] = (),
     ) -> Turn:
         """Run the newest turn's commands, unless it is the very same again, and cut all out."""
         messages: Messages = chat["messages"]
         is_side = is_side_request(chat, agent)
         found = pieces(messages) if self._may_hold_commands(messages) else []
         new = [] if is_side else [piece for piece in found if piece.is_newest]
-        run = self._run(messages, new, session, backends)
+        run = self._run(messages, new, session, self._context(session, backends, cooldowns))
         is_all_old = is_side or (run is not None and run.replayed is not None)
         old = [piece for piece in found if is_all_old or not piece.is_newest]
         spans = self._old_spans(messages, old, session) | (run.spans if run else {})
@@ -130,10 +139,10 @@ class Desk:
         messages: Messages,
         new: Sequence[Piece],
         session: Session,
-        backends: FunctionalBackends,
+        context: Context,
     ) -> "_Run | None":
         """Run the commands in `new` in order, up to the first that fails; None if there is none."""
-        run = _Run(self._context(session, backends))
+        run = _Run(context)
         mark = _mark(messages, new)
         for piece in new:
             text, at = text_at(messages, piece), piece.start
@@ -170,7 +179,7 @@ class Desk:
                 logger.warning("Changes are in force but not saved: %s", error)
             else:
                 self.settings = replace(self._configured, **saved.defaults)
-                self.routes = saved.routes
+                self.routes = Routes({**self.routes.by_name, **saved.routes.by_name})
 
     def _old_spans(
         self, messages: Messages, old: Sequence[Piece], session: Session
@@ -191,7 +200,9 @@ class Desk:
         calls = (scan(text, start, end, prefix, _is_known) for prefix in self._prefixes)
         return min(filter(None, calls), key=lambda call: call.start, default=None)
 
-    def _context(self, session: Session, backends: FunctionalBackends) -> Context:
+    def _context(
+        self, session: Session, backends: FunctionalBackends, cooldowns: Sequence[str]
+    ) -> Context:
         return Context(
             commands=COMMANDS,
             session_id=session.id,
@@ -201,6 +212,7 @@ class Desk:
             routes=self.routes,
             backends=backends,
             history=session.history,
+            cooldowns=cooldowns,
             banner=lambda: self.banner(session.id, backends),
             is_banner_due=session.is_banner_due,
         )

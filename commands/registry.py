@@ -41,7 +41,8 @@ class Context:
     """What commands see, and what they change by putting a new value in place of the old one.
 
     They change `session`, `proxy`, `routes`, `once` (the model of this turn only) and
-    `is_banner_due`. `configured` is what the proxy was started with; `history` has the newest last.
+    `is_banner_due`. `configured` is what the proxy was started with; `history` has the newest last,
+    `cooldowns` what rests after a rate limit.
     """
 
     commands: "Registry"
@@ -52,6 +53,7 @@ class Context:
     routes: Routes
     backends: FunctionalBackends
     history: Sequence[HistoryEntry]
+    cooldowns: Sequence[str]
     banner: Callable[[], str]
     once: ModelId | None = None
     is_banner_due: bool = False

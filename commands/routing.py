@@ -27,8 +27,7 @@ class Target(NamedTuple):
 class Wishes:
     """Everything that has a say besides the request itself.
 
-    `once`, `model` and `backend` come from commands. `route` is what a failover route of the
-    requested name leads to. `functional` are the backends with a key.
+    `once`, `model` and `backend` come from commands. `functional` are the backends with a key.
     """
 
     default_backend: BackendName
@@ -36,7 +35,6 @@ class Wishes:
     mapping: Mapping[str, Sequence[str]] = field(default_factory=dict)
     once: ModelId | None = None
     model: ModelId | None = None
-    route: ModelId | None = None
     backend: BackendName | None = None
 
 
@@ -50,11 +48,7 @@ def resolve(requested: str | None, wishes: Wishes) -> Target:
 
 def _candidates(requested: ModelId, wishes: Wishes) -> Iterator[Target]:
     default = wishes.default_backend
-    for chosen, why in (
-        (wishes.once, "once"),
-        (wishes.model, "set(model)"),
-        (wishes.route, "route"),
-    ):
+    for chosen, why in ((wishes.once, "once"), (wishes.model, "set(model)")):
         if chosen:
             yield Target(chosen.backend or default, chosen.name, why)
     if requested.backend:

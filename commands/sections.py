@@ -7,7 +7,10 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from backends import model_id
-from commands.values import must
+from backends.model_id import ModelId
+from commands.errors import CommandError
+from commands.routes import POLICIES, Policy, parse_element
+from commands.values import Backend, Seconds, must
 
 # Names that agents use towards their own vendor, put to who serves them here.
 MODEL_MAPPING: Mapping[str, tuple[str, ...]] = {
@@ -45,6 +48,28 @@ ModelMapping = Annotated[
 ]
 
 _Count = Annotated[int, Field(gt=0), must("be a whole number greater than 0")]
+
+
+def _to_element(text: str) -> ModelId:
+    try:
+        return parse_element(text)
+    except CommandError as error:
+        raise ValueError(str(error)) from None
+
+
+class RouteSection(BaseModel):
+    """A failover route: the policy, and the models to try as `<backend>:<model>`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    policy: Annotated[Policy, must(f"be one of {', '.join(POLICIES)}")]
+    elements: tuple[Annotated[ModelId, BeforeValidator(_to_element)], ...] = ()
+
+
+FailoverRoutes = Annotated[
+    Mapping[str, RouteSection], must("be a mapping from names to a policy and elements")
+]
+Timeouts = Annotated[Mapping[Backend, Seconds], must("be a mapping from backends to seconds")]
 
 
 class SessionLimits(BaseModel):

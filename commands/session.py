@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from backends.model_id import ModelId
+from commands.failover import Attempt
 from commands.settings import SessionSettings
 
 # Of a prompt or answer the history keeps this many characters.
@@ -46,7 +47,8 @@ class LastRun(NamedTuple):
 class Session:
     """One conversation's settings and history. `note` waits for an answer to be put in front of.
 
-    `once` is the model of a single turn, with the mark of that turn.
+    `once` is the model of a single turn, with the mark of that turn. `sticky` is the attempt that
+    worked last, with the settings that it was made under.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Session:
     history: deque[Entry]
     last_run: LastRun | None = None
     once: tuple[ModelId, str] | None = None
+    sticky: tuple[SessionSettings, Attempt] | None = None
     note: str = ""
     is_banner_due: bool = True
     agent: str | None = None

@@ -6,13 +6,13 @@ from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
-    GetHttpConnection,
     HttpLayer,
     HTTPMode,
     HttpStream,
     RegisterHttpConnection,
 )
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._http2 import Http2Client
 
 from addon.exchange import Exchange
 from addon.layers.rules import Rules, Tick
@@ -28,23 +28,18 @@ class LlmHttpLayer(HttpLayer):
         self._wakeup: commands.RequestWakeup | None = None
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        stream = LlmHttpStream(self.context.fork(), stream_id, self.rules, self.mute)
+        stream = LlmHttpStream(self.context.fork(), stream_id, self.rules, self.part)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
-
-    def get_connection(
-        self, event: GetHttpConnection, *, reuse: bool = True
-    ) -> layer.CommandGenerator[None]:
-        # An HTTP/2 connection knows a stream by its id, and would take a retry for the old one.
-        stream = self.command_sources.get(event)
-        is_retry = isinstance(stream, LlmHttpStream) and stream.is_retry
-        yield from super().get_connection(event, reuse=reuse and not is_retry)
 
     def register_connection(self, command: RegisterHttpConnection) -> layer.CommandGenerator[None]:
         if command.err:
             # Stock mitmproxy answers every later request of this client connection with the old
             # error, so that one refused connection would cut off a keep-alive client for good.
             self.connections.pop(command.connection, None)
+        else:
+            inner = self.connections[command.connection]
+            self.connections[command.connection] = UpstreamConnection(inner)
         yield from super().register_connection(command)
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -57,10 +52,14 @@ class LlmHttpLayer(HttpLayer):
             self._wakeup = commands.RequestWakeup(self.rules.tick_s)
             yield self._wakeup
 
-    def mute(self, connection: Connection, stream_id: int) -> None:
-        """Nothing that this connection still says about the stream is to be heard."""
-        if connection in self.connections:
-            self.connections[connection] = Muted(self.connections[connection], stream_id)
+    def part(self, connection: Connection, stream_id: int, is_over: bool) -> None:
+        """Nothing that an upstream connection still says about a stream is to be heard.
+
+        If its answer `is_over`, the stream may be put on the same connection again.
+        """
+        upstream = self.connections.get(connection)
+        if isinstance(upstream, UpstreamConnection):
+            upstream.part(stream_id, is_over)
 
     def _is_forgotten(self, event: events.Event) -> bool:
         """The last words of a connection that `register_connection` dropped."""
@@ -83,22 +82,37 @@ class LlmHttpLayer(HttpLayer):
                 yield from self.event_to_child(stream, tick)
 
 
-class Muted(layer.Layer):
-    """The layer of an upstream connection, silenced for one stream."""
+class UpstreamConnection(layer.Layer):
+    """An upstream connection's layers, with an ear for which streams still belong to it."""
 
-    def __init__(self, muted: layer.Layer, stream_id: int) -> None:
-        self.context = muted.context  # not a layer of its own in the stack
-        self._muted = muted
-        self._stream_id = stream_id
+    def __init__(self, inner: layer.Layer) -> None:
+        self.context = inner.context  # no layer of its own in the stack
+        self._inner = inner
+        self._parted: set[int] = set()
+
+    def part(self, stream_id: int, is_over: bool) -> None:
+        """See `LlmHttpLayer.part`."""
+        http2 = self._http2()
+        if http2 is None:
+            if not is_over:  # else there is nothing more to come, and the connection is as new
+                self._parted.add(stream_id)
+        elif (number := http2.our_stream_id.pop(stream_id, None)) is not None:
+            # Else a retry would be taken for the old stream. No stream of ours has the id 0.
+            http2.their_stream_id[number] = 0
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        for command in self._muted.handle_event(event):
-            if not (
-                isinstance(command, ReceiveHttp) and command.event.stream_id == self._stream_id
-            ):
-                yield command
+        for command in self._inner.handle_event(event):
+            if isinstance(command, ReceiveHttp) and command.event.stream_id in self._parted:
+                continue
+            yield command
 
     _handle_event = handle_event
+
+    def _http2(self) -> Http2Client | None:
+        inner: layer.Layer | None = self._inner
+        while inner is not None and not isinstance(inner, Http2Client):
+            inner = getattr(inner, "child_layer", None)
+        return inner
 
 
 def install(nextlayer: layer.NextLayer, rules: Rules) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 
 from mitmproxy import http
@@ -30,6 +31,7 @@ from mitmproxy.proxy.layers.http._events import (
 from addon.answers import BodyStream
 from addon.exchange import Exchange
 from addon.layers.rules import Rules, Tick
+from addon.upstream import with_credential
 from backends import sse
 from backends.errors import ApiError
 
@@ -58,8 +60,9 @@ class LlmHttpStream(HttpStream):
 
     exchange: Exchange | None = None
     _head: http.Response | None = None  # the response head that the client has got
-    is_retry = False  # this is not the first request of the flow
     _has_content = False  # the client has got something of the answer
+    _joined: Connection | None = None  # the upstream connection of this attempt, once there is one
+    _is_over = False  # the upstream has sent all of its answer
     _has_upstream = False  # there is a connection on which this request waits for its answer
     _is_given_up = False  # whatever the upstream still says is not for this client
 
@@ -68,11 +71,11 @@ class LlmHttpStream(HttpStream):
         context: Context,
         stream_id: int,
         rules: Rules,
-        mute: Callable[[Connection, int], None],
+        part: Callable[[Connection, int, bool], None],
     ) -> None:
         super().__init__(context, stream_id)
         self.rules = rules
-        self._mute = mute
+        self._part = part
         self._sent = bytearray()
         self._connecting_since = self._upstream_at = self._client_at = time.monotonic()
 
@@ -103,8 +106,7 @@ class LlmHttpStream(HttpStream):
         upstream = self.exchange and self.exchange.upstream
         credential = upstream and upstream.call.request.credential
         if credential:
-            event.request = _without_body(event.request)
-            event.request.headers.set_all(credential[0], [credential[1]])
+            event.request = with_credential(event.request, credential)
 
     # The request
 
@@ -134,8 +136,10 @@ class LlmHttpStream(HttpStream):
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         self._connecting_since = time.monotonic()
         is_connected = yield from super().make_server_connection()
-        self._has_upstream = is_connected
-        self._upstream_at = self._client_at = time.monotonic()
+        if is_connected:  # if not, another attempt may have been made meanwhile
+            self._has_upstream = True
+            self._joined = self.context.server
+            self._upstream_at = self._client_at = time.monotonic()
         return is_connected
 
     # The answer
@@ -166,7 +170,7 @@ class LlmHttpStream(HttpStream):
         if isinstance(event, ResponseData):
             pieces = body(event.data)
         elif isinstance(event, ResponseEndOfMessage):
-            self._has_upstream = False
+            self._has_upstream, self._is_over = False, True
             pieces = body(b"")
         else:
             return  # trailers would come after the body that we end ourselves
@@ -183,7 +187,7 @@ class LlmHttpStream(HttpStream):
             yield from super().state_consume_response_body(event)
             return
         assert self.flow.response
-        self._has_upstream = False
+        self._has_upstream, self._is_over = False, True
         self.flow.response.data.content = bytes(self.response_body_buf)
         self.response_body_buf.clear()
         try:
@@ -208,12 +212,12 @@ class LlmHttpStream(HttpStream):
             if silence >= AFTER_END_S:
                 yield from self._give_up_upstream()
                 yield from self._end()
-        elif silence >= self.rules.silence_s:
+        elif silence >= (limit := self.exchange.upstream.silence_s or self.rules.silence_s):
             title = self.exchange.upstream.title
             is_waiting = self.server_state == self.state_wait_for_response_headers
             what = "did not answer" if is_waiting else "sent nothing"
             yield from self._fail(
-                ApiError(504, f"{title} {what} for {self.rules.silence_s:g} s (setting timeout)")
+                ApiError(504, f"{title} {what} for {limit:g} s (setting timeout)")
             )
         elif pipe and now - self._client_at >= self.rules.keep_alive_s:
             yield from self._send([KEEP_ALIVE])
@@ -251,9 +255,13 @@ class LlmHttpStream(HttpStream):
         """
         assert self.exchange
         yield from self._give_up_upstream()
-        if not self._has_content and self.exchange.retry and self.exchange.retry(self.flow, error):
-            yield from self._send_again()
-        elif self._head:
+        if self.exchange.retry and not self._has_content:
+            last = self.exchange.retry(self.flow, error)
+            if last is None:
+                yield from self._send_again()
+                return
+            error = last
+        if self._head:
             pipe = self.exchange.pipe
             if not (pipe and pipe.has_ended) or self.exchange.outcome.error:
                 self.exchange.outcome.error = error
@@ -266,8 +274,12 @@ class LlmHttpStream(HttpStream):
 
     def _send_again(self) -> layer.CommandGenerator[None]:
         """Another request has been put into the flow; its answer goes on where we are."""
-        self.is_retry = True
-        self._is_given_up = False
+        if self._joined:
+            self._part(self._joined, self.stream_id, self._is_over)
+        waiting = self._paused_event_queue
+        self._paused_event_queue = deque(e for e in waiting if not isinstance(e, SERVER_EVENTS))
+        self._joined = None
+        self._is_over = self._is_given_up = False
         self.flow.response = None
         self.response_body_buf.clear()
         self.server_state = self.state_wait_for_response_headers
@@ -287,7 +299,6 @@ class LlmHttpStream(HttpStream):
             self._has_upstream = False
             cancel = RequestProtocolError(self.stream_id, "given up", ErrorCode.CANCEL)
             yield SendHttp(cancel, self.context.server)
-            self._mute(self.context.server, self.stream_id)
 
     # Towards the client
 
@@ -317,25 +328,6 @@ class LlmHttpStream(HttpStream):
         assert self.flow.response
         self.flow.response.data.content = bytes(self._sent)
         yield from super().send_response(already_streamed=True)
-
-
-def _without_body(request: http.Request) -> http.Request:
-    """A copy of the head: what goes on the wire as headers, and is kept nowhere else."""
-    data = request.data
-    return http.Request(
-        data.host,
-        data.port,
-        data.method,
-        data.scheme,
-        data.authority,
-        data.path,
-        data.http_version,
-        request.headers.copy(),
-        None,
-        None,
-        data.timestamp_start,
-        data.timestamp_end,
-    )
 
 
 def _is_comment(piece: bytes) -> bool:

@@ -14,7 +14,8 @@ MOST_MODELS = 50
 @command("status", "tells what is in force for this session, and why")
 def show_status(context: Context, arguments: Arguments) -> str:
     settings = (f"{row.name}: {_in_force(row, context)}" for row in TABLE)
-    return f"session {context.session_id}; prompts go to {_serving(context)}; {'; '.join(settings)}"
+    parts = [f"session {context.session_id}", f"prompts go to {_serving(context)}", *settings]
+    return "; ".join([*parts, *(f"resting: {each}" for each in context.cooldowns)])
 
 
 def _serving(context: Context) -> str:

@@ -1,8 +1,10 @@
 """A misbehaving upstream: each fault ends in the right answer, and the connection stays usable."""
 
 import gzip
+import itertools
 import json
 import socket
+from typing import Any
 
 import httpx
 import pytest
@@ -28,6 +30,14 @@ COMPLETION = {"id": "g", "choices": [{"index": 0, "message": {"content": "hi"}}]
 ERROR = {"error": {"code": 429, "message": "slow down", "metadata": {"provider_name": "P"}}}
 SSE = (("content-type", "text/event-stream"),)
 JSON = (("content-type", "application/json"),)
+
+_NUMBERS = itertools.count()
+
+
+def prompt(**options: Any) -> dict[str, Any]:
+    """A request for a model that no test before has put to rest by a rate limit."""
+    return {"model": f"m{next(_NUMBERS)}", "messages": [{}], **options}
+
 
 # name, what the upstream does, status to a whole and to a streamed request, error code, message
 BEFORE_THE_ANSWER = [
@@ -69,7 +79,7 @@ def test_before_the_answer(
     says: str,
     stream: bool,
 ) -> None:
-    body = {"model": "m", "messages": [{}], "stream": stream}
+    body = prompt(stream=stream)
     with proxy.client() as client:
         if stream and name == "silence":
             # The client has got keep-alive comments meanwhile, and with them a 200.
@@ -98,7 +108,7 @@ def test_before_the_answer(
 def assert_usable(client: httpx.Client, upstream: UpstreamThread) -> None:
     """The client's connection serves the next request."""
     upstream.script(json_answer(COMPLETION))
-    again = client.post("/v1/chat/completions", json={"messages": [{}]})
+    again = client.post("/v1/chat/completions", json=prompt())
     assert again.json() == COMPLETION
 
 
@@ -131,7 +141,7 @@ def test_in_the_stream(
     url = "https://api.openai.com/v1/chat/completions"
     with proxy.client(tunnel=True, http2=http2) as client:
         upstream.script(fault)
-        answer = client.post(url, json={"messages": [{}], "stream": True})
+        answer = client.post(url, json=prompt(stream=True))
         assert answer.status_code == 200
         events = [event for event in answer.text.split("\n\n") if event.startswith("data: ")]
         error = json.loads(events[-1].removeprefix("data: "))["error"]
@@ -140,7 +150,7 @@ def test_in_the_stream(
         assert answer.text.endswith("\n\n")
         assert "[DONE]" not in answer.text
         upstream.script(json_answer(COMPLETION))
-        assert client.post(url, json={"messages": [{}]}).json() == COMPLETION
+        assert client.post(url, json=prompt()).json() == COMPLETION
 
 
 def test_an_error_as_first_event_gets_its_status(
@@ -148,7 +158,7 @@ def test_an_error_as_first_event_gets_its_status(
 ) -> None:
     upstream.script(sse_answer(ERROR))
     with proxy.client() as client:
-        answer = client.post("/v1/chat/completions", json={"messages": [{}], "stream": True})
+        answer = client.post("/v1/chat/completions", json=prompt(stream=True))
         assert answer.status_code == 429
         assert answer.json()["error"]["code"] == "rate_limit_exceeded"
         assert_usable(client, upstream)
@@ -166,7 +176,7 @@ def test_a_compressed_answer(proxy: RunningProxy, upstream: UpstreamThread, stre
         headers = (*JSON, ("content-encoding", "gzip"))
         pieces = (Send(gzip.compress(plain)),)
     upstream.script(Answer(200, headers, pieces))
-    answer = proxy.client().post("/v1/chat/completions", json={"messages": [{}], "stream": stream})
+    answer = proxy.client().post("/v1/chat/completions", json=prompt(stream=stream))
     assert answer.status_code == 200
     assert answer.content == plain
     assert "content-encoding" not in answer.headers
@@ -174,7 +184,7 @@ def test_a_compressed_answer(proxy: RunningProxy, upstream: UpstreamThread, stre
 
 def test_an_unknown_coding_is_refused(proxy: RunningProxy, upstream: UpstreamThread) -> None:
     upstream.script(Answer(200, (*SSE, ("content-encoding", "rot13")), (Send(b"qngn"),)))
-    answer = proxy.client().post("/v1/chat/completions", json={"messages": [{}], "stream": True})
+    answer = proxy.client().post("/v1/chat/completions", json=prompt(stream=True))
     assert answer.status_code == 502
     assert "rot13" in answer.json()["error"]["message"]
 
@@ -216,9 +226,7 @@ def test_what_comes_after_keep_alive_comments(
     gate = Gate()
     upstream.script(Answer.raw(Wait(gate), *answer.wire))
     with proxy.client() as client:
-        with client.stream(
-            "POST", "/v1/chat/completions", json={"messages": [{}], "stream": True}
-        ) as got:
+        with client.stream("POST", "/v1/chat/completions", json=prompt(stream=True)) as got:
             text = got.iter_text()
             assert next(text) == ": keep-alive\n\n"
             assert got.headers["content-type"] == "text/event-stream"
@@ -252,7 +260,7 @@ def test_the_upstream_is_closed_if_it_does_not_end_its_body(
 ) -> None:
     hang = Hang()
     upstream.script(sse_answer(LAST, "[DONE]", hang, done=False))
-    answer = proxy.client().post("/v1/chat/completions", json={"messages": [{}], "stream": True})
+    answer = proxy.client().post("/v1/chat/completions", json=prompt(stream=True))
     assert answer.text.endswith("data: [DONE]\n\n")
     assert hang.gate.client_gone.wait(5)
 
@@ -261,6 +269,6 @@ def test_an_answer_without_length_or_chunks(proxy: RunningProxy, upstream: Upstr
     """Its end is the end of the connection; the client's stays open."""
     with proxy.client() as client:
         upstream.script(Answer(200, SSE, sse_answer(EVENT, LAST).steps, framing="eof"))
-        answer = client.post("/v1/chat/completions", json={"messages": [{}], "stream": True})
+        answer = client.post("/v1/chat/completions", json=prompt(stream=True))
         assert answer.text.endswith("data: [DONE]\n\n")
         assert_usable(client, upstream)

@@ -69,7 +69,7 @@ def test_faults_before_the_answer(
 ) -> None:
     with proxy.client(tunnel=True, http2=True) as client:
         upstream.script(fault, json_answer(COMPLETION))
-        answer = client.post(URL, json={"messages": [{}]})
+        answer = client.post(URL, json={"model": f"m{status}", "messages": [{}]})
         assert answer.status_code == status
         assert says in answer.json()["error"]["message"]
         assert client.post(URL, json={"messages": [{}]}).json() == COMPLETION

@@ -29,6 +29,7 @@ def new_context() -> Context:
             "gemini": FunctionalBackend(1),
         },
         history=[],
+        cooldowns=[],
         banner=lambda: BANNER,
     )
 
