@@ -72,6 +72,11 @@ class ChatEndpoint:
         """Who serves what names no backend."""
         return self._desk.settings.default_backend
 
+    @property
+    def route_names(self) -> list[str]:
+        """Failover routes can be asked for like models."""
+        return list(self._desk.routes.by_name)
+
     async def __call__(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """Answer a message of commands alone, or send the prompt on its way. Raises ApiError."""
         body = _body_of(flow.request)

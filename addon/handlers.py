@@ -44,7 +44,11 @@ class Handlers:
         return json_reply(200, {"status": "ok"})
 
     async def _list_models(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
-        return json_reply(200, {"object": "list", "data": await self._models.all()})
+        routes = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "failover-route"}
+            for name in self._chat.route_names
+        ]
+        return json_reply(200, {"object": "list", "data": [*routes, *await self._models.all()]})
 
     async def _show_model(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
         wanted = exchange.claim.argument if exchange.claim else ""

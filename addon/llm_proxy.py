@@ -11,8 +11,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from addon import proxy  # the path has to be there first
+from addon import layers
 from commands import config
+
+if problem := layers.missing():
+    raise SystemExit(problem)
+
+from addon import proxy
 
 try:
     addons = [proxy.LlmProxy(config.load({}, os.environ, Path.cwd()))]

@@ -7,3 +7,55 @@ the credential to the bytes on the wire but not to the flow.
 
 Flows without an exchange behave exactly as in stock mitmproxy.
 """
+
+import importlib
+from importlib.metadata import version
+
+# What the layers override or reach into, beyond mitmproxy's documented API.
+USED = {
+    "mitmproxy.proxy.layer": ("Layer.handle_event", "Layer._handle_event", "NextLayer"),
+    "mitmproxy.proxy.layers.http": (
+        "HttpLayer.make_stream",
+        "HttpLayer.event_to_child",
+        "HttpLayer.register_connection",
+        "HttpStream.state_wait_for_request_headers",
+        "HttpStream.state_consume_request_body",
+        "HttpStream.state_wait_for_response_headers",
+        "HttpStream.state_consume_response_body",
+        "HttpStream.state_stream_response_body",
+        "HttpStream.start_response_stream",
+        "HttpStream.make_server_connection",
+        "HttpStream.handle_protocol_error",
+        "HttpStream.send_response",
+        "RegisterHttpConnection",
+        "SendHttp",
+    ),
+    "mitmproxy.proxy.layers.http._base": ("ReceiveHttp",),
+    "mitmproxy.proxy.layers.http._http2": ("Http2Client",),
+    "mitmproxy.proxy.layers.http._events": ("ErrorCode.CANCEL", "ErrorCode.CONNECT_FAILED"),
+}
+
+
+def missing(used: dict[str, tuple[str, ...]] = USED) -> str | None:
+    """What this mitmproxy lacks of the API that the layers need, in one line for the user."""
+    lacking = [
+        f"{module}.{name}"
+        for module, names in used.items()
+        for name in names
+        if not _has(module, name)
+    ]
+    if not lacking:
+        return None
+    return f"mitmproxy {version('mitmproxy')} does not fit: it lacks {', '.join(lacking)}"
+
+
+def _has(module: str, name: str) -> bool:
+    try:
+        value: object = importlib.import_module(module)
+    except ImportError:
+        return False
+    for part in name.split("."):
+        if not hasattr(value, part):
+            return False
+        value = getattr(value, part)
+    return True

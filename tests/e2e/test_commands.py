@@ -298,6 +298,18 @@ def test_sessions_do_not_share_settings(proxy: RunningProxy, upstream: UpstreamT
     assert prompts(upstream)[-1]["model"] == "demo/echo"
 
 
+def test_a_route_can_be_asked_for_like_a_model(
+    talk: Talk, proxy: RunningProxy, upstream: UpstreamThread
+) -> None:
+    talk.ask("!/create-failover-route(name=best,policy=m)")
+    talk.ask("!/route-append(name=best,openrouter:demo/reasoning)")
+    listed = {model.id: model.owned_by for model in proxy.openai().models.list()}
+    assert listed["best"] == "failover-route"
+    talk.ask("hi", model="best")
+    assert prompts(upstream)[-1]["model"] == "demo/reasoning"
+    talk.ask("!/delete-failover-route(name=best)")
+
+
 def test_the_prefix_changes_within_a_message(talk: Talk) -> None:
     answer = talk.ask("!/set(command-prefix=#?) #?set(project=p)")
     assert answer == "command prefix set to #?\nproject set to p"
