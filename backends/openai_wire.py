@@ -18,19 +18,7 @@ DONE = sse.block(b"[DONE]")
 
 def read_chat(body: bytes) -> Chat:
     """The request in `body`; ApiError 400 with `param` if it is none that we could route."""
-    try:
-        chat = jsonio.decode(body)
-    except ValueError as error:
-        raise bad_request(f"The request body is not valid JSON: {error}") from None
-    if not isinstance(chat, dict):
-        raise bad_request(f"The request body must be a JSON object, not {_kind(chat)}")
-    if "messages" not in chat:
-        raise ApiError(
-            400,
-            "Missing required parameter: 'messages'",
-            param="messages",
-            code="missing_required_parameter",
-        )
+    chat = _read_object(body, "messages")
     messages = chat["messages"]
     if not isinstance(messages, list) or not messages:
         what = "an empty list" if messages == [] else _kind(messages)
@@ -39,10 +27,32 @@ def read_chat(body: bytes) -> Chat:
         if not isinstance(message, dict):
             param = f"messages[{index}]"
             raise bad_request(f"'{param}' must be an object, not {_kind(message)}", param)
-    model = chat.get("model")
+    return chat
+
+
+def read_embeddings(body: bytes) -> dict[str, Any]:
+    """An embeddings request; ApiError 400 with `param` if it is none that we could route."""
+    return _read_object(body, "input")
+
+
+def _read_object(body: bytes, required: str) -> dict[str, Any]:
+    try:
+        value = jsonio.decode(body)
+    except ValueError as error:
+        raise bad_request(f"The request body is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise bad_request(f"The request body must be a JSON object, not {_kind(value)}")
+    if required not in value:
+        raise ApiError(
+            400,
+            f"Missing required parameter: '{required}'",
+            param=required,
+            code="missing_required_parameter",
+        )
+    model = value.get("model")
     if model is not None and not isinstance(model, str):
         raise bad_request(f"'model' must be a string, not {_kind(model)}", "model")
-    return chat
+    return value
 
 
 def is_stream(chat: Chat) -> bool:

@@ -60,6 +60,12 @@ class OpenRouter:
     title = "OpenRouter"
 
     def prepare(self, prompt: Prompt, key: Key) -> "OpenRouterCall":
+        return OpenRouterCall(self._request("chat/completions", prompt, key))
+
+    def embed(self, prompt: Prompt, key: Key) -> "OpenRouterCall":
+        return OpenRouterCall(self._request("embeddings", prompt, key), result="data")
+
+    def _request(self, path: str, prompt: Prompt, key: Key) -> UpstreamRequest:
         chat, body = prompt.chat, prompt.body
         if prompt.model and chat.get("model") != prompt.model:
             chat = {**chat, "model": prompt.model}
@@ -67,14 +73,8 @@ class OpenRouter:
             chat = {**chat, "metadata": {**chat.get("metadata", {}), "project": prompt.project}}
         if body is None or chat is not prompt.chat:
             body = jsonio.encode(chat)
-        request = UpstreamRequest(
-            "POST",
-            f"{self.base_url}/chat/completions",
-            [*self._headers(prompt.headers), ("content-type", "application/json")],
-            body,
-            _credential(key),
-        )
-        return OpenRouterCall(request)
+        headers = [*self._headers(prompt.headers), ("content-type", "application/json")]
+        return UpstreamRequest("POST", f"{self.base_url}/{path}", headers, body, _credential(key))
 
     def _headers(self, client_headers: Headers) -> Headers:
         """The client's own attribution holds unless one is configured."""
@@ -117,9 +117,13 @@ class OpenRouter:
 
 @dataclass(frozen=True, slots=True)
 class OpenRouterCall:
-    """One chat completion."""
+    """One request; `result` is the field that no good answer lacks."""
 
     request: UpstreamRequest
+    result: str = "choices"
+
+    speaks_openai = True
+    warnings = ()
 
     def decoder(self) -> "StreamDecoder":
         return StreamDecoder()
@@ -131,8 +135,8 @@ class OpenRouterCall:
         if completion.get("error"):
             # An error inside HTTP 200 (docs): without this it looks like an empty answer.
             raise to_api_error(completion["error"])
-        if not isinstance(completion.get("choices"), list):
-            raise ApiError(502, "OpenRouter answered without 'choices'")
+        if not isinstance(completion.get(self.result), list):
+            raise ApiError(502, f"OpenRouter answered without '{self.result}'")
         return completion
 
     def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:

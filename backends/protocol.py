@@ -1,8 +1,8 @@
 """What the addon needs of a backend: the seam behind which each vendor's wire lives."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from backends.errors import ApiError
 from backends.keys import Key
@@ -28,8 +28,7 @@ class UpstreamRequest:
     credential: tuple[str, str] | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(NamedTuple):
     """What the client asked, as a backend needs it.
 
     `chat` has its original `model`. `body` is the client's own text of it, to be sent on as it
@@ -48,24 +47,38 @@ class Prompt:
 
 
 class Call(Protocol):
-    """One prompt put to a vendor: the request, and how to read whatever answers it."""
+    """One request to a vendor, and how to read whatever answers it.
+
+    `warnings` tell what of the client's request was left out, each as `<parameter>=<reason>`.
+    `speaks_openai`: a whole answer has OpenAI's shape, and passes as it came.
+    """
 
     @property
     def request(self) -> UpstreamRequest: ...
 
-    def decoder(self) -> Decoder:
-        """For a streamed answer."""
-        ...
+    @property
+    def warnings(self) -> Sequence[str]: ...
+
+    @property
+    def speaks_openai(self) -> bool: ...
 
     def read_whole(self, body: bytes) -> dict[str, Any]:
-        """The completion in a whole answer of status 200; ApiError if it is none."""
+        """The result in a whole answer of status 200; ApiError if it is none."""
         ...
 
     def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
         """The error in an answer of a status other than 200."""
         ...
 
-    def amend(self, error: ApiError) -> "Call | None":
+
+class ChatCall(Call, Protocol):
+    """A prompt put to a vendor."""
+
+    def decoder(self) -> Decoder:
+        """For a streamed answer."""
+        ...
+
+    def amend(self, error: ApiError) -> "ChatCall | None":
         """The same prompt put in another way, if that may help against this error."""
         ...
 
@@ -78,8 +91,12 @@ class Backend(Protocol):
         """The vendor's name as people write it."""
         ...
 
-    def prepare(self, prompt: Prompt, key: Key) -> Call:
+    def prepare(self, prompt: Prompt, key: Key) -> ChatCall:
         """Put a prompt into the vendor's form; ApiError 400 if that cannot be done."""
+        ...
+
+    def embed(self, prompt: Prompt, key: Key) -> Call:
+        """The same for an embeddings request, which `prompt.chat` then is."""
         ...
 
     def models_request(self, key: Key, page: str | None) -> UpstreamRequest:

@@ -1,0 +1,53 @@
+"""Pictures and speech in a Gemini answer, in the forms that clients know."""
+
+import base64
+import re
+import struct
+from typing import Any
+
+from backends.gemini.wire import Json
+
+_RATE = re.compile(r"rate=(\d+)")
+_DEFAULT_RATE = 24_000
+"""In Hz; speech is 16 bit, one channel (API documentation, "Speech generation")."""
+
+_KEPT_S = 3600
+
+
+def to_delta(inline: object, id: str) -> Json | None:
+    """A delta for an `inlineData`; None if it is neither. `id` names the answer's speech.
+
+    Images have no place in OpenAI's format; `images` is what OpenRouter made of it, and audio comes
+    in pieces of raw samples, as OpenAI streams it.
+    """
+    mime_type = inline.get("mimeType") if isinstance(inline, dict) else None
+    data = inline.get("data") if isinstance(inline, dict) else None
+    if not isinstance(mime_type, str) or not isinstance(data, str):
+        return None
+    if mime_type.startswith("image/"):
+        url = {"url": f"data:{mime_type};base64,{data}"}
+        return {"images": [{"type": "image_url", "image_url": url}]}
+    if mime_type.startswith("audio/"):
+        return {"audio": {"id": id, "data": data, "mime_type": mime_type}}
+    return None
+
+
+def to_speech(pieces: list[Json], created: int) -> Json:
+    """The `audio` of a whole message from those of deltas, samples in a WAV file."""
+    data = b"".join(base64.b64decode(piece["data"]) for piece in pieces)
+    mime_type: Any = pieces[0]["mime_type"]
+    if mime_type.lower().startswith("audio/l16"):
+        rate = _RATE.search(mime_type)
+        data = _wav_head(len(data), int(rate[1]) if rate else _DEFAULT_RATE) + data
+    return {
+        "id": pieces[0]["id"],
+        "data": base64.b64encode(data).decode(),
+        "expires_at": created + _KEPT_S,
+        "transcript": "",
+    }
+
+
+def _wav_head(size: int, rate: int) -> bytes:
+    format = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
+    riff = struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE")
+    return riff + format + struct.pack("<4sI", b"data", size)
