@@ -200,20 +200,21 @@ class ChatEndpoint:
             earlier = talk.session.note
             talk.session.note = "\n".join(filter(None, (exchange.note.text, earlier)))
         now = time.monotonic()
-        error = f"{outcome.error.status} {outcome.error.message}" if outcome.error else None
+        clean = self._redactor.scrub
+        error = clean(f"{outcome.error.status} {outcome.error.message}") if outcome.error else None
         text = outcome.text or (exchange.pipe.text() if exchange.pipe else "")
         journey = talk.journey
         if journey and not error:
             self._cooldowns.forgive(journey.current)
             talk.session.sticky = (talk.session.settings, journey.current)
-        attempts = list(talk.attempts)
+        attempts = [clean(attempt) for attempt in talk.attempts]
         if journey and not (error and attempts):
             attempts.append(f"{journey.current}: {error or 'ok'}")
         entry = Entry(
             time=talk.time,
             handler="backend" if served else "proxy",
             prompt=clipped(talk.prompt),
-            text=clipped(text),
+            text=clipped(clean(text)),
             model=str(served.target) if served else talk.model,
             project=talk.session.settings.project,
             key_name=served.key_name if served else None,

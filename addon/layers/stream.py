@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from mitmproxy import http
 from mitmproxy.connection import Connection
+from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
@@ -148,11 +149,23 @@ class LlmHttpStream(HttpStream):
         self, event: ResponseHeaders
     ) -> layer.CommandGenerator[None]:
         yield from super().state_wait_for_response_headers(event)
+        is_going_on = self.server_state == self.state_consume_response_body
         response = self.flow.response
-        if self.exchange and response and response.raw_content is not None:
+        if self.exchange and is_going_on and response and response.raw_content is not None:
             # A hook has put its own answer in the place of the upstream's.
             yield from self._give_up_upstream()
             yield from self.send_response()
+
+    def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
+        if request or not self.exchange:
+            return (yield from super().check_invalid(request))
+        assert self.flow.response
+        try:
+            validate_headers(self.flow.response)
+        except ValueError as fault:
+            yield from self._fail(ApiError(502, f"The upstream's answer is malformed: {fault}"))
+            return True
+        return False
 
     def start_response_stream(self) -> layer.CommandGenerator[None]:
         if self.exchange:
@@ -274,6 +287,8 @@ class LlmHttpStream(HttpStream):
 
     def _send_again(self) -> layer.CommandGenerator[None]:
         """Another request has been put into the flow; its answer goes on where we are."""
+        if (yield from self.check_killed(True)):
+            return
         if self._joined:
             self._part(self._joined, self.stream_id, self._is_over)
         waiting = self._paused_event_queue
@@ -283,7 +298,8 @@ class LlmHttpStream(HttpStream):
         self.flow.response = None
         self.response_body_buf.clear()
         self.server_state = self.state_wait_for_response_headers
-        if (yield from self.make_server_connection()):
+        is_connected = yield from self.make_server_connection()
+        if is_connected and not (yield from self.check_killed(True)):
             request, body = self.flow.request, self.flow.request.raw_content or b""
             for event in (
                 RequestHeaders(self.stream_id, request, end_stream=False),

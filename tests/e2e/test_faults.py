@@ -58,6 +58,13 @@ BEFORE_THE_ANSWER = [
     ("redirect", Answer(302, (("location", "https://x"),)), 502, None, "HTTP 502"),
     ("error inside 200", json_answer(ERROR), 429, "rate_limit_exceeded", "slow down"),
     ("empty 200", json_answer({}), 502, None, "without 'choices'"),
+    (
+        "malformed headers",
+        Answer.raw(b"HTTP/1.1 200 OK\r\nbad name: x\r\ncontent-length: 0\r\n\r\n", Cut()),
+        502,
+        None,
+        "malformed",
+    ),
     ("not HTTP", Answer.raw(b"SSH-2.0-OpenSSH\r\n\r\n", Cut()), 502, None, "broke off"),
     ("cut in a whole body", Answer(200, JSON, (Send(b'{"cho'), Cut())), 502, None, "broke off"),
 ]

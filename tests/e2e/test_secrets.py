@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from addon.simulator import json_answer, sse_answer
 from tests.harness import CLIENT_KEY, ENVIRON, GEMINI_KEY, UPSTREAM_KEY
 from tests.process import running_process
 from tests.upstream import UpstreamThread
@@ -19,10 +20,13 @@ def test_no_key_in_output_logs_or_saved_flows(
     tmp_path: Path, confdir: Path, upstream: UpstreamThread
 ) -> None:
     """The most talkative run there is; afterwards everything it has written is searched."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("sessions: {log_dir: sessions}")
     environ = ENVIRON | {
         "OPENROUTER_API_BASE_URL": upstream.simulator.openrouter_url,
         "GEMINI_API_BASE_URL": upstream.simulator.gemini_url,
         "PROXY_TIMEOUT": "5",
+        "LLM_PROXY_SETTINGS": str(settings),
     }
     mitmproxy_flags = [
         *("--set", f"confdir={confdir}", "-w", "flows.mitm", "--set", "hardump=flows.har"),
@@ -48,11 +52,20 @@ def test_no_key_in_output_logs_or_saved_flows(
         with httpx.Client(proxy=address, verify=verify, trust_env=False) as tunnel:
             url = "https://api.openai.com/v1/chat/completions"
             assert tunnel.post(url, json=chat).status_code == 200
-        # The proxy refuses its own key to be sent on; a file path is no LLM endpoint.
         client.post("/v1/chat/completions", content=b"no JSON")
+        # Keys in a prompt, and in what an upstream says.
+        told = {"role": "user", "content": f"{UPSTREAM_KEY} {GEMINI_KEY} {CLIENT_KEY}"}
+        client.post("/v1/chat/completions", json={"model": "demo/echo", "messages": [told]})
+        error = {"error": {"code": 400, "message": f"bad key {UPSTREAM_KEY}"}}
+        upstream.script(json_answer(error, 400), json_answer(error), sse_answer(error))
+        for stream in (False, False, True):
+            answer = client.post("/v1/chat/completions", json=chat | {"stream": stream})
+            assert "bad key (API_KEY_HAS_BEEN_REDACTED)" in answer.text
+        why = {"messages": [{"role": "user", "content": "!/why"}]}
+        assert UPSTREAM_KEY not in client.post("/v1/chat/completions", json=why).text
     assert upstream.simulator.requests[-1].header("authorization") == f"Bearer {UPSTREAM_KEY}"
-    written = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
-    assert {"output.txt", "proxy.log", "flows.mitm", "flows.har"} <= written.keys()
+    written = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"output.txt", "proxy.log", "flows.mitm", "flows.har", "default.jsonl"} <= written.keys()
     assert b"demo/error-401" in written["flows.mitm"]
     assert b"chat/completions" in written["output.txt"]
     for name, content in written.items():
