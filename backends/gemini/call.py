@@ -63,7 +63,7 @@ class Asker:
             generation=self.model.generation.name,
             taken=_call_ids(chat),
             is_legacy=is_legacy,
-            # There is no such switch in Gemini; that several calls come is for the client to want.
+            # Gemini has no switch for it: what comes behind the first call is dropped.
             is_single=is_legacy or chat.get("parallel_tool_calls") is False,
             wants_usage=isinstance(options, Mapping) and options.get("include_usage") is True,
             confirm=lambda: self.learn(manner),

@@ -24,37 +24,34 @@ class Carrier(NamedTuple):
 
         No field for a function without parameters: an object must have properties there.
         """
-        node = schema.clean(given)
+        node = self._clean(given)
         is_object = "object" in types_of(node) and ("properties" in node or "anyOf" not in node)
         if not node.keys() - {"description"} or (is_object and not node.get("properties")):
             return {}, False
-        if is_object:
-            only_object = {**_object(given), "type": "object", "nullable": False}
-            return self._field("parameters", only_object), False
-        return self._field("parameters", _wrap(_object(given))), True
+        name = "parametersJsonSchema" if self.is_json else "parameters"
+        root = {**node, "type": "object"} if is_object else _wrap(node)
+        return {name: self._write(root)}, not is_object
 
     def response(self, given: object) -> Json:
         """The field of the generation config that an answer in JSON has to follow."""
         name = "responseJsonSchema" if self.is_json else "responseSchema"
-        return {name: self._convert(given)}
+        return {name: self._write(self._clean(given))}
 
-    def _field(self, name: str, given: Json) -> Json:
-        return {f"{name}JsonSchema" if self.is_json else name: self._convert(given)}
+    def _clean(self, given: object) -> Json:
+        repeats = 0 if self.is_json else proto_schema.MAX_REPEATS
+        return schema.clean(given, is_loose=self.is_loose, repeats=repeats)
 
-    def _convert(self, given: object) -> Json:
-        convert = schema.clean if self.is_json else proto_schema.to_proto
-        return convert(given, is_loose=self.is_loose)
+    def _write(self, node: Json) -> Json:
+        return node if self.is_json else proto_schema.to_proto(node)
 
 
 JSON_SCHEMA = Carrier()
 
 
-def _object(given: object) -> Json:
-    return given if isinstance(given, dict) else {}
-
-
-def _wrap(given: Json) -> Json:
-    """An object with `given` as its only property; definitions stay where refs look for them."""
-    definitions: Json = {key: given[key] for key in ("$defs", "definitions") if key in given}
-    properties = {WRAPPED: given}
-    return {**definitions, "type": "object", "properties": properties, "required": [WRAPPED]}
+def _wrap(node: Json) -> Json:
+    """An object with `node` as its only property; definitions stay where refs look for them."""
+    inner = {key: value for key, value in node.items() if key != "$defs"}
+    root: Json = {"type": "object", "properties": {WRAPPED: inner}}
+    if "$defs" in node:  # what recurs must be optional
+        return {**root, "$defs": node["$defs"]}
+    return {**root, "required": [WRAPPED]}

@@ -18,7 +18,7 @@ from backends.gemini.generations import Generation
 from backends.gemini.parts import to_parts
 from backends.gemini.signatures import PLACEHOLDER, Signatures
 from backends.gemini.tools import Toolbox
-from backends.gemini.wire import Content, Json, Part, Warnings
+from backends.gemini.wire import Content, Json, Part, Warnings, string
 
 NO_RESULT = "tool result not available (cancelled)"
 _BLANK: Part = {"text": " "}
@@ -32,7 +32,10 @@ _RESPONSE_MEDIA = frozenset(
 
 @dataclass(slots=True)
 class _Call:
-    """One call in the history and, once it is found, its result. `name` is Gemini's."""
+    """One call in the history and, once it is found, its result. `name` is Gemini's.
+
+    `turn` and `place` tell which of parallel calls it was; both are empty if that is not known.
+    """
 
     id: str | None
     name: str
@@ -40,6 +43,8 @@ class _Call:
     args: Json
     native_id: str | None = None
     signature: str | None = None
+    turn: str = ""
+    place: int = 0
     result: Json | None = None
     result_param: str = ""
 
@@ -111,8 +116,8 @@ class Conversation:
     def _read_assistant(self, message: Json, param: str) -> None:
         """Messages in a row are one turn, unless results have come between."""
         parts = to_parts(message.get("content"), f"{param}.content", self._generation)
-        if isinstance(message.get("refusal"), str) and message["refusal"]:
-            parts.append({"text": message["refusal"]})
+        if refusal := string(message.get("refusal")):
+            parts.append({"text": refusal})
         if message.get("audio"):
             self._warnings.append("messages=audio of the assistant is not sent back")
         turn = _Turn("model", self._sign(parts, message), self._read_calls(message, param))
@@ -145,17 +150,13 @@ class Conversation:
         calls = list(given) if isinstance(given, list) else []
         if isinstance(message.get("function_call"), dict):
             calls.append({"type": "function", "function": message["function_call"]})
-        found: list[tuple[tuple[str, int] | None, _Call]] = []
-        for index, each in enumerate(calls):
-            call = self._read_call(each, f"{param}.tool_calls[{index}]")
-            known = self._signatures.of_call(call.id, each)
-            if known:
-                call.signature = known.signature
-                call.native_id = known.native_id if self._generation.has_call_ids else None
-            found.append(((known.turn, known.place) if known and known.turn else None, call))
-        if len({place[0] if place else None for place, _ in found}) == 1 and found[0][0]:
-            found.sort(key=lambda each: each[0] or ("", 0))
-        return [call for _, call in found]
+        read = [
+            self._read_call(each, f"{param}.tool_calls[{index}]")
+            for index, each in enumerate(calls)
+        ]
+        if len({call.turn for call in read}) == 1:
+            read.sort(key=lambda call: call.place)
+        return read
 
     def _read_call(self, given: Any, param: str) -> _Call:
         given = given if isinstance(given, dict) else {}
@@ -168,9 +169,11 @@ class Conversation:
             args: Json = {"input": function.get("input") or ""}
         else:
             args = self._toolbox.to_args(name, read_arguments(function.get("arguments")))
-        id = given.get("id")
-        gemini_name = self._toolbox.names.to_gemini(name)
-        return _Call(id if isinstance(id, str) else None, gemini_name, name, args)
+        call = _Call(string(given.get("id")), self._toolbox.names.to_gemini(name), name, args)
+        if known := self._signatures.of_call(call.id, given):
+            call.signature, call.turn, call.place = known.signature, known.turn, known.place
+            call.native_id = known.native_id if self._generation.has_call_ids else None
+        return call
 
     def _read_result(self, message: Json, param: str) -> None:
         """A result goes to its call; one that has none becomes text of the user."""
@@ -195,18 +198,15 @@ class Conversation:
     # Writing
 
     def _write(self, turn: _Turn) -> Iterator[Content]:
-        calls = turn.calls
-        if calls and not calls[0].signature and self._generation.checks_signatures:
+        calls = [_call_part(call) for call in turn.calls]
+        if calls and self._generation.checks_signatures:
             # Only the first of a step's calls is looked at (API documentation).
-            calls[0].signature = PLACEHOLDER
-        yield {"role": turn.role, "parts": [*turn.parts, *map(_call_part, calls)]}
+            calls[0].setdefault("thoughtSignature", PLACEHOLDER)
+        yield {"role": turn.role, "parts": turn.parts + calls}
         if calls:
-            responses, media = [], []
-            for call in calls:
-                response, beside = self._respond(call)
-                responses.append(response)
-                media += beside
-            yield {"role": "user", "parts": responses + media}
+            answered = [self._respond(call) for call in turn.calls]
+            beside = [part for _, parts in answered for part in parts]
+            yield {"role": "user", "parts": [response for response, _ in answered] + beside}
 
     def _respond(self, call: _Call) -> tuple[Part, list[Part]]:
         """The function response for a call, and parts that must stand behind all of them.

@@ -7,12 +7,11 @@ strings only, no refs. Constraints it has no words for are put into the descript
 import json
 from collections.abc import Mapping
 
-from backends.gemini import schema
 from backends.gemini.keywords import describe, types_of
 from backends.gemini.wire import Json
 
 MAX_REPEATS = 2
-"""A recursive schema is unrolled this often, and ends in objects of any kind."""
+"""A recursive schema has to be unrolled before, so often; it then ends in objects of any kind."""
 
 _ANY = "string"
 """What stands for a value of any type: text can say everything."""
@@ -34,15 +33,11 @@ _FORMATS: Mapping[str, frozenset[str]] = {
 }
 
 
-def to_proto(given: object, *, is_loose: bool = False) -> Json:
-    """A JSON Schema in Gemini's own dialect."""
-    return _convert(schema.clean(given, is_loose=is_loose, repeats=MAX_REPEATS))
-
-
-def _convert(node: Json) -> Json:
+def to_proto(node: Json) -> Json:
+    """A schema that is clean and without refs, in Gemini's own dialect."""
     types = types_of(node)
     given = node.get("anyOf", [])
-    branches = [_convert(branch) for branch in given if branch.get("type") != "null"]
+    branches = [to_proto(branch) for branch in given if branch.get("type") != "null"]
     is_nullable = "null" in types or len(branches) < len(given)
     if not branches or "properties" in node:
         # With properties beside it, anyOf mostly says which of them go together.
@@ -72,7 +67,7 @@ def _plain(node: Json, type: str) -> Json:
         proto["items"] = _items(node)
     if type == "object" and node.get("properties"):
         properties = node["properties"]
-        proto["properties"] = {name: _convert(value) for name, value in properties.items()}
+        proto["properties"] = {name: to_proto(value) for name, value in properties.items()}
         proto |= {key: node[key] for key in ("required", "propertyOrdering") if key in node}
     return proto
 
@@ -80,7 +75,7 @@ def _plain(node: Json, type: str) -> Json:
 def _items(node: Json) -> Json:
     """The schema of an array's items; the positions of a tuple are not told apart."""
     distinct: list[Json] = []
-    for position in map(_convert, node.get("prefixItems") or [node.get("items", {})]):
+    for position in map(to_proto, node.get("prefixItems") or [node.get("items", {})]):
         if position not in distinct:
             distinct.append(position)
     return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}

@@ -52,7 +52,7 @@ MESSAGES = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(MODELS), st.lists(MESSAGES, min_size=1, max_size=9))
 def test_any_history(model: str, messages: list[Json]) -> None:
     """`ask` validates: against the SDK, and against the rules of the service."""
@@ -135,7 +135,7 @@ def forgetful(message: Json) -> Json:
     }
 
 
-@settings(max_examples=200)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(MODELS[:4]),
     STEPS,
