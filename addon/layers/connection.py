@@ -1,6 +1,7 @@
 """The HTTP layer of a client's connection: makes our streams and watches the time for them."""
 
 import time
+from collections.abc import Callable
 
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
@@ -12,6 +13,7 @@ from mitmproxy.proxy.layers.http import (
     RegisterHttpConnection,
 )
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import ResponseEndOfMessage
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 
 from addon.exchange import Exchange
@@ -39,7 +41,7 @@ class LlmHttpLayer(HttpLayer):
             self.connections.pop(command.connection, None)
         else:
             inner = self.connections[command.connection]
-            self.connections[command.connection] = UpstreamConnection(inner)
+            self.connections[command.connection] = UpstreamConnection(inner, self._is_claimed)
         yield from super().register_connection(command)
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -51,6 +53,10 @@ class LlmHttpLayer(HttpLayer):
         if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
             self._wakeup = commands.RequestWakeup(self.rules.tick_s)
             yield self._wakeup
+
+    def _is_claimed(self, stream_id: int) -> bool:
+        stream = self.streams.get(stream_id)
+        return stream is not None and _exchange_of(stream) is not None
 
     def part(self, connection: Connection, stream_id: int, is_over: bool) -> None:
         """Nothing that an upstream connection still says about a stream is to be heard.
@@ -83,11 +89,16 @@ class LlmHttpLayer(HttpLayer):
 
 
 class UpstreamConnection(layer.Layer):
-    """An upstream connection's layers, with an ear for which streams still belong to it."""
+    """An upstream connection's layers, with an ear for which streams still belong to it.
 
-    def __init__(self, inner: layer.Layer) -> None:
+    A claimed stream may put its next attempt on the very connection that tells it of the end of an
+    answer, so it is told only when the connection is ready for that.
+    """
+
+    def __init__(self, inner: layer.Layer, is_claimed: Callable[[int], bool]) -> None:
         self.context = inner.context  # no layer of its own in the stack
         self._inner = inner
+        self._is_claimed = is_claimed
         self._parted: set[int] = set()
 
     def part(self, stream_id: int, is_over: bool) -> None:
@@ -101,10 +112,17 @@ class UpstreamConnection(layer.Layer):
             http2.their_stream_id[number] = 0
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        ends = []
         for command in self._inner.handle_event(event):
-            if isinstance(command, ReceiveHttp) and command.event.stream_id in self._parted:
-                continue
+            if isinstance(command, ReceiveHttp):
+                stream_id = command.event.stream_id
+                if stream_id in self._parted:
+                    continue
+                if isinstance(command.event, ResponseEndOfMessage) and self._is_claimed(stream_id):
+                    ends.append(command)
+                    continue
             yield command
+        yield from ends
 
     _handle_event = handle_event
 
