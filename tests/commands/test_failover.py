@@ -1,0 +1,266 @@
+"""Attempts in their exact order, which failures are got round, and how long who rests."""
+
+from typing import Any
+
+import pytest
+
+from backends.errors import ApiError
+from backends.keys import Key
+from backends.model_id import BackendName, ModelId
+from commands import failover
+from commands.failover import FIRST_REST_S, LONGEST_REST_S, Attempt, Cooldowns
+from commands.routes import Policy, Route
+
+EPOCH = 1_800_000_000.0
+
+
+def keys_of(openrouter: int = 0, gemini: int = 0) -> dict[BackendName, list[Key]]:
+    """So many keys, `O1`, `O2`... and `G1`, `G2`...; a backend without one is not there."""
+    counts: dict[BackendName, int] = {"openrouter": openrouter, "gemini": gemini}
+    return {
+        backend: [Key(f"{backend[0].upper()}{i}", f"secret{i}") for i in range(1, count + 1)]
+        for backend, count in counts.items()
+        if count
+    }
+
+
+def short(attempts: list[Attempt]) -> str:
+    """As `model/key`; the backend is the key's, which is checked."""
+    assert all(each.key.name[0] == each.backend[0].upper() for each in attempts)
+    return " ".join(f"{each.model}/{each.key.name}" for each in attempts)
+
+
+A, B, C = ModelId("openrouter", "a"), ModelId("gemini", "b"), ModelId("openrouter", "c")
+
+
+@pytest.mark.parametrize(
+    ("policy", "elements", "counts", "order"),
+    [
+        ("k", [A, B], (3, 2), "a/O1 a/O2 a/O3"),
+        ("k", [B, A], (3, 2), "b/G1 b/G2"),
+        ("m", [A, B, C], (3, 2), "a/O1 b/G1 c/O1"),
+        ("km", [A, B, C], (2, 2), "a/O1 a/O2 b/G1 b/G2 c/O1 c/O2"),
+        ("km", [B, A], (1, 3), "b/G1 b/G2 b/G3 a/O1"),
+        ("mk", [A, B, C], (2, 2), "a/O1 b/G1 c/O1 a/O2 b/G2 c/O2"),
+        # One backend's keys come to an end before the other's.
+        ("mk", [A, B, C], (1, 3), "a/O1 b/G1 c/O1 b/G2 b/G3"),
+        ("mk", [B, A], (3, 1), "b/G1 a/O1 a/O2 a/O3"),
+    ],
+)
+def test_the_order_of_a_policy(
+    policy: Policy, elements: list[ModelId], counts: tuple[int, int], order: str
+) -> None:
+    assert short(failover.plan(Route("r", policy, tuple(elements)), keys_of(*counts))) == order
+
+
+@pytest.mark.parametrize(
+    ("policy", "order"),
+    [
+        ("k", "b/G1 b/G2"),  # the first element that has a key
+        ("m", "b/G1 b2/G1"),
+        ("km", "b/G1 b/G2 b2/G1 b2/G2"),
+        ("mk", "b/G1 b2/G1 b/G2 b2/G2"),
+    ],
+)
+def test_elements_without_a_key_are_left_out(policy: Policy, order: str) -> None:
+    route = Route("r", policy, (A, B, C, ModelId("gemini", "b2")))
+    assert short(failover.plan(route, keys_of(gemini=2))) == order
+    assert failover.plan(Route("r", policy, (A, C)), keys_of(gemini=2)) == []
+    assert failover.plan(Route("r", policy), keys_of(gemini=2)) == []
+    assert failover.plan(route, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "order"),
+    [
+        ("k", "a/O1 a/O2"),
+        ("m", "a/O1 b/G1"),
+        ("km", "a/O1 a/O2 b/G1"),
+        ("mk", "a/O1 b/G1 a/O2"),
+    ],
+)
+def test_nothing_is_tried_twice(policy: Policy, order: str) -> None:
+    route = Route("r", policy, (A, B, A, B, A))
+    assert short(failover.plan(route, keys_of(2, 1))) == order
+
+
+def test_without_a_route_each_key_is_tried() -> None:
+    assert short(failover.plan_model("openrouter", "a", keys_of(3, 1))) == "a/O1 a/O2 a/O3"
+    assert failover.plan_model("openrouter", "a", keys_of(gemini=1)) == []
+
+
+def test_an_attempt_tells_its_key_by_name_only() -> None:
+    (attempt,) = failover.plan_model("gemini", "b", keys_of(gemini=1))
+    assert str(attempt) == "gemini:b with G1"
+    assert "secret" not in f"{attempt} {attempt!r}"
+
+
+# Status, and whether the next attempt is due without and with a route.
+CLASSES = [
+    *((status, False, False) for status in (400, 404, 405, 409, 413, 415, 422, 451, 499, 501)),
+    *((status, True, True) for status in (401, 402, 403, 429)),
+    *((status, False, True) for status in (408, 500, 502, 503, 504, 529)),
+    *((status, False, True) for status in (520, 521, 522, 523, 524)),
+]
+
+
+@pytest.mark.parametrize(("status", "alone", "on_route"), CLASSES)
+def test_whether_the_next_attempt_is_due(status: int, alone: bool, on_route: bool) -> None:
+    error = ApiError(status, "x")
+    assert failover.is_next_due(error, has_route=False) is alone
+    assert failover.is_next_due(error, has_route=True) is on_route
+
+
+def in_metadata(**fields: Any) -> dict[str, Any]:
+    return {"extra": {"metadata": {"headers": fields}}}
+
+
+def header(name: str, value: str) -> dict[str, Any]:
+    return {"headers": [(name, value)]}
+
+
+@pytest.mark.parametrize(
+    ("given", "wait"),
+    [
+        ({}, None),
+        (header("retry-after", "7"), 7),
+        (header("Retry-After", "7.5"), 7.5),
+        (header("retry-after", "0"), 0),
+        (header("retry-after", "-3"), 0),
+        (header("retry-after-ms", "250"), 0.25),
+        ({"headers": [("retry-after", "9"), ("retry-after-ms", "250")]}, 0.25),
+        (header("x-ratelimit-reset", str(int((EPOCH + 42) * 1000))), 42),
+        (header("x-ratelimit-reset", str(int((EPOCH - 42) * 1000))), 0),
+        ({"headers": [("x-ratelimit-reset", f"{EPOCH * 1000:.0f}"), ("retry-after", "3")]}, 3),
+        (in_metadata(**{"X-RateLimit-Reset": str(int((EPOCH + 6) * 1000))}), 6),
+        (in_metadata(**{"X-RateLimit-Reset": int((EPOCH + 6) * 1000)}), 6),
+        (in_metadata(**{"Retry-After": 11}), 11),
+        # The real header goes before the one that is told inside the error.
+        (in_metadata(**{"Retry-After": 11}) | header("retry-after", "2"), 2),
+        (header("retry-after", "soon"), None),
+        (header("retry-after", "nan"), None),
+        (header("retry-after", "inf"), None),
+        ({"headers": [("retry-after-ms", "soon"), ("retry-after", "4")]}, 4),
+        ({"extra": {"metadata": "text"}}, None),
+        ({"extra": {"metadata": {"headers": ["x"]}}}, None),
+        ({"extra": {"metadata": None}}, None),
+    ],
+)
+def test_when_the_upstream_wants_to_be_asked_again(
+    given: dict[str, Any], wait: float | None
+) -> None:
+    got = failover.retry_after_s(ApiError(429, "slow down", **given), EPOCH)
+    assert got == (wait if wait is None else pytest.approx(wait))
+
+
+FIRST, SECOND, OTHER_MODEL = (
+    Attempt("openrouter", "a", Key("O1", "x")),
+    Attempt("openrouter", "a", Key("O2", "y")),
+    Attempt("openrouter", "c", Key("O1", "x")),
+)
+
+
+def rate_limit(seconds: float | None = None) -> ApiError:
+    headers = [] if seconds is None else [("retry-after", str(seconds))]
+    return ApiError(429, "slow down", headers=headers)
+
+
+class TestCooldowns:
+    def test_only_the_target_of_the_error_rests(self) -> None:
+        cooldowns = Cooldowns()
+        cooldowns.rest(FIRST, rate_limit(7), now=100.0, epoch=EPOCH)
+        assert cooldowns.wait_s(FIRST, 100.0) == 7
+        assert cooldowns.wait_s(FIRST, 104.5) == 2.5
+        assert cooldowns.wait_s(FIRST, 107.0) == 0
+        assert cooldowns.wait_s(FIRST, 1e6) == 0
+        assert cooldowns.wait_s(SECOND, 100.0) == 0
+        assert cooldowns.wait_s(OTHER_MODEL, 100.0) == 0
+
+    def test_a_key_is_known_by_its_name(self) -> None:
+        cooldowns = Cooldowns()
+        cooldowns.rest(FIRST, rate_limit(7), now=0.0, epoch=EPOCH)
+        assert cooldowns.wait_s(FIRST._replace(key=Key("O1", "another")), 0.0) == 7
+
+    def test_the_backoff_grows_up_to_a_limit(self) -> None:
+        cooldowns = Cooldowns()
+        waits = []
+        for number in range(10):
+            now = 1000.0 * number
+            cooldowns.rest(FIRST, rate_limit(), now, EPOCH)
+            waits.append(cooldowns.wait_s(FIRST, now))
+        assert waits[:7] == [FIRST_REST_S * 2**number for number in range(6)] + [LONGEST_REST_S]
+        assert set(waits[6:]) == {LONGEST_REST_S}
+        assert cooldowns.wait_s(SECOND, 0.0) == 0
+
+    def test_a_time_that_is_given_goes_before_the_backoff_and_counts_for_it(self) -> None:
+        cooldowns = Cooldowns()
+        cooldowns.rest(FIRST, rate_limit(1), now=0.0, epoch=EPOCH)
+        assert cooldowns.wait_s(FIRST, 0.0) == 1
+        cooldowns.rest(FIRST, rate_limit(), now=10.0, epoch=EPOCH)
+        assert cooldowns.wait_s(FIRST, 10.0) == 2 * FIRST_REST_S
+        cooldowns.rest(FIRST, rate_limit(0), now=20.0, epoch=EPOCH)
+        assert cooldowns.wait_s(FIRST, 20.0) == 0
+
+    def test_an_answer_ends_the_rest_and_the_backoff(self) -> None:
+        cooldowns = Cooldowns()
+        for _ in range(3):
+            cooldowns.rest(FIRST, rate_limit(), now=0.0, epoch=EPOCH)
+        cooldowns.rest(SECOND, rate_limit(), now=0.0, epoch=EPOCH)
+        cooldowns.forgive(FIRST)
+        assert cooldowns.wait_s(FIRST, 0.0) == 0
+        assert cooldowns.wait_s(SECOND, 0.0) == FIRST_REST_S
+        cooldowns.rest(FIRST, rate_limit(), now=0.0, epoch=EPOCH)
+        assert cooldowns.wait_s(FIRST, 0.0) == FIRST_REST_S
+        cooldowns.forgive(OTHER_MODEL)  # never rested
+
+    def test_who_rests_is_told_without_secrets(self) -> None:
+        cooldowns = Cooldowns()
+        assert cooldowns.resting(0.0) == []
+        cooldowns.rest(FIRST, rate_limit(7), now=0.0, epoch=EPOCH)
+        cooldowns.rest(OTHER_MODEL, rate_limit(3), now=0.0, epoch=EPOCH)
+        assert cooldowns.resting(0.5) == [
+            "openrouter:a with O1 for 7 s",
+            "openrouter:c with O1 for 3 s",
+        ]
+        assert cooldowns.resting(4.0) == ["openrouter:a with O1 for 3 s"]
+        assert cooldowns.resting(7.0) == []
+
+
+@pytest.mark.parametrize(
+    ("waits", "now", "told"),
+    [((30, 4.2), 0.0, "5"), ((4.2, 30), 0.0, "5"), ((30, 4), 3.9, "1"), ((30, 4), 4.0, "1")],
+)
+def test_all_resting_tells_the_soonest(waits: tuple[float, float], now: float, told: str) -> None:
+    cooldowns = Cooldowns()
+    for attempt, wait in zip((FIRST, SECOND), waits, strict=True):
+        cooldowns.rest(attempt, rate_limit(wait), now=0.0, epoch=EPOCH)
+    error = failover.all_resting([FIRST, SECOND], cooldowns, now)
+    assert (error.status, error.code) == (429, "rate_limit_exceeded")
+    assert ("retry-after", told) in error.headers
+
+
+class TestAllFailed:
+    LAST = ApiError(
+        529,
+        "busy",
+        type="t",
+        code="c",
+        param="p",
+        headers=[("retry-after", "3")],
+        extra={"metadata": {"provider_name": "P"}},
+    )
+
+    @pytest.mark.parametrize("attempts", [[], ["openrouter:a with O1: 529 busy"]])
+    def test_a_single_attempt_s_error_stays_as_it_is(self, attempts: list[str]) -> None:
+        assert failover.all_failed(self.LAST, attempts) is self.LAST
+
+    def test_several_are_told_in_their_order(self) -> None:
+        told = ["openrouter:a with O1: 429 slow down", "gemini:b with G1: 529 busy"]
+        error = failover.all_failed(self.LAST, told)
+        assert error.message == (
+            "All backends failed: openrouter:a with O1: 429 slow down; gemini:b with G1: 529 busy"
+        )
+        assert error.status == 529
+        assert (error.type, error.code, error.param) == ("t", "c", "p")
+        assert error.headers == (("retry-after", "3"),)
+        assert error.extra == {"metadata": {"provider_name": "P"}}
