@@ -18,6 +18,14 @@ EVENT = {"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": N
 LAST = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 COMPLETION = {"id": "g", "choices": [{"index": 0, "message": {"content": "hi"}}]}
 
+FAULTS = {
+    "reset": Answer.reset_before_headers(),
+    "silence": Answer.hang(),
+    "429": json_answer({"error": {"code": 429, "message": "slow down"}}, 429),
+    "error event": sse_answer({"error": {"code": 503, "message": "busy"}}),
+    "comments, then cut": sse_answer(b": x\n\n", Cut()),
+}
+
 
 @pytest.fixture(scope="module")
 def proxy(
@@ -38,6 +46,13 @@ def proxy(
             openrouter_api_base_url=f"https://localhost:{port}/api/v1",
             timeout=1,
             keep_alive=0.2,
+            failover_routes={
+                f"best{number}": {
+                    "policy": "m",
+                    "elements": [f"openrouter:a{number}", f"openrouter:b{number}"],
+                }
+                for number in range(len(FAULTS) * 2)
+            },
         ) as running:
             yield running
 
@@ -85,3 +100,23 @@ def test_faults_in_the_stream(
         last = answer.text.strip().rpartition("data: ")[2]
         assert json.loads(last)["error"]["message"]
         assert client.post(URL, json={"messages": [{}]}).json() == COMPLETION
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_next_attempt_on_the_same_connection(
+    proxy: RunningProxy, upstream: UpstreamThread, name: str, stream: bool
+) -> None:
+    number = list(FAULTS).index(name) * 2 + stream
+    body = {"model": f"best{number}", "messages": [{}], "stream": stream}
+    with proxy.client(tunnel=True, http2=True) as client:
+        upstream.script(
+            FAULTS[name], sse_answer(EVENT, LAST) if stream else json_answer(COMPLETION)
+        )
+        answer = client.post(URL, json=body)
+        assert answer.status_code == 200
+        assert answer.text.count("hi") == 1
+        assert answer.text.count("[DONE]") == stream
+        assert "error" not in answer.text
+        upstream.script(json_answer(COMPLETION))
+        assert client.post(URL, json=body | {"stream": False}).json() == COMPLETION
