@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 MAX_KEYS = 20
 """Numbered keys a backend can have, so that a mistyped number is noticed."""
 
+MIN_LENGTH = 8
+"""Keys are taken out of prompts and logs, where anything shorter stands by chance."""
+
 
 class InvalidKey(ValueError):
     """A key that cannot be used: `name` is its variable or flag, `reason` never holds its value."""
@@ -34,7 +37,12 @@ class Key:
 
 def read_key(name: str, variables: Mapping[str, str]) -> Key | None:
     """The key in the variable `name`, if it is there. Raises InvalidKey."""
-    return Key(name, variables[name]) if name in variables else None
+    if name not in variables:
+        return None
+    key = Key(name, variables[name])
+    if len(key.value) < MIN_LENGTH:
+        raise InvalidKey(name, f"must have at least {MIN_LENGTH} characters")
+    return key
 
 
 def read_keys(name: str, variables: Mapping[str, str]) -> tuple[Key, ...]:
@@ -49,4 +57,4 @@ def read_keys(name: str, variables: Mapping[str, str]) -> tuple[Key, ...]:
     found = [variable for variable in (name, *numbered) if variable in variables]
     if name in found and len(found) > 1:
         raise InvalidKey(name, f"cannot be set together with {found[1]}; keep one of the two forms")
-    return tuple(Key(variable, variables[variable]) for variable in found)
+    return tuple(key for variable in found if (key := read_key(variable, variables)))

@@ -20,18 +20,22 @@ def test_unusable_value(value: str) -> None:
 
 
 def test_read_key() -> None:
-    assert read_key("K", {"K": "a"}) == Key("K", "a")
-    assert read_key("K", {"K_1": "a"}) is None
+    assert read_key("K", {"K": "key-aaaa"}) == Key("K", "key-aaaa")
+    assert read_key("K", {"K_1": "key-aaaa"}) is None
 
 
 @pytest.mark.parametrize(
     ("variables", "names"),
     [
         pytest.param({}, [], id="none"),
-        pytest.param({"K": "a"}, ["K"], id="single"),
-        pytest.param({"K_1": "a"}, ["K_1"], id="one numbered"),
-        pytest.param({"K_10": "c", "K_2": "b", "K_1": "a"}, ["K_1", "K_2", "K_10"], id="by number"),
-        pytest.param({"K_20": "b", "K_3": "a"}, ["K_3", "K_20"], id="gaps"),
+        pytest.param({"K": "key-aaaa"}, ["K"], id="single"),
+        pytest.param({"K_1": "key-aaaa"}, ["K_1"], id="one numbered"),
+        pytest.param(
+            {"K_10": "key-cccc", "K_2": "key-bbbb", "K_1": "key-aaaa"},
+            ["K_1", "K_2", "K_10"],
+            id="by number",
+        ),
+        pytest.param({"K_20": "key-bbbb", "K_3": "key-aaaa"}, ["K_3", "K_20"], id="gaps"),
         pytest.param({"K_FILE": "x", "KK": "x", "K_": "x"}, [], id="similar names"),
     ],
 )
@@ -42,11 +46,22 @@ def test_read_keys(variables: dict[str, str], names: list[str]) -> None:
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        pytest.param({"K": "a", "K_2": "b"}, "K: cannot be set together with K_2", id="both forms"),
-        pytest.param({"K_21": "a"}, "K_21: keys are numbered from 1 to 20", id="number too high"),
-        pytest.param({"K_0": "a"}, "K_0: keys are numbered from 1 to 20", id="zero"),
-        pytest.param({"K_01": "a"}, "K_01: keys are numbered from 1 to 20", id="leading zero"),
-        pytest.param({"K_1": "a", "K_2": "b c"}, "K_2: must be one word", id="unusable value"),
+        pytest.param(
+            {"K": "key-aaaa", "K_2": "key-bbbb"},
+            "K: cannot be set together with K_2",
+            id="both forms",
+        ),
+        pytest.param(
+            {"K_21": "key-aaaa"}, "K_21: keys are numbered from 1 to 20", id="number too high"
+        ),
+        pytest.param({"K_0": "key-aaaa"}, "K_0: keys are numbered from 1 to 20", id="zero"),
+        pytest.param(
+            {"K_01": "key-aaaa"}, "K_01: keys are numbered from 1 to 20", id="leading zero"
+        ),
+        pytest.param({"K": "1234567"}, "K: must have at least 8 characters", id="too short"),
+        pytest.param(
+            {"K_1": "key-aaaa", "K_2": "b c"}, "K_2: must be one word", id="unusable value"
+        ),
     ],
 )
 def test_read_keys_refuses(variables: dict[str, str], message: str) -> None:

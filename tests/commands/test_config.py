@@ -169,32 +169,34 @@ def test_other_flags_are_ignored(tmp_path: Path) -> None:
 
 
 def test_keys_from_environment_and_env_file(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("OPENROUTER_API_KEY_1=file-1\nOPENROUTER_API_KEY_2=file-2\n")
+    (tmp_path / ".env").write_text(
+        "OPENROUTER_API_KEY_1=file-key-1\nOPENROUTER_API_KEY_2=file-key-2\n"
+    )
     environ = {
-        "OPENROUTER_API_KEY_2": " environ-2 ",
+        "OPENROUTER_API_KEY_2": " environ-key-2 ",
         "OPENROUTER_API_KEY_3": " ",
-        "LLM_INTERACTIVE_PROXY_API_KEY": "client",
+        "LLM_INTERACTIVE_PROXY_API_KEY": "client-key",
     }
     settings = load({}, environ, tmp_path)
     assert settings.openrouter_api_keys == (
-        Key("OPENROUTER_API_KEY_1", "file-1"),
-        Key("OPENROUTER_API_KEY_2", "environ-2"),
+        Key("OPENROUTER_API_KEY_1", "file-key-1"),
+        Key("OPENROUTER_API_KEY_2", "environ-key-2"),
     )
-    assert settings.client_key == Key("LLM_INTERACTIVE_PROXY_API_KEY", "client")
+    assert settings.client_key == Key("LLM_INTERACTIVE_PROXY_API_KEY", "client-key")
     assert settings.api_keys == {"openrouter": settings.openrouter_api_keys}
 
 
 @pytest.mark.parametrize("backend", ["openrouter", "gemini"])
 def test_key_flag_replaces_environment(tmp_path: Path, backend: str) -> None:
     stem = f"{backend.upper()}_API_KEY"
-    flags = parse(f"--{backend}-api-key", " given ")
+    flags = parse(f"--{backend}-api-key", " given-key ")
     settings = load(flags, {stem: "a b", f"{stem}_1": "c"}, tmp_path)
-    assert getattr(settings, f"{backend}_api_keys") == (Key(f"--{backend}-api-key", "given"),)
+    assert getattr(settings, f"{backend}_api_keys") == (Key(f"--{backend}-api-key", "given-key"),)
 
 
 def test_keys_are_not_printed_and_not_dumped(tmp_path: Path) -> None:
-    environ = {"GEMINI_API_KEY": "secret", "LLM_INTERACTIVE_PROXY_API_KEY": "secret"}
-    settings = load({"openrouter_api_key": "secret", "demo": "on"}, environ, tmp_path)
+    environ = {"GEMINI_API_KEY": "secret-key", "LLM_INTERACTIVE_PROXY_API_KEY": "secret-key"}
+    settings = load({"openrouter_api_key": "secret-key", "demo": "on"}, environ, tmp_path)
     assert len(settings.api_keys) == 2
     assert "secret" not in f"{settings} {settings!r} {settings.model_dump()}"
 
@@ -203,13 +205,13 @@ def test_keys_are_not_printed_and_not_dumped(tmp_path: Path) -> None:
     ("flags", "environ", "expected"),
     [
         pytest.param({}, {}, "openrouter", id="no keys"),
-        pytest.param({}, {"GEMINI_API_KEY": "a"}, "gemini", id="only one with keys"),
+        pytest.param({}, {"GEMINI_API_KEY": "key-aaaa"}, "gemini", id="only one with keys"),
         pytest.param(
-            {}, {"GEMINI_API_KEY": "a", "LLM_BACKEND": "openrouter"}, "openrouter", id="set"
+            {}, {"GEMINI_API_KEY": "key-aaaa", "LLM_BACKEND": "openrouter"}, "openrouter", id="set"
         ),
         pytest.param(
             {"demo": "on"},
-            {"GEMINI_API_KEY": "a", "OPENROUTER_API_KEY": "b"},
+            {"GEMINI_API_KEY": "key-aaaa", "OPENROUTER_API_KEY": "key-bbbb"},
             "openrouter",
             id="demo with both",
         ),
@@ -265,16 +267,16 @@ KEY_RULE = "must be one word of printable ASCII characters"
             f"LLM_INTERACTIVE_PROXY_API_KEY (environment): {KEY_RULE}",
         ),
         (
-            {"GEMINI_API_KEY": "a", "GEMINI_API_KEY_1": "b"},
+            {"GEMINI_API_KEY": "key-aaaa", "GEMINI_API_KEY_1": "key-bbbb"},
             "GEMINI_API_KEY (environment): cannot be set together with GEMINI_API_KEY_1; "
             "keep one of the two forms",
         ),
         (
-            {"GEMINI_API_KEY_21": "a"},
+            {"GEMINI_API_KEY_21": "key-aaaa"},
             "GEMINI_API_KEY_21 (environment): keys are numbered from 1 to 20",
         ),
         (
-            {"GEMINI_API_KEY_1": "a", "OPENROUTER_API_KEY": "b"},
+            {"GEMINI_API_KEY_1": "key-aaaa", "OPENROUTER_API_KEY": "key-bbbb"},
             "Multiple functional backends, specify --default-backend (LLM_BACKEND in the "
             "environment): openrouter or gemini",
         ),
@@ -425,7 +427,7 @@ def test_fault_in_yaml(tmp_path: Path, text: str, fault: str) -> None:
 )
 def test_keys_do_not_belong_in_yaml(tmp_path: Path, name: str, variable: str) -> None:
     (tmp_path / "proxy.yaml").write_text(f"# keys\n{name}: secret\n")
-    assert faults_of(tmp_path, environ={variable: "other"}) == [
+    assert faults_of(tmp_path, environ={variable: "other-key"}) == [
         f"proxy.yaml line 2: '{name}' does not belong here, "
         f"use {variable} in the environment or .env"
     ]
