@@ -7,16 +7,13 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mitmproxy.options import Options
 from mitmproxy.tools import cmdline, main as tools
 
 from addon import layers, startup
+from addon.proxy import LlmProxy
 from commands.config import SETTINGS, SettingsError, load
-
-if TYPE_CHECKING:
-    from addon.proxy import LlmProxy
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,13 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(Path(__file__).with_name("llm_proxy.py"))
         return 0
     run = _run_web if flags.pop("web") else _run_dump
-    if problem := layers.missing():
-        print(problem, file=sys.stderr)
-        return 2
-    from addon.proxy import LlmProxy  # leans on what was just checked
-
     try:
-        addon = LlmProxy(load(flags, os.environ, Path.cwd()))
+        addon = LlmProxy(load(flags, os.environ, Path.cwd()), layers.missing())
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -75,7 +67,7 @@ def _versions() -> str:
     )
 
 
-def _run_dump(addon: "LlmProxy", arguments: Sequence[str]) -> None:
+def _run_dump(addon: LlmProxy, arguments: Sequence[str]) -> None:
     from mitmproxy.tools.dump import DumpMaster  # a user interface is imported only if it is used
 
     class LlmDump(DumpMaster):
@@ -92,7 +84,7 @@ def _filters(parsed: argparse.Namespace) -> dict[str, str]:
     return {"save_stream_filter": text, "dumper_filter": text} if text else {}
 
 
-def _run_web(addon: "LlmProxy", arguments: Sequence[str]) -> None:
+def _run_web(addon: LlmProxy, arguments: Sequence[str]) -> None:
     from mitmproxy.tools.web.master import WebMaster
 
     class LlmWeb(WebMaster):

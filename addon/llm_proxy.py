@@ -11,16 +11,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from addon import layers
+from addon import layers, proxy
 from commands import config
 
-if problem := layers.missing():
-    raise SystemExit(problem)
-
-from addon import proxy
-
 try:
-    addons = [proxy.LlmProxy(config.load({}, os.environ, Path.cwd()))]
+    addons = [proxy.LlmProxy(config.load({}, os.environ, Path.cwd()), layers.missing())]
 except config.SettingsError as problem:
     # SystemExit, and not an error that mitmproxy would log: without us it would be an open proxy.
     raise SystemExit(str(problem)) from None

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-from importlib.metadata import version
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
@@ -11,37 +10,27 @@ from mitmproxy.connection import Address
 from mitmproxy.proxy import layer, server_hooks
 from mitmproxy.utils import asyncio_utils, human
 
-from addon import access, demo, endpoints, logs, startup
+from addon import access, demo, endpoints, logs, startup, unlayered
 from addon.access import Access
 from addon.answers import Answers, BodyStream, kept_fields, stream_head
-from addon.chat import ChatEndpoint
+from addon.assembly import VERSION, make_chat
 from addon.endpoints import Claim, Place
 from addon.exchange import Exchange, Upstream
 from addon.guard import fail_closed
 from addon.handlers import Handlers
-from addon.layers import connection
 from addon.layers.rules import Rules
 from addon.models_list import ModelsList
-from addon.session_log import SessionLog
 from addon.upstream import Upstreams
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
-from backends.model_id import BACKEND_NAMES
 from backends.protocol import Headers
 from backends.redact import Redactor
-from backends.registry import make_backends
 from backends.stream import Pipe
 from commands.config import Settings
-from commands.desk import Desk
-from commands.routes import Route, Routes
-from commands.session import Sessions
-from commands.settings import GlobalSettings, SessionSettings
 from commands.values import is_loopback
 
 logger = logging.getLogger(__name__)
 
-PRODUCT = "llm-interactive-proxy"
-VERSION = version(PRODUCT)
 CLIENT_KEY_NAME = "LLM_INTERACTIVE_PROXY_API_KEY"
 PREFLIGHT_FIELDS = {
     "access-control-allow-methods": "GET, POST",
@@ -51,12 +40,16 @@ PREFLIGHT_FIELDS = {
 
 
 class LlmProxy:
-    """Claims LLM requests, routes them to an upstream, answers the rest of what is ours."""
+    """Claims LLM requests, routes them to an upstream, answers the rest of what is ours.
+
+    `misfit` is why this mitmproxy cannot run our layers, if so; then there is no failover.
+    """
 
     name = "llm_proxy"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, misfit: str | None = None) -> None:
         self._settings = settings
+        self._misfit = misfit
         self._has_generated_key = settings.client_key is None
         client_key = settings.client_key or Key("generated", secrets.token_urlsafe(24))
         self._client_key = None if settings.disable_auth else client_key
@@ -66,21 +59,7 @@ class LlmProxy:
         self._answers = Answers(redactor)
         self._access = Access(self._client_key, settings.allowed_origins)
         self._models = ModelsList(settings.models_max_age)
-        self._chat = ChatEndpoint(
-            _configured_upstreams(settings),
-            self._models,
-            self._answers,
-            _make_desk(settings),
-            _make_sessions(settings),
-            redactor,
-            mapping=settings.model_mapping,
-            is_project_required=settings.force_set_project,
-            is_sticky=settings.sticky,
-            silence_s={
-                name: settings.timeouts.get(name, settings.timeout) for name in BACKEND_NAMES
-            },
-            log=SessionLog(settings.sessions.log_dir) if settings.sessions.log_dir else None,
-        )
+        self._chat = make_chat(settings, self._models, self._answers, redactor)
         self._handlers = Handlers(self._chat, self._models, VERSION)
         self._exchanges: dict[str, Exchange] = {}
         self._rules = Rules(
@@ -127,6 +106,8 @@ class LlmProxy:
         upstreams = self._chat.upstreams
         self._access.upstreams = upstreams.addresses()
         self._models.use(upstreams.sources())
+        if self._misfit:
+            logger.warning("No failover and no time-outs: %s", self._misfit)
         self._announce(addresses[0], upstreams)
         await self._models.all()
 
@@ -152,7 +133,10 @@ class LlmProxy:
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         ctx.master.addons.get("nextlayer").next_layer(nextlayer)
-        connection.install(nextlayer, self._rules)
+        if not self._misfit:
+            from addon.layers import connection  # which would not even load on a misfit
+
+            connection.install(nextlayer, self._rules)
 
     @fail_closed
     def http_connect(self, flow: http.HTTPFlow) -> None:
@@ -241,6 +225,8 @@ class LlmProxy:
         except ApiError as error:
             exchange.outcome.error = error
             flow.response = self._answers.error(error)
+        if self._misfit:
+            unlayered.add_credential(flow, exchange)
 
     # Answers
 
@@ -278,6 +264,9 @@ class LlmProxy:
         exchange = self._exchanges.pop(flow.id, None)
         if exchange is None or flow.response is None:
             return
+        if self._misfit:
+            unlayered.hide_credential(flow, exchange)
+            unlayered.read_whole(flow, exchange, self._answers)
         for name, value in _reply_fields(exchange):
             flow.response.headers.setdefault(name, value)
         if flow.request.method == "HEAD":
@@ -290,6 +279,7 @@ class LlmProxy:
     def error(self, flow: http.HTTPFlow) -> None:
         exchange = self._exchanges.pop(flow.id, None)
         if exchange:
+            unlayered.hide_credential(flow, exchange)
             exchange.outcome.error = ApiError(499, str(flow.error))
             self._chat.record(exchange)
 
@@ -309,38 +299,3 @@ def _reply_fields(exchange: Exchange) -> Headers:
     if served.call.warnings:
         told.append(("x-proxy-warnings", ", ".join(served.call.warnings)))
     return [*exchange.reply_fields, *told]
-
-
-def _make_desk(settings: Settings) -> Desk:
-    configured = GlobalSettings(
-        settings.effective_default_backend,
-        settings.redact_api_keys_in_prompts,
-        settings.command_prefix,
-    )
-    return Desk(
-        configured,
-        f"{PRODUCT} {VERSION}",
-        routes=Routes(
-            {
-                name: Route(name, section.policy, section.elements)
-                for name, section in settings.failover_routes.items()
-            }
-        ),
-        are_commands_enabled=not settings.disable_interactive_commands,
-        state_file=settings.config,
-    )
-
-
-def _make_sessions(settings: Settings) -> Sessions:
-    initial = SessionSettings(is_interactive=not settings.disable_interactive_mode)
-    return Sessions(initial, settings.sessions.max, settings.sessions.history)
-
-
-def _configured_upstreams(settings: Settings) -> Upstreams:
-    backends = make_backends(
-        openrouter_url=settings.openrouter_api_base_url,
-        gemini_url=settings.gemini_api_base_url,
-        site_url=settings.app_site_url,
-        app_title=settings.app_x_title,
-    )
-    return Upstreams(backends, settings.api_keys)

@@ -1,0 +1,74 @@
+"""The chat endpoint put together as the settings say."""
+
+from importlib.metadata import version
+
+from addon.answers import Answers
+from addon.chat import ChatEndpoint
+from addon.models_list import ModelsList
+from addon.session_log import SessionLog
+from addon.upstream import Upstreams
+from backends.model_id import BACKEND_NAMES
+from backends.redact import Redactor
+from backends.registry import make_backends
+from commands.config import Settings
+from commands.desk import Desk
+from commands.routes import Route, Routes
+from commands.session import Sessions
+from commands.settings import GlobalSettings, SessionSettings
+
+PRODUCT = "llm-interactive-proxy"
+VERSION = version(PRODUCT)
+
+
+def make_chat(
+    settings: Settings, models: ModelsList, answers: Answers, redactor: Redactor
+) -> ChatEndpoint:
+    """Raises SettingsError if the file of `--config` is broken."""
+    log_dir = settings.sessions.log_dir
+    return ChatEndpoint(
+        _upstreams(settings),
+        models,
+        answers,
+        _desk(settings),
+        _sessions(settings),
+        redactor,
+        mapping=settings.model_mapping,
+        is_project_required=settings.force_set_project,
+        is_sticky=settings.sticky,
+        silence_s={name: settings.timeouts.get(name, settings.timeout) for name in BACKEND_NAMES},
+        log=SessionLog(log_dir) if log_dir else None,
+    )
+
+
+def _desk(settings: Settings) -> Desk:
+    configured = GlobalSettings(
+        settings.effective_default_backend,
+        settings.redact_api_keys_in_prompts,
+        settings.command_prefix,
+    )
+    routes = {
+        name: Route(name, section.policy, section.elements)
+        for name, section in settings.failover_routes.items()
+    }
+    return Desk(
+        configured,
+        f"{PRODUCT} {VERSION}",
+        routes=Routes(routes),
+        are_commands_enabled=not settings.disable_interactive_commands,
+        state_file=settings.config,
+    )
+
+
+def _sessions(settings: Settings) -> Sessions:
+    initial = SessionSettings(is_interactive=not settings.disable_interactive_mode)
+    return Sessions(initial, settings.sessions.max, settings.sessions.history)
+
+
+def _upstreams(settings: Settings) -> Upstreams:
+    backends = make_backends(
+        openrouter_url=settings.openrouter_api_base_url,
+        gemini_url=settings.gemini_api_base_url,
+        site_url=settings.app_site_url,
+        app_title=settings.app_x_title,
+    )
+    return Upstreams(backends, settings.api_keys)
