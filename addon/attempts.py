@@ -59,6 +59,7 @@ class Attempts:
         self._left = [each for each in plan.attempts if not means.cooldowns.wait_s(each, now)]
         del self._left[MAX_ATTEMPTS:]
         self.current = plan.attempts[0]
+        self.is_open = False  # the current one has been made, and has not failed yet
 
     def start(self, flow: http.HTTPFlow) -> None:
         """Put the first one in; ApiError if none is possible."""
@@ -72,8 +73,9 @@ class Attempts:
     def retry(self, flow: http.HTTPFlow, error: ApiError) -> ApiError | None:
         """After a failure put in what comes next, or return the error to tell the client."""
         assert self._exchange.upstream
+        self.is_open = False
         self._talk.attempts.append(f"{self.current}: {error.status} {error}")
-        if amended := self._call.amend(error):
+        if amended := self._amended(error):
             self._put(flow, amended)
             return None
         if error.status == 429:
@@ -86,6 +88,12 @@ class Attempts:
             return self._next(flow, error)
         return failover.all_failed(error, self._talk.attempts)
 
+    def _amended(self, error: ApiError) -> ChatCall | None:
+        try:
+            return self._call.amend(error)
+        except ApiError:
+            return None  # the other form does not suit this prompt
+
     def _next(self, flow: http.HTTPFlow, error: ApiError | None = None) -> ApiError | None:
         """Put in the next attempt that can be made; else return the error to tell."""
         while self._left:
@@ -95,7 +103,7 @@ class Attempts:
             try:
                 call = self._means.backends[backend].prepare(prompt, key)
             except ApiError as unfit:
-                error = unfit
+                error = error or unfit  # what an upstream has said counts for more
                 self._talk.attempts.append(f"{self.current}: {unfit.status} {unfit}")
                 continue
             self._exchange.upstream = Upstream(
@@ -114,6 +122,7 @@ class Attempts:
         """Put a call's request into the flow, and get ready for its answer."""
         exchange = self._exchange
         assert exchange.upstream
+        self.is_open = True
         self._call = exchange.upstream.call = call
         exchange.outcome = Outcome()
         if self._is_stream:

@@ -208,7 +208,7 @@ class ChatEndpoint:
             self._cooldowns.forgive(journey.current)
             talk.session.sticky = (talk.session.settings, journey.current)
         attempts = [clean(attempt) for attempt in talk.attempts]
-        if journey and not (error and attempts):
+        if journey and journey.is_open:
             attempts.append(f"{journey.current}: {error or 'ok'}")
         entry = Entry(
             time=talk.time,

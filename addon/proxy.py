@@ -289,8 +289,8 @@ def _reply_fields(exchange: Exchange) -> Headers:
     served = exchange.upstream
     if served is None:
         return exchange.reply_fields
-    failed = len(exchange.talk.attempts) if exchange.talk else 0
-    attempts = failed + (exchange.outcome.error is None or not failed)
+    talk = exchange.talk
+    attempts = len(talk.attempts) + talk.journey.is_open if talk and talk.journey else 1
     told = [
         ("x-llm-proxy-backend", served.target.backend),
         ("x-llm-proxy-model", served.target.name),

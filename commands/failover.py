@@ -81,6 +81,9 @@ def is_next_due(error: ApiError, has_route: bool) -> bool:
 # How long a target rests after a 429 that does not say: longer each time in a row, in seconds.
 FIRST_REST_S = 5.0
 LONGEST_REST_S = 300.0
+# Some upstreams name tomorrow; an hour later it does no harm to ask again.
+LONGEST_TOLD_S = 3600.0
+MOST_TARGETS = 1000
 
 Target = tuple[BackendName, str, str]
 """Backend, model and key name: what a rate limit is about."""
@@ -104,8 +107,18 @@ class Cooldowns:
         self._in_a_row[target] = count + 1
         wait = retry_after_s(error, epoch)
         if wait is None:
-            wait = min(FIRST_REST_S * 2**count, LONGEST_REST_S)
-        self._until[target] = now + wait
+            wait = FIRST_REST_S * 2 ** min(count, 10)
+            limit = LONGEST_REST_S
+        else:
+            limit = LONGEST_TOLD_S
+        self._until[target] = now + min(wait, limit)
+        if len(self._until) > MOST_TARGETS:
+            self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        """Model names come from clients, so what does not rest any more is not kept for ever."""
+        self._until = {target: until for target, until in self._until.items() if until > now}
+        self._in_a_row = {target: self._in_a_row.get(target, 0) for target in self._until}
 
     def forgive(self, attempt: Attempt) -> None:
         """The target has answered."""

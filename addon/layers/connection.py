@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from mitmproxy.connection import Connection
+from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
@@ -82,6 +82,11 @@ class LlmHttpLayer(HttpLayer):
             started = connection.timestamp_start
             if started and time.time() - started >= self.rules.connect_s:
                 yield commands.CloseConnection(connection)
+        for connection, upstream in list(self.connections.items()):
+            # mitmproxy cancels a handler whose connection was reset under another's writing, and
+            # with it sometimes the event that tells of it.
+            if isinstance(upstream, UpstreamConnection) and upstream.has_lost_its_end(connection):
+                yield from self.event_to_child(upstream, events.ConnectionClosed(connection))
         tick = Tick(time.monotonic())
         for stream in list(self.streams.values()):
             if _exchange_of(stream) and not stream._paused:
@@ -100,6 +105,8 @@ class UpstreamConnection(layer.Layer):
         self._inner = inner
         self._is_claimed = is_claimed
         self._parted: set[int] = set()
+        self._has_ended = False
+        self._is_suspect = False
 
     def part(self, stream_id: int, is_over: bool) -> None:
         """See `LlmHttpLayer.part`."""
@@ -111,7 +118,15 @@ class UpstreamConnection(layer.Layer):
             # Else a retry would be taken for the old stream. No stream of ours has the id 0.
             http2.their_stream_id[number] = 0
 
+    def has_lost_its_end(self, connection: Connection) -> bool:
+        """Whether it cannot be read from any more since the last look, and nobody has said so."""
+        if self._has_ended or connection.state & ConnectionState.CAN_READ:
+            return False
+        was_suspect, self._is_suspect = self._is_suspect, True
+        return was_suspect
+
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        self._has_ended |= isinstance(event, events.ConnectionClosed)
         ends = []
         for command in self._inner.handle_event(event):
             if isinstance(command, ReceiveHttp):

@@ -8,7 +8,14 @@ from backends.errors import ApiError
 from backends.keys import Key
 from backends.model_id import BackendName, ModelId
 from commands import failover
-from commands.failover import FIRST_REST_S, LONGEST_REST_S, Attempt, Cooldowns
+from commands.failover import (
+    FIRST_REST_S,
+    LONGEST_REST_S,
+    LONGEST_TOLD_S,
+    MOST_TARGETS,
+    Attempt,
+    Cooldowns,
+)
 from commands.routes import Policy, Route
 
 EPOCH = 1_800_000_000.0
@@ -200,6 +207,19 @@ class TestCooldowns:
         assert cooldowns.wait_s(FIRST, 10.0) == 2 * FIRST_REST_S
         cooldowns.rest(FIRST, rate_limit(0), now=20.0, epoch=EPOCH)
         assert cooldowns.wait_s(FIRST, 20.0) == 0
+
+    def test_a_time_far_away_is_not_waited_for(self) -> None:
+        cooldowns = Cooldowns()
+        cooldowns.rest(FIRST, rate_limit(86_400), now=0.0, epoch=EPOCH)
+        assert cooldowns.wait_s(FIRST, 0.0) == LONGEST_TOLD_S
+
+    def test_what_rests_no_more_is_forgotten(self) -> None:
+        cooldowns = Cooldowns()
+        for number in range(3 * MOST_TARGETS):
+            target = FIRST._replace(model=f"m{number}")
+            cooldowns.rest(target, rate_limit(1), now=float(number), epoch=EPOCH)
+        assert len(cooldowns._until) <= MOST_TARGETS + 1
+        assert len(cooldowns._in_a_row) <= MOST_TARGETS + 1
 
     def test_an_answer_ends_the_rest_and_the_backoff(self) -> None:
         cooldowns = Cooldowns()
