@@ -5,6 +5,7 @@ import base64
 import binascii
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Collection
 from weakref import WeakSet
@@ -25,6 +26,9 @@ CREDENTIAL_HEADERS = (
     "x-goog-api-key",
     "cookie",
 )
+_ANSWERED_CREDENTIALS = ("set-cookie",)
+_KEY_IN_QUERY = re.compile(r"([?&](?:key|api[-_]?key|access_token|token)=)[^&#]+", re.IGNORECASE)
+_HIDDEN = "(hidden)"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -146,6 +150,18 @@ def drop_credentials(request: http.Request) -> None:
     """Take every credential off a claimed request, before anything can see or save it."""
     for name in CREDENTIAL_HEADERS:
         request.headers.pop(name, None)
+
+
+def hide_credentials(flow: http.HTTPFlow) -> None:
+    """Of a request that went on to somebody else, and is over, the record shows no credential."""
+    for message, names in (
+        (flow.request, CREDENTIAL_HEADERS),
+        (flow.response, _ANSWERED_CREDENTIALS),
+    ):
+        for name in names:
+            if message and name in message.headers:
+                message.headers[name] = _HIDDEN
+    flow.request.path = _KEY_IN_QUERY.sub(rf"\g<1>{_HIDDEN}", flow.request.path)
 
 
 def is_own_address(flow: http.HTTPFlow) -> bool:

@@ -92,6 +92,7 @@ class Answers:
             body = response.get_content(strict=True) or b""
         except ValueError as error:
             raise ApiError(502, f"{title} sent a body that cannot be decoded") from error
+        exchange.receive(body)
         if response.status_code != 200:
             raise call.read_error(response.status_code, content_type, body)
         completion = call.read_whole(body)
@@ -140,14 +141,19 @@ class BodyStream:
     raise, nor give an empty piece, which would end a chunked body.
     """
 
-    def __init__(self, pipe: Pipe, content_encoding: str, title: str) -> None:
+    def __init__(self, exchange: Exchange, pipe: Pipe, content_encoding: str, title: str) -> None:
+        self._exchange = exchange
         self._pipe = pipe
         self._decode = _decoder(content_encoding)
         self._title = title
 
     def __call__(self, data: bytes) -> list[bytes]:
         try:
-            return self._pipe.feed(self._decode(data)) if data else self._pipe.finish()
+            if not data:
+                return self._pipe.finish()
+            data = self._decode(data)
+            self._exchange.receive(data)
+            return self._pipe.feed(data)
         except (ValueError, zlib.error) as error:
             logger.warning("%s sent a stream that cannot be read: %s", self._title, error)
             message = f"{self._title} sent a stream that cannot be read: {error}"

@@ -58,8 +58,10 @@ class Attempts:
         now = time.monotonic()
         self._left = [each for each in plan.attempts if not means.cooldowns.wait_s(each, now)]
         del self._left[MAX_ATTEMPTS:]
+        self.planned = len(self._left)
         self.current = plan.attempts[0]
         self.is_open = False  # the current one has been made, and has not failed yet
+        self._begun = now
 
     def start(self, flow: http.HTTPFlow) -> None:
         """Put the first one in; ApiError if none is possible."""
@@ -74,7 +76,7 @@ class Attempts:
         """After a failure put in what comes next, or return the error to tell the client."""
         assert self._exchange.upstream
         self.is_open = False
-        self._talk.attempts.append(f"{self.current}: {error.status} {error}")
+        self._talk.attempts.append(self.told(f"{error.status} {error}"))
         if amended := self._amended(error):
             self._put(flow, amended)
             return None
@@ -88,6 +90,10 @@ class Attempts:
             return self._next(flow, error)
         return failover.all_failed(error, self._talk.attempts)
 
+    def told(self, end: str) -> str:
+        """How the current attempt went, for people."""
+        return f"{self.current}: {end} ({time.monotonic() - self._begun:.2f} s)"
+
     def _amended(self, error: ApiError) -> ChatCall | None:
         try:
             return self._call.amend(error)
@@ -98,13 +104,14 @@ class Attempts:
         """Put in the next attempt that can be made; else return the error to tell."""
         while self._left:
             self.current = self._left.pop(0)
+            self._begun = time.monotonic()
             backend, model, key = self.current
             prompt = self._prompt._replace(model=model or None)
             try:
                 call = self._means.backends[backend].prepare(prompt, key)
             except ApiError as unfit:
                 error = error or unfit  # what an upstream has said counts for more
-                self._talk.attempts.append(f"{self.current}: {unfit.status} {unfit}")
+                self._talk.attempts.append(self.told(f"{unfit.status} {unfit}"))
                 continue
             self._exchange.upstream = Upstream(
                 self._means.backends[backend].title,
@@ -125,6 +132,7 @@ class Attempts:
         self.is_open = True
         self._call = exchange.upstream.call = call
         exchange.outcome = Outcome()
+        exchange.received.clear()
         if self._is_stream:
             write_error = self._means.write_error
             exchange.pipe = Pipe(call.decoder(), exchange.outcome, write_error, exchange.note)

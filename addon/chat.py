@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from mitmproxy import http
 
-from addon import upstream
+from addon import record, upstream
 from addon.answers import Answers, json_reply, sse_reply
 from addon.attempts import Attempts, Means, Plan
 from addon.exchange import Exchange, Talk, Upstream
+from addon.history import entry_of
 from addon.models_list import ModelsList
 from addon.session_log import SessionLog
 from addon.upstream import Upstreams
-from backends import openai_wire
+from backends import jsonio, openai_wire
 from backends.errors import bad_request
 from backends.model_id import BackendName
 from backends.notes import Note
@@ -25,7 +26,7 @@ from commands.agents import Agent, ToolCall
 from commands.desk import Desk, once_model
 from commands.failover import Cooldowns
 from commands.routing import Target, Wishes
-from commands.session import Entry, Session, Sessions, clipped
+from commands.session import Entry, Session, Sessions
 from commands.settings import FunctionalBackend
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,8 @@ class ChatEndpoint:
         )
         chat, prompt = self._redacted(turn.chat, turn.prompt)
         exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
+        exchange.talk.commands = [self._redactor.scrub(each) for each in turn.commands]
+        self._keep(exchange, body, original, chat)
         target = self._target(original, session)
         if turn.reply is not None:
             exchange.outcome.text = turn.reply
@@ -106,6 +109,7 @@ class ChatEndpoint:
         body = _body_of(flow.request)
         original = openai_wire.read_embeddings(body)
         request, _ = self._redacted(original, "")
+        self._keep(exchange, body, original, request)
         wishes = Wishes(self.default_backend, self.upstreams.keys.keys(), self._mapping)
         target = routing.resolve(request.get("model"), wishes)
         self.upstreams.check(target.backend)
@@ -124,6 +128,19 @@ class ChatEndpoint:
         if names:
             logger.warning("Redacted in a prompt: %s", ", ".join(names))
         return chat, self._redactor.scrub(prompt)
+
+    def _keep(self, exchange: Exchange, body: bytes, original: Chat, chat: Chat) -> None:
+        """Keep what the client asked, if somebody will look at it, and `chat` if it differs."""
+        exchange.requested = self._redactor.scrub(original.get("model") or "") or None
+        if exchange.is_kept:
+            is_redacting = self._desk.settings.redact_api_keys_in_prompts
+            exchange.sides[record.CLIENT_REQUEST] = self._clean(body) if is_redacting else body
+            if chat is not original:
+                exchange.sides[record.PROMPT] = jsonio.encode(chat)
+
+    def _clean(self, body: bytes) -> bytes:
+        text = body.decode("utf-8", "surrogateescape")
+        return self._redactor.scrub(text).encode("utf-8", "surrogateescape")
 
     def _functional(self) -> Mapping[BackendName, FunctionalBackend]:
         return {
@@ -188,46 +205,25 @@ class ChatEndpoint:
         exchange.talk.journey = Attempts(means, exchange, prompt, plan, is_stream)
         exchange.talk.journey.start(flow)
 
-    def record(self, exchange: Exchange) -> None:
+    def record(self, exchange: Exchange) -> Entry | None:
         """Write the exchange into its session's history; a note without a place is kept for later.
 
-        To be called once, when the flow is over.
+        To be called once, when the flow is over. None if it was no prompt.
         """
-        talk, served, outcome = exchange.talk, exchange.upstream, exchange.outcome
+        talk = exchange.talk
         if talk is None:
-            return
+            return None
         if exchange.note and not exchange.note.is_placed:
             earlier = talk.session.note
             talk.session.note = "\n".join(filter(None, (exchange.note.text, earlier)))
-        now = time.monotonic()
-        clean = self._redactor.scrub
-        error = clean(f"{outcome.error.status} {outcome.error.message}") if outcome.error else None
-        text = outcome.text or (exchange.pipe.text() if exchange.pipe else "")
-        journey = talk.journey
-        if journey and not error:
-            self._cooldowns.forgive(journey.current)
-            talk.session.sticky = (talk.session.settings, journey.current)
-        attempts = [clean(attempt) for attempt in talk.attempts]
-        if journey and journey.is_open:
-            attempts.append(f"{journey.current}: {error or 'ok'}")
-        entry = Entry(
-            time=talk.time,
-            handler="backend" if served else "proxy",
-            prompt=clipped(talk.prompt),
-            text=clipped(clean(text)),
-            model=str(served.target) if served else talk.model,
-            project=talk.session.settings.project,
-            key_name=served.key_name if served else None,
-            attempts=tuple(attempts),
-            finish_reason=outcome.finish_reason,
-            usage=outcome.usage,
-            first_token_s=talk.first_token_at and talk.first_token_at - talk.started,
-            total_s=now - talk.started,
-            error=error,
-        )
+        if talk.journey and not exchange.outcome.error:
+            self._cooldowns.forgive(talk.journey.current)
+            talk.session.sticky = (talk.session.settings, talk.journey.current)
+        entry = entry_of(exchange, talk, self._redactor.scrub, time.monotonic())
         talk.session.history.append(entry)
         if self._log:
             self._log.write(talk.session.id, entry)
+        return entry
 
 
 def _body_of(request: http.Request) -> bytes:

@@ -4,12 +4,13 @@ It is kept by the addon in a dict by flow id, from the request's headers to the 
 never gets into `flow.metadata`, which is saved and shown.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
+from addon import record
 from addon.endpoints import Claim
 from backends.errors import ApiError
 from backends.notes import Note
@@ -41,8 +42,8 @@ class Talk:
     """What the history is told of an exchange besides its outcome.
 
     `time` is in seconds since the epoch, the other times are monotonic. `model` is who would have
-    been asked, if the proxy answers itself. `attempts` are those that failed, for people;
-    `journey` makes them.
+    been asked, if the proxy answers itself. `commands` are those that were typed. `attempts` are
+    those that failed, for people; `journey` makes them.
     """
 
     session: Session
@@ -53,6 +54,7 @@ class Talk:
     journey: "Attempts | None" = None
     first_token_at: float | None = None
     model: str = ""
+    commands: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -63,15 +65,26 @@ class Exchange:
     request, whoever makes it. `talk` is there for prompts. `upstream` is set once one is routed,
     and `pipe` too if the client wants a stream; `note` goes in front of the answer. `retry` puts
     another request into the flow if there is one to try after an error; else it returns the error
-    to tell the client.
+    to tell the client. `requested` is the model that the client named. If somebody will look at
+    the flow (`is_kept`), `sides` has what the flow itself will not show (see `record`), and
+    `received` what the upstream sends.
     """
 
     claim: Claim | None
     headers: Headers
     reply_fields: Headers
+    is_kept: bool = False
+    requested: str | None = None
+    sides: dict[str, bytes] = field(default_factory=dict)
+    received: bytearray = field(default_factory=bytearray)
     upstream: Upstream | None = None
     pipe: Pipe | None = None
     talk: Talk | None = None
     retry: Callable[[http.HTTPFlow, ApiError], ApiError | None] | None = None
     note: Note | None = None
     outcome: Outcome = field(default_factory=Outcome)
+
+    def receive(self, data: bytes) -> None:
+        """Keep a piece of what the upstream sends, as far as it is to be kept."""
+        if self.is_kept and len(self.received) < record.MAX_BYTES:
+            self.received += data

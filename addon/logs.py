@@ -1,11 +1,17 @@
 """Logging: secrets are kept out of every record, and records go to a file if wanted."""
 
 import logging
+import re
 import traceback
 from pathlib import Path
 from typing import Any
 
 from backends.redact import Redactor
+
+# With `proxy_debug` mitmproxy logs all bytes on its wires, clients' own keys among them.
+_CREDENTIAL = re.compile(
+    r"((?:authorization|api-key|cookie)['\"]?(?::|, ?b?)[ '\"]*)[^'\"\\\r\n]+", re.IGNORECASE
+)
 
 
 def keep_secrets_out(redactor: Redactor) -> None:
@@ -16,16 +22,19 @@ def keep_secrets_out(redactor: Redactor) -> None:
     """
     make = logging.getLogRecordFactory()
 
+    def clean(text: str) -> str:
+        return _CREDENTIAL.sub(r"\g<1>(hidden)", redactor.scrub(text))
+
     def make_clean(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
         text = record.getMessage()
         if record.exc_info:
             trace = "".join(traceback.format_exception(*record.exc_info))
-            if redactor.scrub(trace) != trace:
+            if clean(trace) != trace:
                 text, record.exc_info = f"{text}\n{trace}", None
-        clean = redactor.scrub(text)
-        if clean != record.msg:
-            record.msg, record.args = clean, ()
+        text = clean(text)
+        if text != record.msg:
+            record.msg, record.args = text, ()
         return record
 
     logging.setLogRecordFactory(make_clean)

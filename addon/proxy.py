@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import secrets
+import time
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Address
+from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy import layer, server_hooks
 from mitmproxy.utils import asyncio_utils, human
 
-from addon import access, demo, endpoints, logs, startup, unlayered
+from addon import access, annotate, demo, endpoints, logs, record, startup, unlayered
 from addon.access import Access
 from addon.answers import Answers, BodyStream, kept_fields, stream_head
 from addon.assembly import VERSION, make_chat
@@ -18,6 +20,7 @@ from addon.endpoints import Claim, Place
 from addon.exchange import Exchange, Upstream
 from addon.guard import fail_closed
 from addon.handlers import Handlers
+from addon.history import error_of
 from addon.layers.rules import Rules
 from addon.models_list import ModelsList
 from addon.upstream import Upstreams
@@ -54,7 +57,7 @@ class LlmProxy:
         client_key = settings.client_key or Key("generated", secrets.token_urlsafe(24))
         self._client_key = None if settings.disable_auth else client_key
         upstream_keys = (*settings.openrouter_api_keys, *settings.gemini_api_keys)
-        redactor = Redactor((*upstream_keys, client_key))
+        self._redactor = redactor = Redactor((*upstream_keys, client_key))
         logs.keep_secrets_out(redactor)
         self._answers = Answers(redactor)
         self._access = Access(self._client_key, settings.allowed_origins)
@@ -66,6 +69,7 @@ class LlmProxy:
             find=self._exchanges.get,
             answers=self._answers,
             stream_head=self._stream_head,
+            show=self._show,
             connect_s=settings.connect_timeout,
             silence_s=settings.timeout,
             keep_alive_s=settings.keep_alive,
@@ -155,6 +159,9 @@ class LlmProxy:
 
     @fail_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if not flow.live:  # loaded from a file: nobody is to be answered
+            record.adopt(flow)
+            return
         place = self._place_of(flow)
         claim = endpoints.match(flow.request.path, place)
         try:
@@ -179,7 +186,8 @@ class LlmProxy:
     def _admit(self, flow: http.HTTPFlow, claim: Claim | None) -> None:
         """Take on a request that is ours; ApiError is its answer if it may not be served."""
         request = flow.request
-        exchange = Exchange(claim, access.client_headers(request), [("x-request-id", flow.id)])
+        headers, reply_fields = access.client_headers(request), [("x-request-id", flow.id)]
+        exchange = Exchange(claim, headers, reply_fields, startup.keeps_flows())
         self._exchanges[flow.id] = exchange
         if request.headers.get("connection", "").lower() == "close":
             exchange.reply_fields.append(("connection", "close"))
@@ -225,6 +233,7 @@ class LlmProxy:
         except ApiError as error:
             exchange.outcome.error = error
             flow.response = self._answers.error(error)
+        annotate.begin(flow, exchange)
         if self._misfit:
             unlayered.add_credential(flow, exchange)
 
@@ -234,8 +243,8 @@ class LlmProxy:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange, response = self._exchanges.get(flow.id), flow.response
         assert response
-        if response.raw_content is not None:
-            return  # our own answer
+        if response.raw_content is not None or not flow.live:
+            return  # our own answer, or one from a file
         if exchange is None:
             response.stream = True
             return
@@ -253,15 +262,27 @@ class LlmProxy:
         coding = response.headers.get("content-encoding", "")
         flow.response = stream_head(flow, fields)
         flow.response.timestamp_start = response.timestamp_start
-        flow.response.stream = BodyStream(pipe, coding, upstream.title)
+        flow.response.stream = BodyStream(self._exchanges[flow.id], pipe, coding, upstream.title)
 
     def _stream_head(self, flow: http.HTTPFlow) -> http.Response:
         """For a stream that begins before its upstream has answered."""
         return stream_head(flow, self._exchanges[flow.id].reply_fields)
 
+    def _show(self, flow: http.HTTPFlow, sent: bytearray) -> None:
+        """Let those who look on see how far a running answer is."""
+        exchange = self._exchanges.get(flow.id)
+        if exchange and exchange.talk and ctx.master.addons.get("view"):
+            annotate.progress(flow, exchange, time.monotonic() - exchange.talk.started)
+            if sent and flow.response:
+                flow.response.data.content = bytes(sent)
+            told = ctx.master.addons.trigger_event(UpdateHook([flow]))
+            asyncio_utils.create_task(told, name="llm-proxy progress", keep_ref=True)
+
     @fail_closed
     def response(self, flow: http.HTTPFlow) -> None:
         exchange = self._exchanges.pop(flow.id, None)
+        if exchange is None:
+            access.hide_credentials(flow)
         if exchange is None or flow.response is None:
             return
         if self._misfit:
@@ -273,7 +294,7 @@ class LlmProxy:
             flow.response.content = b""
         if exchange.upstream and (error := exchange.outcome.error):
             logger.warning("%s: %d %s", exchange.upstream.target, error.status, error.message)
-        self._chat.record(exchange)
+        self._finish(flow, exchange)
 
     @fail_closed
     def error(self, flow: http.HTTPFlow) -> None:
@@ -281,7 +302,14 @@ class LlmProxy:
         if exchange:
             unlayered.hide_credential(flow, exchange)
             exchange.outcome.error = ApiError(499, str(flow.error))
-            self._chat.record(exchange)
+            self._finish(flow, exchange)
+        else:
+            access.hide_credentials(flow)
+
+    def _finish(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Once for each flow of ours, when its outcome is known."""
+        entry = self._chat.record(exchange)
+        annotate.finish(flow, exchange, entry, error_of(exchange, self._redactor.scrub))
 
 
 def _reply_fields(exchange: Exchange) -> Headers:

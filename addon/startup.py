@@ -29,6 +29,13 @@ def set_options(settings: Settings) -> None:
         options.update(listen_port=settings.port)
 
 
+def keeps_flows() -> bool:
+    """Whether flows are shown or saved when they are over: then more is worth keeping in them."""
+    return bool(
+        ctx.master.addons.get("view") or ctx.options.save_stream_file or ctx.options.hardump
+    )
+
+
 async def listen() -> Sequence[Address]:
     """Make mitmproxy listen where its options say; returns the addresses it listens on.
 

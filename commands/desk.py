@@ -1,7 +1,7 @@
 """Where commands are run: takes a request's turn, runs what is new, takes all commands out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -44,13 +44,14 @@ class Turn(NamedTuple):
 
     `chat` is what may go upstream: without commands, the same object if there were none. `reply`
     answers the client instead, if it is not None. `note` is to be put in front of the answer.
-    `prompt` is the human's newest text, for the history.
+    `prompt` is the human's newest text, for the history; `commands` are those in it, as typed.
     """
 
     chat: Chat
     reply: str | None
     note: str
     prompt: str
+    commands: Sequence[str] = ()
 
 
 class Desk:
@@ -103,10 +104,11 @@ class Desk:
             going_up = drop_old_commands(left, places, is_side_request=is_side)
             chat = {**chat, "messages": going_up}
         prompt = newest_text(left) or newest_text(messages)
+        typed = _typed(messages, new, spans)
         if run and (run.has_failed or is_blank(left)):
-            return Turn(chat, self._reply(run, session, backends), "", prompt)
+            return Turn(chat, self._reply(run, session, backends), "", prompt, typed)
         note = "" if is_side else self._note(chat, run, session, backends)
-        return Turn(chat, None, note, prompt)
+        return Turn(chat, None, note, prompt, typed)
 
     def banner(self, session_id: str, backends: FunctionalBackends) -> str:
         """The greeting of a session."""
@@ -301,6 +303,18 @@ def text_at(messages: Messages, piece: Piece) -> str:
     """The text that a piece is a range of."""
     content = messages[piece.message]["content"]
     return str(content if piece.part is None else content[piece.part]["text"])
+
+
+def _typed(
+    messages: Messages, new: Sequence[Piece], spans: Mapping[Place, Sequence[Range]]
+) -> tuple[str, ...]:
+    """The commands of the newest turn, as the human wrote them."""
+    return tuple(
+        text_at(messages, piece)[start:end]
+        for piece in new
+        for start, end in spans.get((piece.message, piece.part), ())
+        if piece.start <= start < piece.end
+    )
 
 
 def newest_text(messages: Messages) -> str:

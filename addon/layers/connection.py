@@ -20,6 +20,9 @@ from addon.exchange import Exchange
 from addon.layers.rules import Rules, Tick
 from addon.layers.stream import LlmHttpStream
 
+# Whoever looks on computes a digest of the answer each time.
+SHOW_EVERY_S = 0.5
+
 
 class LlmHttpLayer(HttpLayer):
     """Makes our streams, ticks while one is at work, and forgets failed upstream connections."""
@@ -91,6 +94,13 @@ class LlmHttpLayer(HttpLayer):
         for stream in list(self.streams.values()):
             if _exchange_of(stream) and not stream._paused:
                 yield from self.event_to_child(stream, tick)
+                self._show(stream, tick.now)
+
+    def _show(self, stream: HttpStream, now: float) -> None:
+        assert isinstance(stream, LlmHttpStream)
+        if stream.flow.live and now - stream.shown_at >= SHOW_EVERY_S:
+            stream.shown_at = now
+            self.rules.show(stream.flow, stream.sent)
 
 
 class UpstreamConnection(layer.Layer):

@@ -10,11 +10,7 @@ from mitmproxy.connection import Connection
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import (
-    HTTPMode,
-    HttpStream,
-    SendHttp,
-)
+from mitmproxy.proxy.layers.http import HTTPMode, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     HttpEvent,
@@ -77,8 +73,9 @@ class LlmHttpStream(HttpStream):
         super().__init__(context, stream_id)
         self.rules = rules
         self._part = part
-        self._sent = bytearray()
-        self._connecting_since = self._upstream_at = self._client_at = time.monotonic()
+        self.sent = bytearray()
+        self.shown_at = time.monotonic()
+        self._connecting_since = self._upstream_at = self._client_at = self.shown_at
 
     # Events in, commands out
 
@@ -334,7 +331,7 @@ class LlmHttpStream(HttpStream):
             if self.exchange and self.exchange.talk:
                 self.exchange.talk.first_token_at = self._client_at
         for piece in pieces:
-            self._sent += piece
+            self.sent += piece
             yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
 
     def _end(self) -> layer.CommandGenerator[None]:
@@ -342,7 +339,7 @@ class LlmHttpStream(HttpStream):
         self._is_given_up = True
         self.flow.response = self._head
         assert self.flow.response
-        self.flow.response.data.content = bytes(self._sent)
+        self.flow.response.data.content = bytes(self.sent)
         yield from super().send_response(already_streamed=True)
 
 

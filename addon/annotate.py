@@ -1,0 +1,122 @@
+"""What lists of flows tell of an exchange: comment, marker, and flat metadata to filter by."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mitmproxy import http
+
+from addon import record
+from addon.exchange import Exchange
+from commands.session import Entry
+
+FAILED = ":x:"
+FAILED_OVER = ":repeat:"
+
+LONGEST_REASON = 120
+_USUAL_ENDS = frozenset({None, "stop", "tool_calls"})
+_CANCELLED = 499
+
+Facts = dict[str, str | int | float]
+
+
+def begin(flow: http.HTTPFlow, exchange: Exchange) -> None:
+    """At the request: who asks what, and whom it is put to."""
+    if exchange.talk or exchange.upstream:
+        flow.metadata.update(_asked(exchange))
+        flow.comment = _names(exchange)
+        if exchange.sides.get(record.CLIENT_REQUEST) == flow.request.raw_content:
+            del exchange.sides[record.CLIENT_REQUEST]
+        for side, data in exchange.sides.items():
+            record.keep(flow, side, data)
+
+
+def progress(flow: http.HTTPFlow, exchange: Exchange, elapsed_s: float) -> None:
+    """While the answer is on its way."""
+    flow.comment = f"{_names(exchange)} | {elapsed_s:.0f}s ..."
+
+
+def finish(flow: http.HTTPFlow, exchange: Exchange, entry: Entry | None, error: str | None) -> None:
+    """At the end: how it went. `error` is for people and without secrets."""
+    if not (exchange.talk or exchange.upstream):
+        return
+    flow.metadata.update(_asked(exchange) | _answered(exchange, entry, error))
+    flow.comment = " | ".join([_names(exchange), *_summary(exchange, entry, error)])
+    is_cancelled = exchange.outcome.error and exchange.outcome.error.status == _CANCELLED
+    if not flow.marked and not is_cancelled:
+        has_failed_over = entry is not None and len(entry.attempts) > 1
+        flow.marked = FAILED if error else FAILED_OVER if has_failed_over else ""
+    received = bytes(exchange.received)
+    if received and not (flow.response and flow.response.raw_content == received):
+        record.keep(flow, record.UPSTREAM_RESPONSE, received)
+
+
+def _asked(exchange: Exchange) -> Facts:
+    talk, served = exchange.talk, exchange.upstream
+    return _known(
+        llm_endpoint=exchange.claim and exchange.claim.endpoint.name,
+        llm_session=talk and talk.session.id,
+        llm_agent=talk and talk.session.agent,
+        llm_project=talk and talk.session.settings.project,
+        llm_commands=talk and " ".join(talk.commands),
+        llm_requested=exchange.requested,
+        llm_model=served and str(served.target),
+        llm_backend=served and served.target.backend,
+        llm_key=served and served.key_name,
+    )
+
+
+def _answered(exchange: Exchange, entry: Entry | None, error: str | None) -> Facts:
+    usage = exchange.outcome.usage
+    attempts = entry.attempts if entry else ()
+    return _known(
+        llm_error=error,
+        llm_finish_reason=exchange.outcome.finish_reason,
+        llm_prompt_tokens=_number(usage, "prompt_tokens"),
+        llm_completion_tokens=_number(usage, "completion_tokens"),
+        llm_cost=_number(usage, "cost"),
+        llm_ttft_s=entry and entry.first_token_s and round(entry.first_token_s, 3),
+        llm_total_s=entry and entry.total_s and round(entry.total_s, 3),
+        llm_attempts=len(attempts),
+        **{f"llm_attempt_{number}": told for number, told in enumerate(attempts, 1)},
+    )
+
+
+def _known(**facts: Any) -> Facts:
+    return {name: fact for name, fact in facts.items() if fact not in (None, "", 0)}
+
+
+def _names(exchange: Exchange) -> str:
+    """The model asked for, and the one that serves if it is another."""
+    served = str(exchange.upstream.target) if exchange.upstream else "proxy"
+    asked = exchange.requested
+    return served if asked in (None, served) else f"{asked} -> {served}"
+
+
+def _summary(exchange: Exchange, entry: Entry | None, error: str | None) -> Iterator[str]:
+    talk, usage = exchange.talk, exchange.outcome.usage
+    if talk and talk.commands:
+        yield " ".join(talk.commands)
+    asked, answered = _number(usage, "prompt_tokens"), _number(usage, "completion_tokens")
+    if exchange.upstream and (asked or answered):
+        yield f"{_short(asked or 0)}+{_short(answered or 0)} tok"
+    if cost := _number(usage, "cost"):
+        yield f"${cost:.4f}"
+    if entry and entry.first_token_s:
+        yield f"ttft {entry.first_token_s:.1f}s"
+    if talk and talk.journey and (talk.journey.planned > 1 or len(talk.attempts) > 1):
+        made = len(talk.attempts) + talk.journey.is_open
+        yield f"attempt {made}/{max(made, talk.journey.planned)}"
+    if exchange.outcome.finish_reason not in _USUAL_ENDS:
+        yield f"ended by {exchange.outcome.finish_reason}"
+    if error:
+        yield error if len(error) <= LONGEST_REASON else f"{error[:LONGEST_REASON]}..."
+
+
+def _number(usage: Mapping[str, Any] | None, name: str) -> float | None:
+    value = usage.get(name) if usage else None
+    return value if isinstance(value, int | float) else None
+
+
+def _short(count: float) -> str:
+    """A number of tokens as people read it."""
+    return f"{count:.0f}" if count < 1000 else f"{count / 1000:.1f}k"
