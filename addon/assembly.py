@@ -11,6 +11,7 @@ from backends.model_id import BACKEND_NAMES
 from backends.redact import Redactor
 from backends.registry import make_backends
 from commands.config import Settings
+from commands.controls import Controls
 from commands.desk import Desk
 from commands.routes import Route, Routes
 from commands.session import Sessions
@@ -50,13 +51,10 @@ def _desk(settings: Settings) -> Desk:
         name: Route(name, section.policy, section.elements)
         for name, section in settings.failover_routes.items()
     }
-    return Desk(
-        configured,
-        f"{PRODUCT} {VERSION}",
-        routes=Routes(routes),
-        are_commands_enabled=not settings.disable_interactive_commands,
-        state_file=settings.config,
+    controls = Controls(
+        configured, f"{PRODUCT} {VERSION}", routes=Routes(routes), state_file=settings.config
     )
+    return Desk(controls, are_commands_enabled=not settings.disable_interactive_commands)
 
 
 def _sessions(settings: Settings) -> Sessions:

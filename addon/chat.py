@@ -59,6 +59,7 @@ class ChatEndpoint:
         self._models = models
         self._answers = answers
         self._desk = desk
+        self._controls = desk.controls
         self._sessions = sessions
         self._redactor = redactor
         self._mapping = mapping
@@ -71,12 +72,12 @@ class ChatEndpoint:
     @property
     def default_backend(self) -> BackendName:
         """Who serves what names no backend."""
-        return self._desk.settings.default_backend
+        return self._controls.settings.default_backend
 
     @property
     def route_names(self) -> list[str]:
         """Failover routes can be asked for like models."""
-        return list(self._desk.routes.by_name)
+        return list(self._controls.routes.by_name)
 
     async def __call__(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """Answer a message of commands alone, or send the prompt on its way. Raises ApiError."""
@@ -122,7 +123,7 @@ class ChatEndpoint:
 
     def _redacted(self, chat: Chat, prompt: str) -> tuple[Chat, str]:
         """Without our keys, if that is wanted; a key that was found is told by its name."""
-        if not self._desk.settings.redact_api_keys_in_prompts:
+        if not self._controls.settings.redact_api_keys_in_prompts:
             return chat, prompt
         chat, names = self._redactor.scrub_chat(chat)
         if names:
@@ -133,7 +134,7 @@ class ChatEndpoint:
         """Keep what the client asked, if somebody will look at it, and `chat` if it differs."""
         exchange.requested = self._redactor.scrub(original.get("model") or "") or None
         if exchange.is_kept:
-            is_redacting = self._desk.settings.redact_api_keys_in_prompts
+            is_redacting = self._controls.settings.redact_api_keys_in_prompts
             exchange.sides[record.CLIENT_REQUEST] = self._clean(body) if is_redacting else body
             if chat is not original:
                 exchange.sides[record.PROMPT] = jsonio.encode(chat)
@@ -162,7 +163,7 @@ class ChatEndpoint:
 
     def _plan(self, requested: str | None, target: Target, session: Session) -> Plan:
         """The attempts for a prompt; ApiError if there are none."""
-        route = self._desk.routes.by_name.get(requested or "")
+        route = self._controls.routes.by_name.get(requested or "")
         if route and target.why not in OVERRIDES:
             attempts = failover.plan(route, self.upstreams.keys)
             if not attempts:
@@ -182,7 +183,7 @@ class ChatEndpoint:
         if session.settings.is_model_invalid:
             raise bad_request("invalid or unsupported model", "model")
         if self._is_project_required and session.settings.project is None:
-            prefix = self._desk.settings.command_prefix
+            prefix = self._controls.settings.command_prefix
             raise bad_request(
                 f"Project name not set. Use {prefix}set(project=<name>) before sending prompts."
             )

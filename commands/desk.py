@@ -1,9 +1,7 @@
 """Where commands are run: takes a request's turn, runs what is new, takes all commands out."""
 
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from backends import jsonio
@@ -12,6 +10,7 @@ from backends.openai_wire import Chat
 from commands.agents import Agent, texts_of
 from commands.builtin import COMMANDS
 from commands.context import Range
+from commands.controls import Controls
 from commands.errors import CommandError
 from commands.messages import (
     Messages,
@@ -23,19 +22,13 @@ from commands.messages import (
     pieces,
 )
 from commands.registry import Context
-from commands.routes import Routes
 from commands.scanner import Call, scan
 from commands.session import LastRun, Session, mark_of
-from commands.settings import FunctionalBackends, GlobalSettings, chosen
-from commands.sources import SettingsError
-from commands.state import State, load_state, save_state
-
-logger = logging.getLogger(__name__)
+from commands.settings import FunctionalBackends
 
 Place = tuple[int, int | None]
 """A text: the index of its message, and of its part if the content is a list."""
 
-NO_ROUTES = Routes()
 NO_QUERY = "Proxy command processed. No query sent to LLM."
 
 
@@ -55,31 +48,11 @@ class Turn(NamedTuple):
 
 
 class Desk:
-    """The settings and routes of the whole proxy, and the commands that change them.
+    """Takes the turns of all sessions; their commands are run against `controls`."""
 
-    `routes` are the configured ones; those of the same name in `state_file` go before them.
-
-    `product` is what the banner calls us. With `state_file` changes outlive the proxy; it is read
-    here. Raises SettingsError if it is broken.
-    """
-
-    def __init__(
-        self,
-        configured: GlobalSettings,
-        product: str,
-        *,
-        routes: Routes = NO_ROUTES,
-        are_commands_enabled: bool = True,
-        state_file: Path | None = None,
-    ) -> None:
-        self._configured = configured
-        self._product = product
+    def __init__(self, controls: Controls, *, are_commands_enabled: bool = True) -> None:
+        self.controls = controls
         self._are_commands_enabled = are_commands_enabled
-        self._state_file = state_file
-        state = load_state(state_file) if state_file else State()
-        self.settings = replace(configured, **state.defaults)
-        self.routes = Routes({**routes.by_name, **state.routes.by_name})
-        self._prefixes = {self.settings.command_prefix}
 
     def take(
         self,
@@ -94,7 +67,7 @@ class Desk:
         is_side = is_side_request(chat, agent)
         found = pieces(messages) if self._may_hold_commands(messages) else []
         new = [] if is_side else [piece for piece in found if piece.is_newest]
-        run = self._run(messages, new, session, self._context(session, backends, cooldowns))
+        run = self._run(messages, new, session, self.controls.context(session, backends, cooldowns))
         is_all_old = is_side or (run is not None and run.replayed is not None)
         old = [piece for piece in found if is_all_old or not piece.is_newest]
         spans = self._old_spans(messages, old, session) | (run.spans if run else {})
@@ -110,20 +83,6 @@ class Desk:
         note = "" if is_side else self._note(chat, run, session, backends)
         return Turn(chat, None, note, prompt, typed)
 
-    def banner(self, session_id: str, backends: FunctionalBackends) -> str:
-        """The greeting of a session."""
-        offer = (
-            f"{name} (K:{backend.key_count}, "
-            f"M:{'?' if backend.models is None else len(backend.models)})"
-            for name, backend in sorted(backends.items())
-        )
-        return (
-            f"<thinking>Hello, this is {self._product}\n"
-            f"Session id: {session_id}\n"
-            f"Functional backends: {', '.join(offer)}\n"
-            f"Type {self.settings.command_prefix}help for list of available commands</thinking>"
-        )
-
     # Finding and running
 
     def _may_hold_commands(self, messages: Messages) -> bool:
@@ -133,7 +92,7 @@ class Desk:
             for message in messages
             if isinstance(message, dict) and message.get("role") == "user"
             for _, text in texts_of(message)
-            for prefix in self._prefixes
+            for prefix in self.controls.prefixes
         )
 
     def _run(
@@ -163,25 +122,12 @@ class Desk:
     def _keep(self, run: "_Run", session: Session, mark: str) -> None:
         """Make what the commands have changed the state of things."""
         context = run.context
-        session.settings = context.session
-        session.is_banner_due = context.is_banner_due
         said = "\n".join(run.messages)
         session.last_run = LastRun(mark, said, run.has_failed) if run.has_changed else None
         if context.once:
             session.once = (context.once, mark)
-        before = State(chosen(self.settings, self._configured), self.routes)
-        after = State(chosen(context.proxy, self._configured), context.routes)
-        self.settings, self.routes = context.proxy, context.routes
-        self._prefixes.add(context.proxy.command_prefix)
-        if self._state_file and before != after:
-            try:
-                saved = save_state(self._state_file, before, after)
-            except SettingsError as error:
-                run.messages.append(f"not saved: {error}")
-                logger.warning("Changes are in force but not saved: %s", error)
-            else:
-                self.settings = replace(self._configured, **saved.defaults)
-                self.routes = Routes({**self.routes.by_name, **saved.routes.by_name})
+        if complaint := self.controls.adopt(context, session):
+            run.messages.append(complaint)
 
     def _old_spans(
         self, messages: Messages, old: Sequence[Piece], session: Session
@@ -198,26 +144,9 @@ class Desk:
         return spans
 
     def _next_old(self, text: str, start: int, end: int) -> Call | None:
-        """The next command by any prefix that was in force since the start."""
-        calls = (scan(text, start, end, prefix, _is_known) for prefix in self._prefixes)
+        """The next command by any prefix that was ever in force."""
+        calls = (scan(text, start, end, prefix, _is_known) for prefix in self.controls.prefixes)
         return min(filter(None, calls), key=lambda call: call.start, default=None)
-
-    def _context(
-        self, session: Session, backends: FunctionalBackends, cooldowns: Sequence[str]
-    ) -> Context:
-        return Context(
-            commands=COMMANDS,
-            session_id=session.id,
-            session=session.settings,
-            proxy=self.settings,
-            configured=self._configured,
-            routes=self.routes,
-            backends=backends,
-            history=session.history,
-            cooldowns=cooldowns,
-            banner=lambda: self.banner(session.id, backends),
-            is_banner_due=session.is_banner_due,
-        )
 
     # What the client is told
 
@@ -245,7 +174,7 @@ class Desk:
         """The messages behind what is still to be told: an earlier note, the banner."""
         texts = [session.note]
         if session.is_banner_due and session.settings.is_interactive:
-            texts.append(self.banner(session.id, backends))
+            texts.append(self.controls.banner(session.id, backends))
             session.is_banner_due = False
         session.note = ""
         return "\n".join(filter(None, (*texts, *messages)))

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -81,6 +82,14 @@ class Sessions:
                 self._sessions.popitem(last=False)
         self._sessions.move_to_end(id)
         return session
+
+    def find(self, id: str) -> Session | None:
+        """The session of this id, which does not count as using it."""
+        return self._sessions.get(id)
+
+    def __iter__(self) -> Iterator[Session]:
+        """The session used last comes first."""
+        return reversed(self._sessions.values())
 
     def __len__(self) -> int:
         return len(self._sessions)

@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 
 from backends.model_id import ModelId
 from commands.agents import AGENTS
+from commands.controls import Controls
 from commands.desk import NO_QUERY, Desk, Turn, once_model
 from commands.session import MAX_TEXT, Entry, Session, Sessions, clipped
 from commands.settings import FunctionalBackend, GlobalSettings, SessionSettings
@@ -24,8 +25,9 @@ Functional backends: gemini (K:1, M:2), openrouter (K:2, M:3)
 Type !/help for list of available commands</thinking>"""
 
 
-def desk(**options: Any) -> Desk:
-    return Desk(GlobalSettings("openrouter"), "llm-interactive-proxy 0.1.0", **options)
+def desk(*, are_commands_enabled: bool = True, **options: Any) -> Desk:
+    controls = Controls(GlobalSettings("openrouter"), "llm-interactive-proxy 0.1.0", **options)
+    return Desk(controls, are_commands_enabled=are_commands_enabled)
 
 
 def session(*, interactive: bool = True, banner: bool = False) -> Session:
@@ -90,7 +92,7 @@ class TestOnce:
         for _ in range(3):
             turn = take("!/route-append(name=r,gemini:x)", at=at, of=of)
             assert turn.reply == "elements appended to r"
-        assert at.routes.find("r").elements == (ModelId("gemini", "x"),)
+        assert at.controls.routes.find("r").elements == (ModelId("gemini", "x"),)
 
     def test_an_error_is_repeated_too(self) -> None:
         of = session()
@@ -196,8 +198,8 @@ class TestState:
             at=desk(state_file=file),
         )
         again = desk(state_file=file)
-        assert again.settings.default_backend == "gemini"
-        assert again.routes.find("r").elements == (ModelId("openrouter", "a/b"),)
+        assert again.controls.settings.default_backend == "gemini"
+        assert again.controls.routes.find("r").elements == (ModelId("openrouter", "a/b"),)
 
     def test_a_broken_file_is_told_and_kept(self, tmp_path: Path) -> None:
         file = tmp_path / "state.json"
@@ -212,7 +214,7 @@ class TestState:
         file.write_text("{")
         reply = take("!/set(default-backend=gemini)", at=at).reply or ""
         assert reply.startswith("default backend set to gemini\nnot saved: ")
-        assert at.settings.default_backend == "gemini"
+        assert at.controls.settings.default_backend == "gemini"
         assert file.read_text() == "{"
 
 

@@ -1,0 +1,106 @@
+"""The settings and routes of the whole proxy, and the commands run against them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from commands.builtin import COMMANDS
+from commands.registry import Context
+from commands.routes import Routes
+from commands.scanner import Call
+from commands.session import Session
+from commands.settings import FunctionalBackends, GlobalSettings, chosen
+from commands.sources import SettingsError
+from commands.state import State, load_state, save_state
+
+logger = logging.getLogger(__name__)
+
+NO_ROUTES = Routes()
+
+
+class Controls:
+    """What is in force for all sessions, in memory and, with `state_file`, beyond this run.
+
+    `routes` are the configured ones; those of the same name in `state_file` go before them.
+    `product` is what the banner calls us. Raises SettingsError if the file is broken.
+    """
+
+    def __init__(
+        self,
+        configured: GlobalSettings,
+        product: str,
+        *,
+        routes: Routes = NO_ROUTES,
+        state_file: Path | None = None,
+    ) -> None:
+        self._configured = configured
+        self._product = product
+        self._state_file = state_file
+        state = load_state(state_file) if state_file else State()
+        self.settings = replace(configured, **state.defaults)
+        self.routes = Routes({**routes.by_name, **state.routes.by_name})
+        self.prefixes = {self.settings.command_prefix}
+        """All that were in force since the start."""
+
+    def run(
+        self,
+        call: Call,
+        session: Session,
+        backends: FunctionalBackends,
+        cooldowns: Sequence[str] = (),
+    ) -> str:
+        """Run one command that nobody has typed into a conversation. Raises CommandError."""
+        context = self.context(session, backends, cooldowns)
+        message = COMMANDS.run(call, context)
+        return "\n".join(filter(None, (message, self.adopt(context, session))))
+
+    def context(
+        self, session: Session, backends: FunctionalBackends, cooldowns: Sequence[str]
+    ) -> Context:
+        """What commands of a session see and change; `adopt` makes it the state of things."""
+        return Context(
+            commands=COMMANDS,
+            session_id=session.id,
+            session=session.settings,
+            proxy=self.settings,
+            configured=self._configured,
+            routes=self.routes,
+            backends=backends,
+            history=session.history,
+            cooldowns=cooldowns,
+            banner=lambda: self.banner(session.id, backends),
+            is_banner_due=session.is_banner_due,
+        )
+
+    def adopt(self, context: Context, session: Session) -> str:
+        """Put in force what commands have changed; returns a complaint if it cannot be saved."""
+        session.settings = context.session
+        session.is_banner_due = context.is_banner_due
+        before = State(chosen(self.settings, self._configured), self.routes)
+        after = State(chosen(context.proxy, self._configured), context.routes)
+        self.settings, self.routes = context.proxy, context.routes
+        self.prefixes.add(context.proxy.command_prefix)
+        if self._state_file and before != after:
+            try:
+                saved = save_state(self._state_file, before, after)
+            except SettingsError as error:
+                logger.warning("Changes are in force but not saved: %s", error)
+                return f"not saved: {error}"
+            self.settings = replace(self._configured, **saved.defaults)
+            self.routes = Routes({**self.routes.by_name, **saved.routes.by_name})
+        return ""
+
+    def banner(self, session_id: str, backends: FunctionalBackends) -> str:
+        """The greeting of a session."""
+        offer = (
+            f"{name} (K:{backend.key_count}, "
+            f"M:{'?' if backend.models is None else len(backend.models)})"
+            for name, backend in sorted(backends.items())
+        )
+        return (
+            f"<thinking>Hello, this is {self._product}\n"
+            f"Session id: {session_id}\n"
+            f"Functional backends: {', '.join(offer)}\n"
+            f"Type {self.settings.command_prefix}help for list of available commands</thinking>"
+        )
