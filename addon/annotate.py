@@ -13,6 +13,7 @@ FAILED = ":x:"
 FAILED_OVER = ":repeat:"
 
 LONGEST_REASON = 120
+SMALLEST_COST = 0.0001
 _USUAL_ENDS = frozenset({None, "stop", "tool_calls"})
 _CANCELLED = 499
 
@@ -38,6 +39,7 @@ def progress(flow: http.HTTPFlow, exchange: Exchange, elapsed_s: float) -> None:
 def finish(flow: http.HTTPFlow, exchange: Exchange, entry: Entry | None, error: str | None) -> None:
     """At the end: how it went. `error` is for people and without secrets."""
     if not (exchange.talk or exchange.upstream):
+        flow.comment = error or ""
         return
     flow.metadata.update(_asked(exchange) | _answered(exchange, entry, error))
     flow.comment = " | ".join([_names(exchange), *_summary(exchange, entry, error)])
@@ -52,8 +54,7 @@ def finish(flow: http.HTTPFlow, exchange: Exchange, entry: Entry | None, error: 
 
 def _asked(exchange: Exchange) -> Facts:
     talk, served = exchange.talk, exchange.upstream
-    return _known(
-        llm_endpoint=exchange.claim and exchange.claim.endpoint.name,
+    return {record.ENDPOINT: exchange.claim.endpoint.name if exchange.claim else ""} | _known(
         llm_session=talk and talk.session.id,
         llm_agent=talk and talk.session.agent,
         llm_project=talk and talk.session.settings.project,
@@ -100,7 +101,7 @@ def _summary(exchange: Exchange, entry: Entry | None, error: str | None) -> Iter
     if exchange.upstream and (asked or answered):
         yield f"{_short(asked or 0)}+{_short(answered or 0)} tok"
     if cost := _number(usage, "cost"):
-        yield f"${cost:.4f}"
+        yield f"${cost:.4f}" if cost >= SMALLEST_COST else f"< ${SMALLEST_COST}"
     if entry and entry.first_token_s:
         yield f"ttft {entry.first_token_s:.1f}s"
     if talk and talk.journey and (talk.journey.planned > 1 or len(talk.attempts) > 1):

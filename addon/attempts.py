@@ -84,6 +84,8 @@ class Attempts:
             now = time.monotonic()
             self._means.cooldowns.rest(self.current, error, now, time.time())
         self._talk.session.sticky = None
+        if flow.request.raw_content != self._call.request.body:
+            return error  # edited by hand meanwhile, which the next attempt would undo
         if not failover.is_next_due(error, self._plan.has_route):
             return error
         if time.monotonic() - self._talk.started < self._means.max_s:

@@ -26,6 +26,7 @@ from commands.agents import Agent, ToolCall
 from commands.desk import Desk, once_model
 from commands.failover import Cooldowns
 from commands.routing import Target, Wishes
+from commands.scanner import Argument, Call
 from commands.session import Entry, Session, Sessions
 from commands.settings import FunctionalBackend
 
@@ -60,7 +61,7 @@ class ChatEndpoint:
         self._answers = answers
         self._desk = desk
         self._controls = desk.controls
-        self._sessions = sessions
+        self.sessions = sessions
         self._redactor = redactor
         self._mapping = mapping
         self._is_project_required = is_project_required
@@ -84,7 +85,7 @@ class ChatEndpoint:
         body = _body_of(flow.request)
         original = openai_wire.read_chat(body)
         agent = agents.detect(exchange.headers, original)
-        session = self._sessions.get(identity.session_id(exchange.headers, original, agent))
+        session = self.sessions.get(identity.session_id(exchange.headers, original, agent))
         session.agent = agent.name if agent else None
         turn = self._desk.take(
             original, session, agent, self._functional(), self._cooldowns.resting(time.monotonic())
@@ -104,6 +105,12 @@ class ChatEndpoint:
         plan = self._plan(original.get("model"), target, session)
         self._send(flow, exchange, chat, body if chat is original else None, plan)
         return None
+
+    def command(self, name: str, arguments: Sequence[Argument], session: Session) -> str:
+        """Run a command of the chat that somebody else has given. Raises CommandError."""
+        call = Call(name, tuple(arguments), 0, 0, has_parentheses=True)
+        resting = self._cooldowns.resting(time.monotonic())
+        return self._controls.run(call, session, self._functional(), resting)
 
     async def embed(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Send an embeddings request on its way; what a session has set is about chat only."""

@@ -18,11 +18,14 @@ from addon.answers import Answers, BodyStream, kept_fields, stream_head
 from addon.assembly import VERSION, make_chat
 from addon.endpoints import Claim, Place
 from addon.exchange import Exchange, Upstream
+from addon.flow_limit import FlowLimit
 from addon.guard import fail_closed
 from addon.handlers import Handlers
 from addon.history import error_of
 from addon.layers.rules import Rules
 from addon.models_list import ModelsList
+from addon.reask import Reask
+from addon.ui_commands import UiCommands
 from addon.upstream import Upstreams
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
@@ -64,6 +67,8 @@ class LlmProxy:
         self._models = ModelsList(settings.models_max_age)
         self._chat = make_chat(settings, self._models, self._answers, redactor)
         self._handlers = Handlers(self._chat, self._models, VERSION)
+        self._reask = Reask(self._chat.sessions, self._client_key)
+        self.addons = [UiCommands(self._chat, self._reask), FlowLimit(settings.max_flows)]
         self._exchanges: dict[str, Exchange] = {}
         self._rules = Rules(
             find=self._exchanges.get,
@@ -112,6 +117,7 @@ class LlmProxy:
         self._models.use(upstreams.sources())
         if self._misfit:
             logger.warning("No failover and no time-outs: %s", self._misfit)
+        self._reask.base_url = startup.local_url(addresses[0])
         self._announce(addresses[0], upstreams)
         await self._models.all()
 
@@ -165,11 +171,16 @@ class LlmProxy:
         place = self._place_of(flow)
         claim = endpoints.match(flow.request.path, place)
         try:
+            if flow.is_replay and (claim or record.ENDPOINT in flow.metadata):
+                # mitmproxy does it without our layers, and the request is in the upstream's form.
+                raise bad_request("LLM requests cannot be replayed; use llm.reask FLOW MODEL")
             if claim or place is Place.OURSELVES:
                 self._admit(flow, claim)
             else:
                 self._pass_through(flow, place)
         except ApiError as error:
+            if exchange := self._exchanges.get(flow.id):
+                exchange.outcome.error = error
             flow.response = self._answers.error(error)
         finally:
             if flow.id in self._exchanges or flow.response:
@@ -206,10 +217,6 @@ class LlmProxy:
                 405,
                 f"Method {request.method} is not allowed for {request.path}; use {allowed}",
                 headers=[("allow", allowed)],
-            )
-        if flow.is_replay:
-            raise bad_request(
-                "A recorded LLM request cannot be replayed: it is the upstream's form"
             )
         if int(request.headers.get("content-length", 0)) > self._rules.max_body_bytes:
             raise self._rules.too_large()
@@ -271,7 +278,7 @@ class LlmProxy:
     def _show(self, flow: http.HTTPFlow, sent: bytearray) -> None:
         """Let those who look on see how far a running answer is."""
         exchange = self._exchanges.get(flow.id)
-        if exchange and exchange.talk and ctx.master.addons.get("view"):
+        if exchange and exchange.talk and startup.shows_flows():
             annotate.progress(flow, exchange, time.monotonic() - exchange.talk.started)
             if sent and flow.response:
                 flow.response.data.content = bytes(sent)
@@ -281,7 +288,7 @@ class LlmProxy:
     @fail_closed
     def response(self, flow: http.HTTPFlow) -> None:
         exchange = self._exchanges.pop(flow.id, None)
-        if exchange is None:
+        if exchange is None and flow.live:
             access.hide_credentials(flow)
         if exchange is None or flow.response is None:
             return
@@ -303,7 +310,7 @@ class LlmProxy:
             unlayered.hide_credential(flow, exchange)
             exchange.outcome.error = ApiError(499, str(flow.error))
             self._finish(flow, exchange)
-        else:
+        elif flow.live:
             access.hide_credentials(flow)
 
     def _finish(self, flow: http.HTTPFlow, exchange: Exchange) -> None:

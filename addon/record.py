@@ -16,6 +16,9 @@ PROMPT = "llm_prompt"
 UPSTREAM_RESPONSE = "llm_upstream_response"
 """The body that the upstream sent; absent if the client got it as it was."""
 
+ENDPOINT = "llm_endpoint"
+"""In all flows of prompts, the endpoint that they came to."""
+
 SIDES = (CLIENT_REQUEST, PROMPT, UPSTREAM_RESPONSE)
 
 MAX_BYTES = 8 * 2**20

@@ -1,5 +1,6 @@
 """From loaded to ready: the options that keep requests from leaking, and where we listen."""
 
+import ipaddress
 from collections.abc import Sequence
 
 from mitmproxy import ctx
@@ -31,9 +32,12 @@ def set_options(settings: Settings) -> None:
 
 def keeps_flows() -> bool:
     """Whether flows are shown or saved when they are over: then more is worth keeping in them."""
-    return bool(
-        ctx.master.addons.get("view") or ctx.options.save_stream_file or ctx.options.hardump
-    )
+    return shows_flows() or bool(ctx.options.save_stream_file or ctx.options.hardump)
+
+
+def shows_flows() -> bool:
+    """Whether flows are shown while they run."""
+    return ctx.master.addons.get("view") is not None
 
 
 async def listen() -> Sequence[Address]:
@@ -53,6 +57,13 @@ async def listen() -> Sequence[Address]:
                 raise SystemExit(1)  # mitmproxy has logged the reason
             break
     return server.listen_addrs()
+
+
+def local_url(address: Address) -> str:
+    """How programs on this machine reach what listens on `address`."""
+    ip = ipaddress.ip_address(address[0])
+    host = ("127.0.0.1" if ip.version == 4 else "::1") if ip.is_unspecified else str(ip)
+    return f"http://{f'[{host}]' if ':' in host else host}:{address[1]}"
 
 
 def add_to(master: Master, addon: object) -> None:

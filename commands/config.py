@@ -26,6 +26,7 @@ from commands.values import (
     Backend,
     BaseUrl,
     ClientKey,
+    Count,
     Demo,
     File,
     HostNames,
@@ -229,6 +230,10 @@ class Settings(BaseModel):
     sessions: Annotated[
         SessionLimits, Setting("max, history: how much is remembered; log_dir: a file a session")
     ] = SessionLimits()
+    max_flows: Annotated[
+        Count,
+        Setting("how many flows mitmweb and mitmproxy keep; the oldest finished ones go first"),
+    ] = 500
     app_site_url: Annotated[
         Text | None,
         Setting("site that OpenRouter lists as the application", env="APP_SITE_URL"),

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from backends import model_id
 from backends.model_id import ModelId
 from commands.errors import CommandError
 from commands.routes import POLICIES, Policy, parse_element
-from commands.values import Backend, Seconds, must
+from commands.values import Backend, Count, Seconds, must
 
 # Names that agents use towards their own vendor, put to who serves them here.
 MODEL_MAPPING: Mapping[str, tuple[str, ...]] = {
@@ -47,8 +47,6 @@ ModelMapping = Annotated[
     must("be a mapping from patterns to targets"),
 ]
 
-_Count = Annotated[int, Field(gt=0), must("be a whole number greater than 0")]
-
 
 def _to_element(text: str) -> ModelId:
     try:
@@ -77,6 +75,6 @@ class SessionLimits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max: _Count = 1000
-    history: _Count = 200
+    max: Count = 1000
+    history: Count = 200
     log_dir: Path | None = None

@@ -113,6 +113,7 @@ Seconds = Annotated[
     Field(gt=0, allow_inf_nan=False),
     must("be a number of seconds greater than 0"),
 ]
+Count = Annotated[int, Field(gt=0), must("be a whole number greater than 0")]
 Mebibytes = Annotated[int, Field(gt=0), must("be a whole number of MiB greater than 0")]
 Text = Annotated[str, AfterValidator(_check_one_line), must("be one line of text")]
 Prefix = Annotated[str, must("be text"), AfterValidator(check_prefix)]

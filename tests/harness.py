@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import httpx
 import openai
+from mitmproxy.addons.view import View
+from mitmproxy.http import HTTPFlow
 from mitmproxy.options import Options
 from mitmproxy.tools.dump import DumpMaster
 
@@ -56,6 +58,26 @@ class RunningProxy:
         self.url = f"http://127.0.0.1:{self.port}"
         self.ca = confdir / "mitmproxy-ca-cert.pem"
 
+    def command(self, name: str, *arguments: str) -> Any:
+        """What mitmproxy's command bar would do."""
+
+        async def call() -> Any:
+            return self.master.commands.call_strings(name, arguments)
+
+        return asyncio.run_coroutine_threadsafe(call(), self.master.event_loop).result(20)
+
+    def add(self, addon: object) -> None:
+        """Give mitmproxy one more addon, behind ours."""
+        asyncio.run_coroutine_threadsafe(self._add(addon), self.master.event_loop).result(20)
+
+    async def _add(self, addon: object) -> None:
+        self.master.addons.add(addon)
+
+    @property
+    def flows(self) -> list[HTTPFlow]:
+        """What mitmweb would list; for a proxy `with_view`."""
+        return list(self.command("view.flows.resolve", "@all"))
+
     def client(self, *, tunnel: bool = False, http2: bool = False, **options: Any) -> httpx.Client:
         """An HTTP client with the key; with `tunnel` it goes through us as an HTTPS proxy."""
         headers = {"authorization": f"Bearer {CLIENT_KEY}", **options.pop("headers", {})}
@@ -87,9 +109,13 @@ def running_proxy(
     environ: dict[str, str] | None = None,
     addon_class: type[LlmProxy] = LlmProxy,
     options: dict[str, object] | None = None,
+    with_view: bool = False,
     **settings: object,
 ) -> Iterator[RunningProxy]:
-    """A proxy with these settings (of `proxy.yaml`) and mitmproxy options, until the block ends."""
+    """A proxy with these settings (of `proxy.yaml`) and mitmproxy options, until the block ends.
+
+    `with_view` it has the list of flows that mitmweb and mitmproxy have.
+    """
     assert _ONE_AT_A_TIME.acquire(blocking=False), "a module with its own proxies has no fixture's"
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "proxy.yaml").write_text(json.dumps(PLAIN | settings))
@@ -106,6 +132,8 @@ def running_proxy(
         master = DumpMaster(
             Options(confdir=str(confdir), **(options or {})), with_termlog=False, with_dumper=False
         )
+        if with_view:
+            master.addons.add(View())
         startup.add_to(master, addon)
         master.addons.add(Started())
         masters.append(master)

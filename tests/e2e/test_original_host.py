@@ -59,6 +59,7 @@ class TestOriginalHost:
         return running_proxy(
             confdir,
             addon_class=addon_class,
+            with_view=True,
             options={"ssl_verify_upstream_trusted_ca": str(confdir / "mitmproxy-ca-cert.pem")},
             openrouter_api_base_url=upstream.simulator.openrouter_url,
             gemini_api_base_url=upstream.simulator.gemini_url,
@@ -129,15 +130,24 @@ class TestOriginalHost:
     def test_other_paths_go_there_as_they_are(
         self, confdir: Path, upstream: UpstreamThread, original: UpstreamThread
     ) -> None:
-        original.script(json_answer({"id": "file"}), path="/v1/files")
+        cookie = ("set-cookie", "sid=the-cookie")
+        original.script(json_answer({"id": "file"}, headers=[cookie]), path="/v1/files")
         with self.run(confdir, upstream) as proxy, proxy.client(tunnel=True) as client:
             answer = client.post(
-                f"{original.simulator.url}/v1/files",
+                f"{original.simulator.url}/v1/files?a=b&key=the-key-in-the-query",
                 content=b"the file",
                 headers={"authorization": "Bearer the-agent's-own-key", "x-other": CLIENT_KEY},
             )
             assert answer.json() == {"id": "file"}
+            assert answer.headers["set-cookie"] == "sid=the-cookie"
+            (flow,) = proxy.flows
+        shown = str(flow.get_state())
+        for secret in ("the-agent's-own-key", CLIENT_KEY, "the-key-in-the-query", "the-cookie"):
+            assert secret not in shown
+        assert flow.request.path == "/v1/files?a=b&key=(hidden)"
+        assert flow.comment.startswith("not an LLM endpoint")
         received = original.simulator.requests[-1]
+        assert received.path == "/v1/files?a=b&key=the-key-in-the-query"
         assert received.body == b"the file"
         assert received.header("authorization") == "Bearer the-agent's-own-key"
         assert CLIENT_KEY not in str(received)
