@@ -1,6 +1,6 @@
 """What lists of flows tell of an exchange: comment, marker, and flat metadata to filter by."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mitmproxy import http
@@ -36,8 +36,14 @@ def progress(flow: http.HTTPFlow, exchange: Exchange, elapsed_s: float) -> None:
     flow.comment = f"{_names(exchange)} | {elapsed_s:.0f}s ..."
 
 
-def finish(flow: http.HTTPFlow, exchange: Exchange, entry: Entry | None, error: str | None) -> None:
-    """At the end: how it went. `error` is for people and without secrets."""
+def finish(
+    flow: http.HTTPFlow,
+    exchange: Exchange,
+    entry: Entry | None,
+    error: str | None,
+    clean: Callable[[bytes], bytes],
+) -> None:
+    """At the end: how it went. `error` is for people; `clean` takes secrets out of bodies."""
     if not (exchange.talk or exchange.upstream):
         flow.comment = error or ""
         return
@@ -47,8 +53,15 @@ def finish(flow: http.HTTPFlow, exchange: Exchange, entry: Entry | None, error: 
     if not flow.marked and not is_cancelled:
         has_failed_over = entry is not None and len(entry.attempts) > 1
         flow.marked = FAILED if error else FAILED_OVER if has_failed_over else ""
-    received = bytes(exchange.received)
-    if received and not (flow.response and flow.response.raw_content == received):
+    if exchange.is_kept:
+        _keep_answer(flow, clean(bytes(exchange.received)), clean)
+
+
+def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], bytes]) -> None:
+    sent = flow.response and flow.response.raw_content
+    if flow.response and flow.response.stream and sent:
+        flow.response.data.content = sent = clean(sent)  # the client has got it already
+    if received and received != sent:
         record.keep(flow, record.UPSTREAM_RESPONSE, received)
 
 

@@ -63,12 +63,12 @@ class Answers:
 
     def error(self, error: ApiError) -> http.Response:
         """An error as a whole answer with its status."""
-        body = self._redactor.scrub(jsonio.encode(error.body()).decode())
-        return _whole(error.status, body.encode(), _as_type("application/json", error.headers))
+        body = self._redactor.scrub_bytes(jsonio.encode(error.body()))
+        return _whole(error.status, body, _as_type("application/json", error.headers))
 
     def error_event(self, error: ApiError) -> bytes:
         """An error inside a stream that has begun."""
-        return self._redactor.scrub(openai_wire.error_event(error).decode()).encode()
+        return self._redactor.scrub_bytes(openai_wire.error_event(error))
 
     def whole(self, exchange: Exchange, response: http.Response) -> http.Response:
         """An upstream's answer that came whole; ApiError if it is no completion."""
@@ -95,6 +95,7 @@ class Answers:
         exchange.receive(body)
         if response.status_code != 200:
             raise call.read_error(response.status_code, content_type, body)
+        body = self._redactor.scrub_bytes(body)
         completion = call.read_whole(body)
         exchange.outcome.see(completion)
         has_note = exchange.note is not None and exchange.note.put_into(completion)

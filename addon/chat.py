@@ -94,7 +94,7 @@ class ChatEndpoint:
         exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
         exchange.talk.commands = [self._redactor.scrub(each) for each in turn.commands]
         self._keep(exchange, body, original, chat)
-        target = self._target(original, session)
+        target = self._target(original, chat.get("model"), session)
         if turn.reply is not None:
             exchange.outcome.text = turn.reply
             exchange.talk.model = str(target)
@@ -102,7 +102,7 @@ class ChatEndpoint:
         if turn.note:
             exchange.note = Note(agents.fit_note(agent, turn.note))
         self._refuse_unfit(session)
-        plan = self._plan(original.get("model"), target, session)
+        plan = self._plan(chat.get("model"), target, session)
         self._send(flow, exchange, chat, body if chat is original else None, plan)
         return None
 
@@ -139,16 +139,13 @@ class ChatEndpoint:
 
     def _keep(self, exchange: Exchange, body: bytes, original: Chat, chat: Chat) -> None:
         """Keep what the client asked, if somebody will look at it, and `chat` if it differs."""
-        exchange.requested = self._redactor.scrub(original.get("model") or "") or None
+        exchange.requested = chat.get("model")
         if exchange.is_kept:
             is_redacting = self._controls.settings.redact_api_keys_in_prompts
-            exchange.sides[record.CLIENT_REQUEST] = self._clean(body) if is_redacting else body
+            clean = self._redactor.scrub_bytes(body) if is_redacting else body
+            exchange.sides[record.CLIENT_REQUEST] = clean
             if chat is not original:
                 exchange.sides[record.PROMPT] = jsonio.encode(chat)
-
-    def _clean(self, body: bytes) -> bytes:
-        text = body.decode("utf-8", "surrogateescape")
-        return self._redactor.scrub(text).encode("utf-8", "surrogateescape")
 
     def _functional(self) -> Mapping[BackendName, FunctionalBackend]:
         return {
@@ -156,17 +153,17 @@ class ChatEndpoint:
             for name, keys in self.upstreams.keys.items()
         }
 
-    def _target(self, chat: Chat, session: Session) -> Target:
+    def _target(self, original: Chat, requested: str | None, session: Session) -> Target:
         """Who is asked, if it is not a route."""
         wishes = Wishes(
             self.default_backend,
             self.upstreams.keys.keys(),
             self._mapping,
-            once=once_model(chat, session),
+            once=once_model(original, session),
             model=session.settings.model,
             backend=session.settings.backend,
         )
-        return routing.resolve(chat.get("model"), wishes)
+        return routing.resolve(requested, wishes)
 
     def _plan(self, requested: str | None, target: Target, session: Session) -> Plan:
         """The attempts for a prompt; ApiError if there are none."""

@@ -316,7 +316,8 @@ class LlmProxy:
     def _finish(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Once for each flow of ours, when its outcome is known."""
         entry = self._chat.record(exchange)
-        annotate.finish(flow, exchange, entry, error_of(exchange, self._redactor.scrub))
+        error = error_of(exchange, self._redactor.scrub)
+        annotate.finish(flow, exchange, entry, error, self._redactor.scrub_bytes)
 
 
 def _reply_fields(exchange: Exchange) -> Headers:

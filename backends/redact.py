@@ -36,10 +36,20 @@ class Redactor:
         self._signs_of_escapes = ["\\u00"]
         if any(character in value for value in self._values for character in "\\/\"'"):
             self._signs_of_escapes.append("\\")
+        self._signs = (*self._values, *self._signs_of_escapes)
+        self._signs_in_bytes = tuple(sign.encode("utf-8", "surrogatepass") for sign in self._signs)
 
     def scrub(self, text: str) -> str:
         """`text` with every secret in it replaced."""
         return self._scrub(text, set())
+
+    def scrub_bytes(self, data: bytes) -> bytes:
+        """The same for text in UTF-8 or what is near it; the very same bytes if they are clean."""
+        if not any(sign in data for sign in self._signs_in_bytes):
+            return data
+        text = data.decode("utf-8", "surrogateescape")
+        clean = self._scrub(text, set())
+        return data if clean is text else clean.encode("utf-8", "surrogateescape")
 
     def scrub_chat(self, chat: Chat) -> tuple[Chat, list[str]]:
         """The request with every secret in its texts replaced, and the names of the keys found.
@@ -64,7 +74,7 @@ class Redactor:
     def _scrub(self, text: str, found: set[str]) -> str:
         """`scrub`; the very same text if it is clean. Adds the names of the keys to `found`."""
         # Searching for a plain word is many times as fast as the pattern.
-        if not any(sign in text for sign in (*self._values, *self._signs_of_escapes)):
+        if not any(sign in text for sign in self._signs):
             return text
 
         def replace(match: re.Match[str]) -> str:

@@ -1,14 +1,19 @@
 """No configured key shows up in anything that the proxy writes or shows."""
 
+import logging
 import ssl
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
+import pytest
+from mitmproxy import contentviews
+from mitmproxy.tools.web.app import flow_to_json
 
+from addon import record
 from addon.simulator import json_answer, sse_answer
-from tests.harness import CLIENT_KEY, ENVIRON, GEMINI_KEY, UPSTREAM_KEY
+from tests.harness import CLIENT_KEY, ENVIRON, GEMINI_KEY, UPSTREAM_KEY, running_proxy
 from tests.process import running_process
 from tests.upstream import UpstreamThread
 
@@ -88,3 +93,52 @@ def test_no_key_in_output_logs_or_saved_flows(
     ).stdout
     assert b"(OPENROUTER_API_KEY)" in shown
     assert not [secret for secret in SECRETS if secret.encode() in shown]
+
+
+def test_no_key_in_flows_views_or_exports(
+    confdir: Path, upstream: UpstreamThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What mitmweb gets to see, prompts with keys in them included, and what can be exported."""
+    agents_own = "sk-the-agent-has-its-own"
+    url = upstream.simulator.openrouter_url
+    gemini_url = upstream.simulator.gemini_url
+    told = f"{UPSTREAM_KEY} {GEMINI_KEY} {CLIENT_KEY}"
+    with running_proxy(
+        confdir, with_view=True, openrouter_api_base_url=url, gemini_api_base_url=gemini_url
+    ) as proxy:
+        caplog.set_level(logging.DEBUG)
+        address = proxy.url.replace("//", f"//x:{CLIENT_KEY}@")
+        verify = ssl.create_default_context(cafile=proxy.ca)
+        headers = {"authorization": f"Bearer {agents_own}", "cookie": f"id={agents_own}"}
+        with httpx.Client(proxy=address, verify=verify, headers=headers, trust_env=False) as client:
+            for model in ("demo/echo", "demo/error-401", "gemini:gemini-2.5-pro", told):
+                for stream in (False, True):
+                    client.post(
+                        "https://api.openai.com/v1/chat/completions",
+                        json={
+                            "model": model,
+                            "stream": stream,
+                            "messages": [{"role": "user", "content": f"!/status {told}"}],
+                        },
+                    )
+        upstream.script(json_answer({"choices": [{"message": {"content": f"It is {told}"}}]}))
+        with proxy.client() as client:
+            chat = {"messages": [{"role": "user", "content": "hi"}]}
+            client.post("/v1/chat/completions", json=chat)
+        shown = [caplog.text]
+        for flow in proxy.flows:
+            shown += [str(flow_to_json(flow)), str(flow.get_state())]
+            shown += [str(record.kept(flow, side)) for side in record.SIDES]
+            shown += [
+                contentviews.prettify_message(message, flow, view).text
+                for message in (flow.request, flow.response)
+                for view in ("auto", "raw", "LLM client", "LLM upstream", "LLM edit")
+            ]
+            shown += [
+                proxy.command("export", form, f"@{flow.id}")
+                for form in ("curl", "httpie", "raw", "raw_request", "raw_response")
+            ]
+    assert any("(OPENROUTER_API_KEY)" in text for text in shown)
+    for secret in (*SECRETS, agents_own):
+        leaks = [text[max(0, text.find(secret) - 150) :][:300] for text in shown if secret in text]
+        assert not leaks, secret
