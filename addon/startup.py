@@ -11,6 +11,10 @@ from mitmproxy.master import Master
 from commands.config import Settings
 
 
+# mitmweb's own, with the comment, which tells most of a flow, in the place of the method.
+WEB_COLUMNS = ["icon", "path", "comment", "status", "size", "time"]
+
+
 def set_options(settings: Settings) -> None:
     """Options of mitmproxy that we depend on, or whose default is wrong for us.
 
@@ -28,6 +32,8 @@ def set_options(settings: Settings) -> None:
         options.update(listen_host=settings.host)
     if options.listen_port is None:
         options.update(listen_port=settings.port)
+    if "web_columns" in options and not options.has_changed("web_columns"):
+        options.update(web_columns=WEB_COLUMNS)
 
 
 def keeps_flows() -> bool:
