@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from mitmproxy import ctx, exceptions, flow, http
 from mitmproxy.addonmanager import Loader
 
+from addon import compare
 from addon.chat import ChatEndpoint
 from addon.reask import Reask
 from commands.builtin import COMMANDS
@@ -103,8 +104,6 @@ class UiCommands:
 
     def diff(self, first: flow.Flow, second: flow.Flow) -> Sequence[str]:
         """Compare the answers of two flows: text, tool calls, tokens, time."""
-        from addon import compare
-
         return compare.answers(_http(first), _http(second))
 
 
