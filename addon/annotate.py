@@ -25,10 +25,7 @@ def begin(flow: http.HTTPFlow, exchange: Exchange) -> None:
     if exchange.talk or exchange.upstream:
         flow.metadata.update(_asked(exchange))
         flow.comment = _names(exchange)
-        if exchange.sides.get(record.CLIENT_REQUEST) == flow.request.raw_content:
-            del exchange.sides[record.CLIENT_REQUEST]
-        for side, data in exchange.sides.items():
-            record.keep(flow, side, data)
+        _keep_sides(flow, exchange)
 
 
 def progress(flow: http.HTTPFlow, exchange: Exchange, elapsed_s: float) -> None:
@@ -53,8 +50,18 @@ def finish(
     if not flow.marked and not is_cancelled:
         has_failed_over = entry is not None and len(entry.attempts) > 1
         flow.marked = FAILED if error else FAILED_OVER if has_failed_over else ""
+    _keep_sides(flow, exchange)
     if exchange.is_kept:
         _keep_answer(flow, clean(bytes(exchange.received)), clean)
+
+
+def _keep_sides(flow: http.HTTPFlow, exchange: Exchange) -> None:
+    """Keep what the flow does not show; with the next attempt that may be another side."""
+    for side, data in exchange.sides.items():
+        if side == record.CLIENT_REQUEST and data == flow.request.raw_content:
+            flow.metadata.pop(side, None)
+        elif side not in flow.metadata:
+            record.keep(flow, side, data)
 
 
 def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], bytes]) -> None:
@@ -116,7 +123,7 @@ def _summary(exchange: Exchange, entry: Entry | None, error: str | None) -> Iter
     if cost := _number(usage, "cost"):
         yield f"${cost:.4f}" if cost >= SMALLEST_COST else f"< ${SMALLEST_COST}"
     if entry and entry.first_token_s:
-        yield f"ttft {entry.first_token_s:.1f}s"
+        yield f"ttft {_time(entry.first_token_s)}"
     if talk and talk.journey and (talk.journey.planned > 1 or len(talk.attempts) > 1):
         made = len(talk.attempts) + talk.journey.is_open
         yield f"attempt {made}/{max(made, talk.journey.planned)}"
@@ -129,6 +136,10 @@ def _summary(exchange: Exchange, entry: Entry | None, error: str | None) -> Iter
 def _number(usage: Mapping[str, Any] | None, name: str) -> float | None:
     value = usage.get(name) if usage else None
     return value if isinstance(value, int | float) else None
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f}s" if seconds >= 0.1 else f"{seconds * 1000:.0f}ms"
 
 
 def _short(count: float) -> str:

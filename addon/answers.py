@@ -13,6 +13,7 @@ from mitmproxy import http
 
 from addon.exchange import Exchange
 from backends import jsonio, openai_wire
+from backends.dialect import Encoder
 from backends.errors import ApiError
 from backends.redact import Redactor
 from backends.stream import Pipe
@@ -50,9 +51,15 @@ def json_reply(status: int, value: Any, fields: Fields = ()) -> http.Response:
     return _whole(status, jsonio.encode(value), [("content-type", "application/json"), *fields])
 
 
-def sse_reply(events: Iterable[bytes]) -> http.Response:
+def sse_reply(stream: bytes) -> http.Response:
     """A whole stream at once."""
-    return _whole(200, b"".join(events), [("content-type", "text/event-stream")])
+    return _whole(200, stream, [("content-type", "text/event-stream")])
+
+
+def encode(completion: dict[str, Any], encoder: Encoder) -> bytes:
+    """A whole completion as the stream that the client wants."""
+    *chunks, _ = openai_wire.stream_of(completion)
+    return b"".join([*map(encoder.chunk, chunks), encoder.done()])
 
 
 class Answers:
@@ -66,9 +73,10 @@ class Answers:
         body = self._redactor.scrub_bytes(jsonio.encode(error.body()))
         return _whole(error.status, body, _as_type("application/json", error.headers))
 
-    def error_event(self, error: ApiError) -> bytes:
-        """An error inside a stream that has begun."""
-        return self._redactor.scrub_bytes(openai_wire.error_event(error))
+    def error_event(self, exchange: Exchange, error: ApiError) -> bytes:
+        """An error inside a stream that has begun, and its end."""
+        assert exchange.encoder
+        return self._redactor.scrub_bytes(exchange.encoder.error(error))
 
     def whole(self, exchange: Exchange, response: http.Response) -> http.Response:
         """An upstream's answer that came whole; ApiError if it is no completion."""
@@ -99,14 +107,15 @@ class Answers:
         completion = call.read_whole(body)
         exchange.outcome.see(completion)
         has_note = exchange.note is not None and exchange.note.put_into(completion)
-        if has_note or not call.speaks_openai:
-            body = jsonio.encode(completion)
-            fields = _as_type("application/json", fields)
-        if exchange.pipe:
+        if exchange.pipe and exchange.encoder:
             # Some providers answer `stream: true` whole, which SDKs take for an empty stream.
             exchange.pipe.has_ended = True
-            body = b"".join(openai_wire.stream_of(completion))
-            fields = _as_type("text/event-stream", fields)
+            body = encode(completion, exchange.encoder)
+            return _whole(200, body, _as_type("text/event-stream", fields))
+        shaped = exchange.asked.whole(completion) if exchange.asked else completion
+        if shaped is not completion or has_note or not call.speaks_openai:
+            body = jsonio.encode(shaped)
+            fields = _as_type("application/json", fields)
         return _whole(200, body, fields)
 
 
@@ -142,13 +151,33 @@ class BodyStream:
     raise, nor give an empty piece, which would end a chunked body.
     """
 
-    def __init__(self, exchange: Exchange, pipe: Pipe, content_encoding: str, title: str) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        pipe: Pipe,
+        content_encoding: str,
+        title: str,
+        write_error: Callable[[Exchange, ApiError], bytes],
+    ) -> None:
         self._exchange = exchange
         self._pipe = pipe
         self._decode = _decoder(content_encoding)
         self._title = title
+        self._write_error = write_error
 
     def __call__(self, data: bytes) -> list[bytes]:
+        """`read`, and the error that the stream ends with."""
+        had_ended = self._pipe.has_ended
+        pieces = self.read(data)
+        error = self._exchange.outcome.error
+        return (
+            [*pieces, self._write_error(self._exchange, error)]
+            if error and not had_ended
+            else pieces
+        )
+
+    def read(self, data: bytes) -> list[bytes]:
+        """What the client gets for a piece of body; an error is only in the outcome."""
         try:
             if not data:
                 return self._pipe.finish()
@@ -158,10 +187,11 @@ class BodyStream:
         except (ValueError, zlib.error) as error:
             logger.warning("%s sent a stream that cannot be read: %s", self._title, error)
             message = f"{self._title} sent a stream that cannot be read: {error}"
-            return self._pipe.fail(ApiError(502, message))
+            self._pipe.fail(ApiError(502, message))
         except Exception:
             logger.exception("Internal error in a stream")
-            return self._pipe.fail(ApiError(500, "Internal error of the proxy; see its log"))
+            self._pipe.fail(ApiError(500, "Internal error of the proxy; see its log"))
+        return []
 
 
 def _decoder(content_encoding: str) -> Callable[[bytes], bytes]:

@@ -1,8 +1,9 @@
 """The chat endpoint put together as the settings say."""
 
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
-from addon.answers import Answers
+from addon import cassette, demo, player
 from addon.chat import ChatEndpoint
 from addon.models_list import ModelsList
 from addon.session_log import SessionLog
@@ -21,15 +22,12 @@ PRODUCT = "llm-interactive-proxy"
 VERSION = version(PRODUCT)
 
 
-def make_chat(
-    settings: Settings, models: ModelsList, answers: Answers, redactor: Redactor
-) -> ChatEndpoint:
+def make_chat(settings: Settings, models: ModelsList, redactor: Redactor) -> ChatEndpoint:
     """Raises SettingsError if the file of `--config` is broken."""
     log_dir = settings.sessions.log_dir
     return ChatEndpoint(
         _upstreams(settings),
         models,
-        answers,
         _desk(settings),
         _sessions(settings),
         redactor,
@@ -39,6 +37,17 @@ def make_chat(
         silence_s={name: settings.timeouts.get(name, settings.timeout) for name in BACKEND_NAMES},
         log=SessionLog(log_dir) if log_dir else None,
     )
+
+
+def stand_in(settings: Settings) -> AbstractAsyncContextManager[Upstreams] | None:
+    """What is asked in the place of the vendors, if anything is.
+
+    Raises SettingsError if a cassette cannot be played back.
+    """
+    if settings.playback:
+        is_timed = settings.playback_timing == "recorded"
+        return player.upstreams(cassette.load(settings.playback), is_timed)
+    return demo.upstreams(settings) if demo.is_wanted(settings) else None
 
 
 def _desk(settings: Settings) -> Desk:

@@ -1,7 +1,7 @@
 """The attempts that a prompt takes, one after the other, in the same flow."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mitmproxy import http
@@ -28,7 +28,6 @@ class Means:
 
     backends: Mapping[BackendName, Backend]
     cooldowns: Cooldowns
-    write_error: Callable[[ApiError], bytes]
     silence_s: Mapping[BackendName, float]
     max_s: float
 
@@ -45,16 +44,13 @@ class Plan:
 class Attempts:
     """Puts the attempts of one prompt into its flow; each is made of what the client asked."""
 
-    def __init__(
-        self, means: Means, exchange: Exchange, prompt: Prompt, plan: Plan, is_stream: bool
-    ) -> None:
+    def __init__(self, means: Means, exchange: Exchange, prompt: Prompt, plan: Plan) -> None:
         assert exchange.talk
         self._means = means
         self._exchange = exchange
         self._talk = exchange.talk
         self._prompt = prompt
         self._plan = plan
-        self._is_stream = is_stream
         now = time.monotonic()
         self._left = [each for each in plan.attempts if not means.cooldowns.wait_s(each, now)]
         del self._left[MAX_ATTEMPTS:]
@@ -135,7 +131,6 @@ class Attempts:
         self._call = exchange.upstream.call = call
         exchange.outcome = Outcome()
         exchange.received.clear()
-        if self._is_stream:
-            write_error = self._means.write_error
-            exchange.pipe = Pipe(call.decoder(), exchange.outcome, write_error, exchange.note)
+        if exchange.encoder:
+            exchange.pipe = Pipe(call.decoder(), exchange.encoder, exchange.outcome, exchange.note)
         upstream.put_into(flow, call.request, exchange.upstream.key_name)

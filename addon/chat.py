@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from mitmproxy import http
 
 from addon import record, upstream
-from addon.answers import Answers, json_reply, sse_reply
+from addon.answers import encode, json_reply, sse_reply
 from addon.attempts import Attempts, Means, Plan
 from addon.exchange import Exchange, Talk, Upstream
 from addon.history import entry_of
@@ -15,6 +15,7 @@ from addon.models_list import ModelsList
 from addon.session_log import SessionLog
 from addon.upstream import Upstreams
 from backends import jsonio, openai_wire
+from backends.dialect import read_chat
 from backends.errors import bad_request
 from backends.model_id import BackendName
 from backends.notes import Note
@@ -45,7 +46,6 @@ class ChatEndpoint:
         self,
         upstreams: Upstreams,
         models: ModelsList,
-        answers: Answers,
         desk: Desk,
         sessions: Sessions,
         redactor: Redactor,
@@ -58,7 +58,6 @@ class ChatEndpoint:
     ) -> None:
         self.upstreams = upstreams
         self._models = models
-        self._answers = answers
         self._desk = desk
         self._controls = desk.controls
         self.sessions = sessions
@@ -83,7 +82,10 @@ class ChatEndpoint:
     async def __call__(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """Answer a message of commands alone, or send the prompt on its way. Raises ApiError."""
         body = _body_of(flow.request)
-        original = openai_wire.read_chat(body)
+        exchange.asked = asked = read_chat(body)
+        original = asked.chat
+        if openai_wire.is_stream(original):
+            exchange.encoder = asked.encoder()
         agent = agents.detect(exchange.headers, original)
         session = self.sessions.get(identity.session_id(exchange.headers, original, agent))
         session.agent = agent.name if agent else None
@@ -98,8 +100,8 @@ class ChatEndpoint:
         if turn.reply is not None:
             exchange.outcome.text = turn.reply
             exchange.talk.model = str(target)
-            return _reply(chat, agent, turn.reply, target)
-        if turn.note:
+            return _reply(exchange, chat, agent, turn.reply, target)
+        if turn.note and not self.upstreams.is_recorded:
             exchange.note = Note(agents.fit_note(agent, turn.note))
         self._refuse_unfit(session)
         plan = self._plan(chat.get("model"), target, session)
@@ -202,12 +204,10 @@ class ChatEndpoint:
         means = Means(
             self.upstreams.backends,
             self._cooldowns,
-            self._answers.error_event,
             self._silence_s,
             2 * max(self._silence_s.values()),
         )
-        is_stream = openai_wire.is_stream(chat)
-        exchange.talk.journey = Attempts(means, exchange, prompt, plan, is_stream)
+        exchange.talk.journey = Attempts(means, exchange, prompt, plan)
         exchange.talk.journey.start(flow)
 
     def record(self, exchange: Exchange) -> Entry | None:
@@ -239,7 +239,9 @@ def _body_of(request: http.Request) -> bytes:
         raise bad_request(f"The body is not valid {coding}: {error}") from None
 
 
-def _reply(chat: Chat, agent: Agent | None, text: str, target: Target) -> http.Response:
+def _reply(
+    exchange: Exchange, chat: Chat, agent: Agent | None, text: str, target: Target
+) -> http.Response:
     """The proxy's own answer, whole or streamed, in the shape in which the agent shows it."""
     reply = agents.wrap_reply(agent, chat, text)
     message: dict[str, object] = {"role": "assistant", "content": reply}
@@ -252,8 +254,9 @@ def _reply(chat: Chat, agent: Agent | None, text: str, target: Target) -> http.R
     completion = openai_wire.completion_of(
         message, id=OWN_ID, model=str(target), created=int(time.time())
     )
-    if not openai_wire.is_stream(chat):
-        return json_reply(200, completion)
+    if not exchange.encoder:
+        assert exchange.asked
+        return json_reply(200, exchange.asked.whole(completion))
     if not openai_wire.wants_usage(chat):
         del completion["usage"]
-    return sse_reply(openai_wire.stream_of(completion))
+    return sse_reply(encode(completion, exchange.encoder))

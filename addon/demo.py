@@ -15,6 +15,8 @@ KEY = Key("DEMO_KEY", "demo")
 
 def is_wanted(settings: Settings) -> bool:
     """Whether to simulate: always with --demo, and with --demo=auto if no key is configured."""
+    if settings.playback:
+        return False
     return settings.demo == "on" or (settings.demo == "auto" and not settings.api_keys)
 
 

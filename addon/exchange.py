@@ -12,6 +12,7 @@ from mitmproxy import http
 
 from addon import record
 from addon.endpoints import Claim
+from backends.dialect import Asked, Encoder
 from backends.errors import ApiError
 from backends.notes import Note
 from backends.protocol import Call, Headers
@@ -63,7 +64,8 @@ class Exchange:
 
     `headers` are the client's, without credentials. `reply_fields` go onto every answer of this
     request, whoever makes it. `talk` is there for prompts. `upstream` is set once one is routed,
-    and `pipe` too if the client wants a stream; `note` goes in front of the answer. `retry` puts
+    and `pipe` too if the client wants a stream; `asked` is what it has sent, and `encoder` writes
+    its stream, whatever attempts that takes; `note` goes in front of the answer. `retry` puts
     another request into the flow if there is one to try after an error; else it returns the error
     to tell the client. `requested` is the model that the client named. If somebody will look at
     the flow (`is_kept`), `sides` has what the flow itself will not show (see `record`), and
@@ -75,6 +77,8 @@ class Exchange:
     reply_fields: Headers
     is_kept: bool = False
     requested: str | None = None
+    asked: Asked | None = None
+    encoder: Encoder | None = None
     sides: dict[str, bytes] = field(default_factory=dict)
     received: bytearray = field(default_factory=bytearray)
     upstream: Upstream | None = None
@@ -86,5 +90,5 @@ class Exchange:
 
     def receive(self, data: bytes) -> None:
         """Keep a piece of what the upstream sends, as far as it is to be kept."""
-        if self.is_kept and len(self.received) < record.MAX_BYTES:
+        if self.is_kept and len(self.received) < record.MAX_ANSWER_BYTES:
             self.received += data

@@ -7,15 +7,15 @@ import time
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
-from mitmproxy.connection import Address
 from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy import layer, server_hooks
-from mitmproxy.utils import asyncio_utils, human
+from mitmproxy.utils import asyncio_utils
 
-from addon import access, annotate, demo, endpoints, logs, record, startup, unlayered
+from addon import access, annotate, endpoints, logs, record, startup, unlayered, views
 from addon.access import Access
 from addon.answers import Answers, BodyStream, kept_fields, stream_head
-from addon.assembly import VERSION, make_chat
+from addon.assembly import VERSION, make_chat, stand_in
+from addon.cassette import Recorder
 from addon.endpoints import Claim, Place
 from addon.exchange import Exchange, Upstream
 from addon.flow_limit import FlowLimit
@@ -26,7 +26,7 @@ from addon.layers.rules import Rules
 from addon.models_list import ModelsList
 from addon.reask import Reask
 from addon.ui_commands import UiCommands
-from addon.upstream import Upstreams
+from addon.web_style import WebStyle
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
 from backends.protocol import Headers
@@ -37,7 +37,6 @@ from commands.values import is_loopback
 
 logger = logging.getLogger(__name__)
 
-CLIENT_KEY_NAME = "LLM_INTERACTIVE_PROXY_API_KEY"
 PREFLIGHT_FIELDS = {
     "access-control-allow-methods": "GET, POST",
     "access-control-allow-headers": "*, authorization",
@@ -56,7 +55,6 @@ class LlmProxy:
     def __init__(self, settings: Settings, misfit: str | None = None) -> None:
         self._settings = settings
         self._misfit = misfit
-        self._has_generated_key = settings.client_key is None
         client_key = settings.client_key or Key("generated", secrets.token_urlsafe(24))
         self._client_key = None if settings.disable_auth else client_key
         upstream_keys = (*settings.openrouter_api_keys, *settings.gemini_api_keys)
@@ -65,10 +63,14 @@ class LlmProxy:
         self._answers = Answers(redactor)
         self._access = Access(self._client_key, settings.allowed_origins)
         self._models = ModelsList(settings.models_max_age)
-        self._chat = make_chat(settings, self._models, self._answers, redactor)
+        self._chat = make_chat(settings, self._models, redactor)
         self._handlers = Handlers(self._chat, self._models, VERSION)
         self._reask = Reask(self._chat.sessions, self._client_key)
-        self.addons = [UiCommands(self._chat, self._reask), FlowLimit(settings.max_flows)]
+        self.addons = [
+            UiCommands(self._chat, self._reask),
+            FlowLimit(settings.max_flows),
+            WebStyle(),
+        ]
         self._exchanges: dict[str, Exchange] = {}
         self._rules = Rules(
             find=self._exchanges.get,
@@ -80,12 +82,15 @@ class LlmProxy:
             keep_alive_s=settings.keep_alive,
             max_body_bytes=settings.max_body_mib * 2**20,
         )
+        self._stand_in = stand_in(settings)
+        self._recorder = Recorder(settings.record) if settings.record else None
         self._running: asyncio.Task[None] | None = None
 
     # Life of the addon
 
     def load(self, loader: Loader) -> None:
         startup.set_options(self._settings)
+        views.register()
         if self._settings.log:
             logs.write_to(self._settings.log)
 
@@ -98,9 +103,9 @@ class LlmProxy:
 
     async def _run(self) -> None:
         """From start to shutdown, when it is cancelled."""
-        if demo.is_wanted(self._settings):
-            async with demo.upstreams(self._settings) as simulated:
-                self._chat.upstreams = simulated
+        if self._stand_in:
+            async with self._stand_in as upstreams:
+                self._chat.upstreams = upstreams
                 await self._start()
                 await asyncio.Event().wait()
         else:
@@ -118,26 +123,8 @@ class LlmProxy:
         if self._misfit:
             logger.warning("No failover and no time-outs: %s", self._misfit)
         self._reask.base_url = startup.local_url(addresses[0])
-        self._announce(addresses[0], upstreams)
+        startup.announce(addresses[0], self._settings, upstreams, self._client_key)
         await self._models.all()
-
-    def _announce(self, address: Address, upstreams: Upstreams) -> None:
-        """Tell that we are ready, and how to use us. The generated key is printed, never logged."""
-        url = f"http://{human.format_address(address)}"
-        offer = ", ".join(f"{name} (keys: {len(keys)})" for name, keys in upstreams.keys.items())
-        logger.info(
-            "LLM proxy ready: HTTPS_PROXY=%s or base URL %s/v1; backends: %s",
-            url,
-            url,
-            offer or "none, set OPENROUTER_API_KEY or GEMINI_API_KEY",
-        )
-        key = None if self._client_key is None else f"${CLIENT_KEY_NAME}"
-        if self._client_key and self._has_generated_key:
-            key = self._client_key.value
-            hint = f"(set {CLIENT_KEY_NAME} to choose one)"
-            print(f"Client key of this run: {key}\n{hint}\n", flush=True)
-        if demo.is_wanted(self._settings):
-            print(demo.hint(f"{url}/v1", key), flush=True)
 
     # Connections
 
@@ -198,7 +185,8 @@ class LlmProxy:
         """Take on a request that is ours; ApiError is its answer if it may not be served."""
         request = flow.request
         headers, reply_fields = access.client_headers(request), [("x-request-id", flow.id)]
-        exchange = Exchange(claim, headers, reply_fields, startup.keeps_flows())
+        is_kept = self._recorder is not None or startup.keeps_flows()
+        exchange = Exchange(claim, headers, reply_fields, is_kept)
         self._exchanges[flow.id] = exchange
         if request.headers.get("connection", "").lower() == "close":
             exchange.reply_fields.append(("connection", "close"))
@@ -269,7 +257,9 @@ class LlmProxy:
         coding = response.headers.get("content-encoding", "")
         flow.response = stream_head(flow, fields)
         flow.response.timestamp_start = response.timestamp_start
-        flow.response.stream = BodyStream(self._exchanges[flow.id], pipe, coding, upstream.title)
+        flow.response.stream = BodyStream(
+            self._exchanges[flow.id], pipe, coding, upstream.title, self._answers.error_event
+        )
 
     def _stream_head(self, flow: http.HTTPFlow) -> http.Response:
         """For a stream that begins before its upstream has answered."""
@@ -302,6 +292,8 @@ class LlmProxy:
         if exchange.upstream and (error := exchange.outcome.error):
             logger.warning("%s: %d %s", exchange.upstream.target, error.status, error.message)
         self._finish(flow, exchange)
+        if self._recorder and exchange.upstream:
+            self._recorder.add(flow)
 
     @fail_closed
     def error(self, flow: http.HTTPFlow) -> None:

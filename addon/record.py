@@ -21,8 +21,10 @@ ENDPOINT = "llm_endpoint"
 
 SIDES = (CLIENT_REQUEST, PROMPT, UPSTREAM_RESPONSE)
 
-MAX_BYTES = 8 * 2**20
+MAX_BYTES = 64 * 2**20
 """Of a side no more than this is kept."""
+MAX_ANSWER_BYTES = 8 * 2**20
+"""The same for what upstreams send."""
 
 
 class Kept(bytes):

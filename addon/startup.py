@@ -1,15 +1,23 @@
 """From loaded to ready: the options that keep requests from leaking, and where we listen."""
 
 import ipaddress
+import logging
 from collections.abc import Sequence
 
 from mitmproxy import ctx
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Address
 from mitmproxy.master import Master
+from mitmproxy.utils import human
 
+from addon import demo
+from addon.upstream import Upstreams
+from backends.keys import Key
 from commands.config import Settings
 
+logger = logging.getLogger(__name__)
+
+CLIENT_KEY_NAME = "LLM_INTERACTIVE_PROXY_API_KEY"
 
 # mitmweb's own, with the comment, which tells most of a flow, in the place of the method.
 WEB_COLUMNS = ["icon", "path", "comment", "status", "size", "time"]
@@ -70,6 +78,27 @@ def local_url(address: Address) -> str:
     ip = ipaddress.ip_address(address[0])
     host = ("127.0.0.1" if ip.version == 4 else "::1") if ip.is_unspecified else str(ip)
     return f"http://{f'[{host}]' if ':' in host else host}:{address[1]}"
+
+
+def announce(
+    address: Address, settings: Settings, upstreams: Upstreams, client_key: Key | None
+) -> None:
+    """Tell that we are ready, and how to use us. A generated key is printed, never logged."""
+    url = f"http://{human.format_address(address)}"
+    offer = ", ".join(f"{name} (keys: {len(keys)})" for name, keys in upstreams.keys.items())
+    logger.info(
+        "LLM proxy ready: HTTPS_PROXY=%s or base URL %s/v1; backends: %s",
+        url,
+        url,
+        offer or "none, set OPENROUTER_API_KEY or GEMINI_API_KEY",
+    )
+    shown = f"${CLIENT_KEY_NAME}" if client_key else None
+    if client_key and settings.client_key is None:
+        shown = client_key.value
+        hint = f"(set {CLIENT_KEY_NAME} to choose one)"
+        print(f"Client key of this run: {shown}\n{hint}\n", flush=True)
+    if demo.is_wanted(settings):
+        print(demo.hint(f"{url}/v1", shown), flush=True)
 
 
 def add_to(master: Master, addon: object) -> None:

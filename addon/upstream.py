@@ -12,15 +12,21 @@ from backends.protocol import Backend, UpstreamRequest
 
 
 class Upstreams:
-    """All backends, and the keys of those that have some."""
+    """All backends, and the keys of those that have some.
+
+    `is_recorded`: their answers are what this proxy gave to its clients, its own notes included.
+    """
 
     def __init__(
         self,
         backends: Mapping[BackendName, Backend],
         keys: Mapping[BackendName, Sequence[Key]],
+        *,
+        is_recorded: bool = False,
     ) -> None:
         self.backends = backends
         self.keys = keys
+        self.is_recorded = is_recorded
 
     def check(self, name: BackendName) -> None:
         """ApiError that tells what to set if there is no key for a backend."""

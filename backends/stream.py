@@ -1,20 +1,19 @@
 """The pipe that a streamed answer runs through: upstream bytes in, client bytes out.
 
-A backend's decoder turns bytes into events; the pipe lets the outcome look at those that matter
-and sees to it that the client's stream ends exactly once, with `[DONE]` or with an error. An event
-carries the bytes that a chat client should see, so that where both ends speak the same wire they
-pass as they came. No I/O here, and no exception but for a bug.
+A backend's decoder turns bytes into events, the client's encoder these into what the client sees;
+the pipe lets the outcome look at the events that matter and sees to it that the stream ends exactly
+once. An event carries the bytes that a chat client should see, so that where both ends speak the
+same wire they pass as they came. No I/O here, and no exception but for a bug.
 """
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from backends.dialect import Encoder
 from backends.errors import ApiError
 from backends.notes import Note
-from backends.openai_wire import DONE
 
 # How much of a stream is kept to take its text from: enough for any answer that people read.
 MAX_KEPT_BYTES = 2 * 1024 * 1024
@@ -91,19 +90,15 @@ class Outcome:
 class Pipe:
     """Upstream bytes to client bytes for one streamed answer.
 
-    `write_error` makes the event that tells the client of a failure. `note` is put in front of the
-    answer's text.
+    It ends when the encoder has written its end, or with an error in the outcome, which is for
+    somebody else to tell: another attempt may follow. `note` is put in front of the answer's text.
     """
 
     def __init__(
-        self,
-        decoder: Decoder,
-        outcome: Outcome,
-        write_error: Callable[[ApiError], bytes],
-        note: Note | None = None,
+        self, decoder: Decoder, encoder: Encoder, outcome: Outcome, note: Note | None = None
     ) -> None:
         self._decoder = decoder
-        self._write_error = write_error
+        self._encoder = encoder
         self._note = note
         self._kept: list[bytes] = []
         self._room = MAX_KEPT_BYTES
@@ -117,20 +112,19 @@ class Pipe:
     def finish(self) -> list[bytes]:
         """The upstream's body is over: complete the client's stream if nothing has yet."""
         pieces = self._pass_on(self._decoder.finish())
-        if self.has_ended:
-            return pieces
-        if self.outcome.finish_reason:
-            return [*pieces, self._end(DONE)]
-        return pieces + self.fail(
-            ApiError(502, "The upstream's stream ended before its answer did")
-        )
+        if not self.has_ended:
+            if self.outcome.finish_reason:
+                self.has_ended = True
+                pieces.append(self._encoder.done())
+            else:
+                self.fail(ApiError(502, "The upstream's stream ended before its answer did"))
+        return pieces
 
-    def fail(self, error: ApiError) -> list[bytes]:
-        """End the client's stream with an error, unless it has ended already."""
-        if self.has_ended:
-            return []
-        self.outcome.error = error
-        return [self._end(self._write_error(error))]
+    def fail(self, error: ApiError) -> None:
+        """End it with an error, unless it has ended already."""
+        if not self.has_ended:
+            self.has_ended = True
+            self.outcome.error = error
 
     def text(self) -> str:
         """The answer's text so far, without a note."""
@@ -146,21 +140,19 @@ class Pipe:
                     if data is not None:
                         self.outcome.see(data)
                     if self._note and (event_in_front := self._note.before(raw)):
-                        pieces.append(event_in_front)
+                        pieces.append(self._encoder.chunk(event_in_front))
                         self._note = None
-                    pieces.append(raw)
+                    if encoded := self._encoder.chunk(raw):
+                        pieces.append(encoded)
                     if self._room > 0:
                         self._kept.append(raw)
                         self._room -= len(raw)
                 case Done():
-                    pieces.append(self._end(DONE))
+                    self.has_ended = True
+                    pieces.append(self._encoder.done())
                 case Failed(error):
-                    pieces += self.fail(error)
+                    self.fail(error)
         return pieces
-
-    def _end(self, last: bytes) -> bytes:
-        self.has_ended = True
-        return last
 
 
 def text_of(stream: bytes) -> str:

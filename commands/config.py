@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from backends.keys import Key, read_key, read_keys
 from backends.model_id import BackendName
 from commands.sections import (
+    LLM_HOSTS,
     MODEL_MAPPING,
     FailoverRoutes,
     ModelMapping,
@@ -34,6 +35,7 @@ from commands.values import (
     ListenHost,
     Mebibytes,
     Origins,
+    PlaybackTiming,
     Port,
     Prefix,
     Seconds,
@@ -44,21 +46,6 @@ from commands.values import (
 )
 
 __all__ = ["SETTINGS", "Settings", "SettingsError", "load"]
-
-LLM_HOSTS = (
-    "api.openai.com",
-    "openrouter.ai",
-    "generativelanguage.googleapis.com",
-    "api.anthropic.com",
-    "api.mistral.ai",
-    "api.groq.com",
-    "api.deepseek.com",
-    "api.x.ai",
-    "api.together.xyz",
-    "api.fireworks.ai",
-    "api.cerebras.ai",
-    "api.moonshot.ai",
-)
 
 
 class Settings(BaseModel):
@@ -254,6 +241,30 @@ class Settings(BaseModel):
             metavar="FILE",
         ),
     ] = None
+    record: Annotated[
+        File | None,
+        Setting("file to append exchanges to", "--record", "PROXY_RECORD", "FILE", in_yaml=False),
+    ] = None
+    playback: Annotated[
+        File | None,
+        Setting(
+            "file of such exchanges to answer from, free and offline",
+            "--playback",
+            "PROXY_PLAYBACK",
+            "FILE",
+            in_yaml=False,
+        ),
+    ] = None
+    playback_timing: Annotated[
+        PlaybackTiming,
+        Setting(
+            "when answers come in playback: at-once, or as recorded",
+            "--playback-timing",
+            "PROXY_PLAYBACK_TIMING",
+            "WHEN",
+            in_yaml=False,
+        ),
+    ] = "at-once"
     demo: Annotated[
         Demo,
         Setting(
@@ -321,7 +332,11 @@ def _conflicts(settings: Settings, sources: Sources) -> Iterator[str]:
             f"{sources.given['disable_auth'].written}: needs a loopback host such as 127.0.0.1, "
             f"not {sources.given['host'].written}"
         )
-    if len(settings.api_keys) > 1 and not settings.default_backend and settings.demo != "on":
+    if settings.record and settings.playback:
+        written = [sources.given[name].written for name in ("record", "playback")]
+        yield f"{written[0]}: cannot be set together with {written[1]}"
+    needs_keys = settings.demo != "on" and not settings.playback
+    if len(settings.api_keys) > 1 and not settings.default_backend and needs_keys:
         yield (
             "Multiple functional backends, specify --default-backend (LLM_BACKEND in the "
             f"environment): {' or '.join(settings.api_keys)}"

@@ -12,6 +12,21 @@ from commands.errors import CommandError
 from commands.routes import POLICIES, Policy, parse_element
 from commands.values import Backend, Count, Seconds, must
 
+LLM_HOSTS = (
+    "api.openai.com",
+    "openrouter.ai",
+    "generativelanguage.googleapis.com",
+    "api.anthropic.com",
+    "api.mistral.ai",
+    "api.groq.com",
+    "api.deepseek.com",
+    "api.x.ai",
+    "api.together.xyz",
+    "api.fireworks.ai",
+    "api.cerebras.ai",
+    "api.moonshot.ai",
+)
+
 # Names that agents use towards their own vendor, put to who serves them here.
 MODEL_MAPPING: Mapping[str, tuple[str, ...]] = {
     "gemini-*": ("gemini:{model}", "openrouter:google/{model}"),

@@ -106,6 +106,7 @@ def _check_state_file(path: Path) -> Path:
 
 Backend = Annotated[BackendName, must(f"be {' or '.join(BACKEND_NAMES)}")]
 Demo = Annotated[Literal["off", "on", "auto"], must("be on, off or auto")]
+PlaybackTiming = Annotated[Literal["at-once", "recorded"], must("be at-once or recorded")]
 Switch = Annotated[bool, must("be true or false")]
 Port = Annotated[int, Field(ge=0, le=65535), must("be a whole number between 0 and 65535")]
 Seconds = Annotated[

@@ -36,6 +36,18 @@ class Rules:
         """How often to look: fine enough for the shortest of these times, else each second."""
         return min(1.0, min(self.connect_s, self.silence_s, self.keep_alive_s) / 4)
 
+    def not_connected(self, title: str, reason: str, waited_s: float) -> ApiError:
+        """For an upstream that was not to be had in so long a time."""
+        if waited_s >= self.connect_s:
+            limit = f"{self.connect_s:g} s (setting connect_timeout)"
+            return ApiError(504, f"Cannot connect to {title} within {limit}")
+        return ApiError(502, f"Cannot connect to {title}: {reason}")
+
+    def silent(self, title: str, limit_s: float, *, is_waiting: bool) -> ApiError:
+        """For an upstream that has said nothing, or nothing more, for so long."""
+        what = "did not answer" if is_waiting else "sent nothing"
+        return ApiError(504, f"{title} {what} for {limit_s:g} s (setting timeout)")
+
     def too_large(self) -> ApiError:
         """For a body over the limit."""
         mib = self.max_body_bytes / 2**20

@@ -29,12 +29,12 @@ from addon.answers import BodyStream
 from addon.exchange import Exchange
 from addon.layers.rules import Rules, Tick
 from addon.upstream import with_credential
-from backends import sse
 from backends.errors import ApiError
 
 logger = logging.getLogger(__name__)
 
-KEEP_ALIVE = sse.comment("keep-alive")
+Commands = layer.CommandGenerator[None]
+
 # After `[DONE]` or an error event the client waits for nothing; an upstream that does not end its
 # body by then is closed.
 AFTER_END_S = 1.0
@@ -61,6 +61,7 @@ class LlmHttpStream(HttpStream):
     _joined: Connection | None = None  # the upstream connection of this attempt, once there is one
     _is_over = False  # the upstream has sent all of its answer
     _has_upstream = False  # there is a connection on which this request waits for its answer
+    _is_told = False  # the client's stream has been ended with an error
     _is_given_up = False  # whatever the upstream still says is not for this client
 
     def __init__(
@@ -79,7 +80,7 @@ class LlmHttpStream(HttpStream):
 
     # Events in, commands out
 
-    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+    def handle_event(self, event: events.Event) -> Commands:
         try:
             for command in super().handle_event(event):
                 if isinstance(command, SendHttp) and isinstance(command.event, RequestHeaders):
@@ -90,7 +91,7 @@ class LlmHttpStream(HttpStream):
             logger.exception("Internal error in the stream layer; closing the client's connection")
             yield commands.CloseConnection(self.context.client)
 
-    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+    def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, Tick):
             yield from self._on_tick(event.now)
         elif isinstance(event, SERVER_EVENTS):
@@ -108,7 +109,7 @@ class LlmHttpStream(HttpStream):
 
     # The request
 
-    def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
         request, client = event.request, self.context.client
         if self.mode is HTTPMode.regular and request.method != "CONNECT" and not request.host:
             # Origin form: the client speaks to us as a server, whatever its Host header says.
@@ -117,7 +118,7 @@ class LlmHttpStream(HttpStream):
         yield from super().state_wait_for_request_headers(event)
         self.exchange = self.rules.find(self.flow.id)
 
-    def state_consume_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+    def state_consume_request_body(self, event: events.Event) -> Commands:
         if isinstance(event, RequestData) and self._refuses(event):
             self.request_body_buf.clear()
             return
@@ -142,9 +143,7 @@ class LlmHttpStream(HttpStream):
 
     # The answer
 
-    def state_wait_for_response_headers(
-        self, event: ResponseHeaders
-    ) -> layer.CommandGenerator[None]:
+    def state_wait_for_response_headers(self, event: ResponseHeaders) -> Commands:
         yield from super().state_wait_for_response_headers(event)
         is_going_on = self.server_state == self.state_consume_response_body
         response = self.flow.response
@@ -164,13 +163,13 @@ class LlmHttpStream(HttpStream):
             return True
         return False
 
-    def start_response_stream(self) -> layer.CommandGenerator[None]:
+    def start_response_stream(self) -> Commands:
         if self.exchange:
             self.server_state = self.state_stream_response_body
         else:
             yield from super().start_response_stream()
 
-    def state_stream_response_body(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+    def state_stream_response_body(self, event: HttpEvent) -> Commands:
         if not (self.exchange and self.exchange.pipe):
             yield from super().state_stream_response_body(event)
             return
@@ -178,21 +177,23 @@ class LlmHttpStream(HttpStream):
         body = self.flow.response.stream
         assert isinstance(body, BodyStream)
         if isinstance(event, ResponseData):
-            pieces = body(event.data)
+            pieces = body.read(event.data)
         elif isinstance(event, ResponseEndOfMessage):
             self._has_upstream, self._is_over = False, True
-            pieces = body(b"")
+            pieces = body.read(b"")
         else:
             return  # trailers would come after the body that we end ourselves
         error = self.exchange.outcome.error
-        if error and not self._has_content and all(map(_is_comment, pieces[:-1])):
-            yield from self._fail(error)
-            return
+        if error and not self._is_told:
+            if not self._has_content and all(map(_is_comment, pieces)):
+                yield from self._fail(error)
+                return
+            pieces.append(self._tell(error))
         yield from self._send(pieces)
         if isinstance(event, ResponseEndOfMessage):
             yield from self._end()
 
-    def state_consume_response_body(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+    def state_consume_response_body(self, event: HttpEvent) -> Commands:
         if not (isinstance(event, ResponseEndOfMessage) and self.exchange):
             yield from super().state_consume_response_body(event)
             return
@@ -213,7 +214,7 @@ class LlmHttpStream(HttpStream):
 
     # Time
 
-    def _on_tick(self, now: float) -> layer.CommandGenerator[None]:
+    def _on_tick(self, now: float) -> Commands:
         if not (self.exchange and self.exchange.upstream and self._has_upstream):
             return
         pipe = self.exchange.pipe
@@ -223,20 +224,17 @@ class LlmHttpStream(HttpStream):
                 yield from self._give_up_upstream()
                 yield from self._end()
         elif silence >= (limit := self.exchange.upstream.silence_s or self.rules.silence_s):
-            title = self.exchange.upstream.title
             is_waiting = self.server_state == self.state_wait_for_response_headers
-            what = "did not answer" if is_waiting else "sent nothing"
-            yield from self._fail(
-                ApiError(504, f"{title} {what} for {limit:g} s (setting timeout)")
-            )
-        elif pipe and now - self._client_at >= self.rules.keep_alive_s:
-            yield from self._send([KEEP_ALIVE])
+            title = self.exchange.upstream.title
+            yield from self._fail(self.rules.silent(title, limit, is_waiting=is_waiting))
+        elif self.exchange.encoder and now - self._client_at >= self.rules.keep_alive_s:
+            yield from self._send([self.exchange.encoder.keep_alive()], is_content=False)
 
     # Failure
 
     def handle_protocol_error(
         self, event: RequestProtocolError | ResponseProtocolError
-    ) -> layer.CommandGenerator[None]:
+    ) -> Commands:
         upstream = self.exchange and self.exchange.upstream
         if (
             not upstream
@@ -247,17 +245,14 @@ class LlmHttpStream(HttpStream):
             yield from super().handle_protocol_error(event)
             return
         self._has_upstream = False
-        title = upstream.title
-        if event.code is not ErrorCode.CONNECT_FAILED:
-            error = ApiError(502, f"{title} broke off the connection: {event.message}")
-        elif time.monotonic() - self._connecting_since >= self.rules.connect_s:
-            limit = f"{self.rules.connect_s:g} s (setting connect_timeout)"
-            error = ApiError(504, f"Cannot connect to {title} within {limit}")
+        if event.code is ErrorCode.CONNECT_FAILED:
+            waited = time.monotonic() - self._connecting_since
+            error = self.rules.not_connected(upstream.title, event.message, waited)
         else:
-            error = ApiError(502, f"Cannot connect to {title}: {event.message}")
+            error = ApiError(502, f"{upstream.title} broke off the connection: {event.message}")
         yield from self._fail(error)
 
-    def _fail(self, error: ApiError) -> layer.CommandGenerator[None]:
+    def _fail(self, error: ApiError) -> Commands:
         """No answer, or no more of it, will come from this request.
 
         As long as the client has seen nothing of an answer another may be tried; else it is told,
@@ -273,16 +268,23 @@ class LlmHttpStream(HttpStream):
             error = last
         if self._head:
             pipe = self.exchange.pipe
-            if not (pipe and pipe.has_ended) or self.exchange.outcome.error:
-                self.exchange.outcome.error = error
-                yield from self._send([self.rules.answers.error_event(error)])
+            is_complete = pipe and pipe.has_ended and not self.exchange.outcome.error
+            if not is_complete and not self._is_told:
+                yield from self._send([self._tell(error)])
             yield from self._end()
         else:
             self.exchange.outcome.error = error
             self.flow.response = self.rules.answers.error(error)
             yield from self.send_response()
 
-    def _send_again(self) -> layer.CommandGenerator[None]:
+    def _tell(self, error: ApiError) -> bytes:
+        """The event that ends the stream, to be sent once."""
+        assert self.exchange
+        self._is_told = True
+        self.exchange.outcome.error = error
+        return self.rules.answers.error_event(self.exchange, error)
+
+    def _send_again(self) -> Commands:
         """Another request has been put into the flow; its answer goes on where we are."""
         if (yield from self.check_killed(True)):
             return
@@ -305,7 +307,7 @@ class LlmHttpStream(HttpStream):
             ):
                 yield SendHttp(event, self.context.server)
 
-    def _give_up_upstream(self) -> layer.CommandGenerator[None]:
+    def _give_up_upstream(self) -> Commands:
         """From here on the upstream is not listened to; it is closed if it is still at work."""
         self._is_given_up = True
         if self._has_upstream:
@@ -315,7 +317,7 @@ class LlmHttpStream(HttpStream):
 
     # Towards the client
 
-    def _send(self, pieces: list[bytes]) -> layer.CommandGenerator[None]:
+    def _send(self, pieces: list[bytes], *, is_content: bool = True) -> Commands:
         """Stream whole events, the head before the first."""
         if not pieces:
             return
@@ -326,7 +328,7 @@ class LlmHttpStream(HttpStream):
             self._head = self.flow.response
             assert self._head
             yield SendHttp(ResponseHeaders(self.stream_id, self._head), self.context.client)
-        if not self._has_content and not all(map(_is_comment, pieces)):
+        if is_content and not self._has_content and not all(map(_is_comment, pieces)):
             self._has_content = True
             if self.exchange and self.exchange.talk:
                 self.exchange.talk.first_token_at = self._client_at
@@ -334,7 +336,7 @@ class LlmHttpStream(HttpStream):
             self.sent += piece
             yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
 
-    def _end(self) -> layer.CommandGenerator[None]:
+    def _end(self) -> Commands:
         """The stream is complete; the flow shows what the client has got."""
         self._is_given_up = True
         self.flow.response = self._head

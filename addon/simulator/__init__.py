@@ -4,8 +4,7 @@ It knows nothing of the proxy. Left alone it behaves as the name of the requeste
 `Simulator.script` it answers as it is told, down to single bytes and broken connections.
 """
 
-from addon.simulator.server import Simulator
-from addon.simulator.wire import (
+from addon.loopback.wire import (
     Answer,
     Cut,
     Gate,
@@ -20,6 +19,7 @@ from addon.simulator.wire import (
     json_answer,
     sse_answer,
 )
+from addon.simulator.upstream import Simulator
 
 __all__ = [
     "Answer",

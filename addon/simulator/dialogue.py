@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from addon.simulator.wire import Json
+from addon.loopback.wire import Json
 
 _LONGEST_ECHO = 1000
 """In characters: the prompt of an agent may be a whole book, and words come slowly."""

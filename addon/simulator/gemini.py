@@ -8,11 +8,7 @@ from functools import partial
 from itertools import count
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from addon.simulator import dialogue
-from addon.simulator.dialogue import count_tokens
-from addon.simulator.gemini_chat import Turn, read_prompt, to_events, to_whole
-from addon.simulator.gemini_rules import Fault, find_fault
-from addon.simulator.wire import (
+from addon.loopback.wire import (
     Answer,
     Cut,
     Json,
@@ -24,6 +20,10 @@ from addon.simulator.wire import (
     sse_answer,
     to_json,
 )
+from addon.simulator import dialogue
+from addon.simulator.dialogue import count_tokens
+from addon.simulator.gemini_chat import Turn, read_prompt, to_events, to_whole
+from addon.simulator.gemini_rules import Fault, find_fault
 
 _MODEL_PATH = re.compile(r"/v1beta/models/([^/:]+):(generateContent|streamGenerateContent)")
 _SLOW_WORDS = 100

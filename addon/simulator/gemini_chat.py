@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from addon.loopback.wire import Json, to_json
 from addon.simulator.dialogue import Completion, Prompt, Tool, ToolCall, count_tokens, words
 from addon.simulator.gemini_rules import checks_signatures, sign
-from addon.simulator.wire import Json, to_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from addon.simulator.wire import Json
+from addon.loopback.wire import Json
 
 
 class Fault(NamedTuple):

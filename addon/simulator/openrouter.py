@@ -5,16 +5,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 
-from addon.simulator import dialogue
-from addon.simulator.openrouter_chat import (
-    COMMENT,
-    COST_PER_TOKEN,
-    Turn,
-    to_chunk,
-    to_stream,
-    to_whole,
-)
-from addon.simulator.wire import (
+from addon.loopback.wire import (
     Answer,
     Cut,
     Headers,
@@ -27,6 +18,15 @@ from addon.simulator.wire import (
     json_answer,
     sse_answer,
     to_event,
+)
+from addon.simulator import dialogue
+from addon.simulator.openrouter_chat import (
+    COMMENT,
+    COST_PER_TOKEN,
+    Turn,
+    to_chunk,
+    to_stream,
+    to_whole,
 )
 
 _SLOW_WAITS = 8

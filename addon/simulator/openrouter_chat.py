@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
+from addon.loopback.wire import Headers, Json, Pause, Received, Send, Step, to_event, to_json
 from addon.simulator.dialogue import Completion, Prompt, Tool, ToolCall, count_tokens, words
-from addon.simulator.wire import Headers, Json, Pause, Received, Send, Step, to_event, to_json
 
 COMMENT = Send(b": OPENROUTER PROCESSING\n\n")
 COST_PER_TOKEN = 0.0000002

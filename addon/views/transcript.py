@@ -8,7 +8,7 @@ from typing import NamedTuple
 from addon.views.conversation import INSTRUCTIONS, USER, Block, Conversation, Kind, Message, Tool
 from addon.views.json_text import clipped, fields
 
-WIDTH = 80
+WIDTH = 70
 LONGEST_LINE = 120
 MAX_CHARACTERS = 1_000_000
 

@@ -7,8 +7,9 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from backends import sse
+from backends.dialect import ChatEncoder
 from backends.notes import Note
-from backends.openai_wire import DONE, error_event
+from backends.openai_wire import DONE
 from backends.openrouter import StreamDecoder
 from backends.stream import Outcome, Pipe, text_of
 
@@ -24,7 +25,7 @@ LAST = sse.block(b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}')
 
 def stream(*events: bytes) -> tuple[list[bytes], Note, Pipe]:
     note = Note("model set to x")
-    pipe = Pipe(StreamDecoder(), Outcome(), error_event, note)
+    pipe = Pipe(StreamDecoder(), ChatEncoder(), Outcome(), note)
     return pipe.feed(b"".join((*events, LAST, DONE))), note, pipe
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from backends.dialect import ChatEncoder
 from backends.errors import ApiError
 from backends.keys import Key
 from backends.openai_wire import DONE, error_event
@@ -238,10 +239,10 @@ STREAMS: dict[str, tuple[bytes, bytes]] = {
 
 def run(pieces: list[bytes]) -> tuple[bytes, Outcome]:
     outcome = Outcome()
-    pipe = Pipe(CALL.decoder(), outcome, error_event)
+    pipe = Pipe(CALL.decoder(), ChatEncoder(), outcome)
     out = b"".join(b"".join(pipe.feed(piece)) for piece in pieces) + b"".join(pipe.finish())
     assert pipe.has_ended
-    return out, outcome
+    return out + (error_event(outcome.error) if outcome.error else b""), outcome
 
 
 @pytest.mark.parametrize("name", STREAMS)

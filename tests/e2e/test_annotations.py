@@ -27,7 +27,8 @@ def proxy(confdir: Path, upstream: UpstreamThread) -> Iterator[RunningProxy]:
         openrouter_api_base_url=upstream.simulator.openrouter_url,
         gemini_api_base_url=upstream.simulator.gemini_url,
         failover_routes={
-            "best": {"policy": "m", "elements": ["openrouter:first", "gemini:gemini-2.5-pro"]}
+            name: {"policy": "m", "elements": [f"openrouter:{first}", "gemini:gemini-2.5-pro"]}
+            for name, first in (("best", "first"), ("same", "same"))
         },
         sticky=False,
         keep_alive=2,
@@ -91,7 +92,7 @@ def test_both_sides_of_a_translated_stream(proxy: RunningProxy) -> None:
     assert "contents" in jsonio.decode(flow.request.content or b"")
     assert b'"candidates"' in (record.kept(flow, record.UPSTREAM_RESPONSE) or b"")
     assert b'"chat.completion.chunk"' in ((flow.response and flow.response.content) or b"")
-    assert re.fullmatch(r"gemini:gemini-2.5-pro \| \d+\+\d+ tok \| ttft \d\.\ds", flow.comment)
+    assert re.fullmatch(r"gemini:gemini-2.5-pro \| \d+\+\d+ tok \| ttft \d+ms", flow.comment)
 
 
 def test_a_failover(proxy: RunningProxy, upstream: UpstreamThread) -> None:
@@ -106,6 +107,15 @@ def test_a_failover(proxy: RunningProxy, upstream: UpstreamThread) -> None:
     assert flow.metadata["llm_attempt_2"].startswith(
         "gemini:gemini-2.5-pro with GEMINI_API_KEY: ok"
     )
+
+
+def test_the_client_s_request_is_kept_though_the_first_attempt_had_the_same(
+    proxy: RunningProxy, upstream: UpstreamThread
+) -> None:
+    upstream.script(json_answer({"error": {"code": 503, "message": "Overloaded"}}, 503))
+    flow = ask(proxy, model="same")
+    assert flow.metadata["llm_model"] == "gemini:gemini-2.5-pro"
+    assert jsonio.decode(record.kept(flow, record.CLIENT_REQUEST) or b"")["model"] == "same"
 
 
 def test_a_failure(proxy: RunningProxy, upstream: UpstreamThread) -> None:

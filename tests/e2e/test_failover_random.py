@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from addon.loopback.wire import Received
 from addon.simulator import (
     Answer,
     Cut,
@@ -21,7 +22,6 @@ from addon.simulator import (
     json_answer,
     sse_answer,
 )
-from addon.simulator.wire import Received
 from backends.keys import Key
 from backends.model_id import BackendName, ModelId
 from commands import failover

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given, strategies as st
 
+from backends.dialect import ChatEncoder
 from backends.errors import ApiError
 from backends.openai_wire import DONE, error_event
 from backends.stream import Outcome, Pipe
@@ -105,9 +106,9 @@ def run(pieces: list[bytes]) -> tuple[bytes, Outcome]:
     """What a client that streams gets; the call is new each time, so that ids are the same."""
     outcome = Outcome()
     call = ask(stream=True, stream_options={"include_usage": True})
-    pipe = Pipe(call.decoder(), outcome, error_event)
+    pipe = Pipe(call.decoder(), ChatEncoder(), outcome)
     out = b"".join(b"".join(pipe.feed(piece)) for piece in pieces) + b"".join(pipe.finish())
-    return out, outcome
+    return out + (error_event(outcome.error) if outcome.error else b""), outcome
 
 
 def chunks_of(stream: bytes) -> list[Json]:
@@ -257,7 +258,7 @@ def test_line_separators_are_escaped() -> None:
 
 def test_no_usage_chunk_unless_asked_for() -> None:
     outcome = Outcome()
-    pipe = Pipe(ask(stream=True).decoder(), outcome, error_event)
+    pipe = Pipe(ask(stream=True).decoder(), ChatEncoder(), outcome)
     out = b"".join(pipe.feed(recorded("max_tokens").body) + pipe.finish())
     assert b'"usage"' not in out
     assert outcome.usage

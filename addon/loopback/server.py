@@ -1,4 +1,4 @@
-"""The simulator's server: HTTP/1.1 on loopback, scripted answers first, simulated vendors else.
+"""An HTTP/1.1 server on loopback that plays an answer to each request.
 
 h11 parses the requests. Answers are written byte by byte as their steps say, since a well-behaved
 HTTP library would refuse most of the faults that are to be simulated.
@@ -10,62 +10,40 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import h11
 
-from addon.simulator.gemini import Gemini
-from addon.simulator.openrouter import OpenRouter
-from addon.simulator.wire import Answer, Received, json_answer
+from addon.loopback.wire import Answer, Received
 
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _LINGER_0 = struct.pack("ii", 1, 0)
 """SO_LINGER switched on with no time to linger: closing the socket sends RST."""
 
 
-class Simulator:
-    """The one fake upstream: OpenRouter, Gemini, and every fault that a test can script.
-
-    `start` and `close` belong to the event loop; all the rest is safe in any thread.
-    """
+class Server:
+    """Answers each request with what `respond` makes of it."""
 
     port: int
     url: str
     _server: asyncio.Server
 
-    def __init__(self, delay_s: float, keep_requests: int) -> None:
+    def __init__(self, respond: Callable[[Received], Answer]) -> None:
         self.connections = 0
         """How many connections were ever accepted."""
-        self._requests: deque[Received] = deque(maxlen=keep_requests)
-        self._scripts: defaultdict[str | None, deque[Answer]] = defaultdict(deque)
-        self._vendors: dict[str, Callable[[Received], Answer]] = {
-            "/api/v1/": OpenRouter(delay_s).answer,
-            "/v1beta/": Gemini(delay_s).answer,
-        }
+        self._respond = respond
         self._live: set[_Connection] = set()
 
-    @classmethod
-    async def start(
-        cls,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        ssl_context: ssl.SSLContext | None = None,
-        *,
-        delay_s: float = 0.03,
-        keep_requests: int = 1000,
-    ) -> Self:
-        """Listen; `delay_s` is the time between two words, the last `keep_requests` are kept."""
-        simulator = cls(delay_s, keep_requests)
-        loop = asyncio.get_running_loop()
+    async def listen(
+        self, host: str = "127.0.0.1", port: int = 0, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
         # One address family: `localhost` has two, which would listen on two different ports.
-        simulator._server = await loop.create_server(
-            simulator._connection, host, port, family=socket.AF_INET, ssl=ssl_context
+        self._server = await asyncio.get_running_loop().create_server(
+            self._connection, host, port, family=socket.AF_INET, ssl=ssl_context
         )
-        simulator.port = simulator._server.sockets[0].getsockname()[1]
-        simulator.url = f"{'https' if ssl_context else 'http'}://{host}:{simulator.port}"
-        return simulator
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"{'https' if ssl_context else 'http'}://{host}:{self.port}"
 
     async def close(self) -> None:
         """Stop listening and drop every connection."""
@@ -76,46 +54,12 @@ class Simulator:
         await asyncio.gather(*(connection.task for connection in live), return_exceptions=True)
 
     @property
-    def openrouter_url(self) -> str:
-        return f"{self.url}/api/v1"
-
-    @property
-    def gemini_url(self) -> str:
-        return f"{self.url}/v1beta"
-
-    @property
-    def requests(self) -> list[Received]:
-        """The recorded requests, oldest first."""
-        return list(self._requests)
-
-    @property
     def open_connections(self) -> int:
         return len(self._live)
-
-    def script(self, *answers: Answer, path: str | None = None) -> None:
-        """Queue answers: to the next POSTs, or to the next requests for `path` (no query)."""
-        self._scripts[path].extend(answers)
 
     def _connection(self) -> _Connection:
         self.connections += 1
         return _Connection(self.connections, self._respond, self._live)
-
-    def _respond(self, request: Received) -> Answer:
-        self._requests.append(request)
-        return self._scripted(request) or self._simulated(request)
-
-    def _scripted(self, request: Received) -> Answer | None:
-        path = request.path.partition("?")[0]
-        for key in (path, None) if request.method == "POST" else (path,):
-            if queue := self._scripts.get(key):
-                return queue.popleft()
-        return None
-
-    def _simulated(self, request: Received) -> Answer:
-        for prefix, answer in self._vendors.items():
-            if request.path.startswith(prefix):
-                return answer(request)
-        return json_answer({"error": {"message": "Not Found", "code": 404}}, 404)
 
 
 class _Connection(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""What passes over a connection of the simulator: requests received, and answers as steps.
+"""What passes over a connection of the server: requests received, and answers as steps.
 
 Values only; `server` plays them. An answer is written down to the byte, so that a test can say
 exactly what an upstream does wrong, and when.

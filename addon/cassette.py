@@ -1,0 +1,123 @@
+"""Cassettes: files of mitmproxy's flows that exchanges are recorded in, and read from to be played.
+
+Such a file also opens in mitmweb; one that mitmproxy itself has saved can be played as well.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import http
+from mitmproxy.exceptions import FlowReadException
+from mitmproxy.flow import Flow
+from mitmproxy.io import FlowReader, FlowWriter
+
+from addon import record
+from addon.answers import kept_fields
+from backends import openai_wire, playback
+from backends.errors import ApiError
+from backends.playback import Cassette, Recording
+from commands.config import SettingsError
+
+logger = logging.getLogger(__name__)
+
+_READERS: Mapping[str, Callable[[bytes], dict[str, Any]]] = {
+    playback.CHAT: openai_wire.read_chat,
+    playback.EMBEDDINGS: openai_wire.read_embeddings,
+}
+
+
+class Recorder:
+    """Appends flows to a file: what is in it has cost money, and is never overwritten.
+
+    Raises SettingsError if the file cannot be written, or nothing could be read behind what it has.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._has_failed = False
+        try:
+            path.open("ab").close()
+            deque(_flows(path), maxlen=0)
+        except OSError as error:
+            raise SettingsError(f"{path}: cannot be recorded to: {error.strerror}") from None
+        except FlowReadException:
+            raise SettingsError(
+                f"{path}: cannot be recorded to: it is no file of flows, or the last is cut off"
+            ) from None
+
+    def add(self, flow: http.HTTPFlow) -> None:
+        """Append a flow, which is on disk then. What cannot be written ends the recording.
+
+        Behind half a flow no other could be read.
+        """
+        if self._has_failed:
+            return
+        try:
+            with self._path.open("ab") as file:
+                FlowWriter(file).add(flow)
+        except OSError as error:
+            self._has_failed = True
+            logger.error("Nothing is recorded to %s any more: %s", self._path, error.strerror)
+
+
+def load(path: Path) -> Cassette:
+    """What can be played of a file. Raises SettingsError if that is nothing."""
+    cassette = Cassette(path.name)
+    try:
+        for flow in _flows(path):
+            if isinstance(flow, http.HTTPFlow) and (request := _request_of(flow)):
+                cassette.add(flow.metadata["llm_endpoint"], request, _recording_of(flow))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be played back: {error.strerror}") from None
+    except FlowReadException as error:
+        if not cassette.recordings:
+            raise SettingsError(f"{path}: cannot be played back: {error}") from None
+        logger.warning(
+            "%s is cut off or broken: only what is before is played (requests: %d)",
+            path,
+            len(cassette.recordings),
+        )
+    if not cassette.recordings:
+        raise SettingsError(f"{path}: cannot be played back: no answer of a model is in it")
+    return cassette
+
+
+def _flows(path: Path) -> Iterator[Flow]:
+    """The flows of a file; FlowReadException where it goes on with something else."""
+    with path.open("rb") as file:
+        if file.peek(4).removeprefix(b"\xef\xbb\xbf").startswith(b"{"):
+            raise FlowReadException("it is a HAR file")
+        try:
+            yield from FlowReader(file).stream()
+        except (LookupError, AssertionError, MemoryError) as error:  # of a flow gone wrong
+            raise FlowReadException(f"invalid flow: {error!r}") from error
+
+
+def _request_of(flow: http.HTTPFlow) -> dict[str, Any] | None:
+    """What the client asked a model, without commands and secrets; None if this is no such flow."""
+    read = _READERS.get(str(flow.metadata.get("llm_endpoint")))
+    if read is None or "llm_backend" not in flow.metadata:
+        return None
+    asked = record.kept(flow, record.PROMPT) or record.kept(flow, record.CLIENT_REQUEST)
+    try:
+        return read(asked or flow.request.raw_content or b"")
+    except ApiError:
+        return None
+
+
+def _recording_of(flow: http.HTTPFlow) -> Recording:
+    answer = flow.response or http.Response.make(502)
+    asked_at = flow.request.timestamp_end or answer.timestamp_start
+    answered_at = answer.timestamp_end or answer.timestamp_start
+    return Recording(
+        answer.status_code,
+        kept_fields(answer),
+        answer.raw_content or b"",
+        served=flow.metadata.get("llm_model", ""),
+        error=flow.metadata.get("llm_error"),
+        first_s=flow.metadata.get("llm_ttft_s", answer.timestamp_start - asked_at),
+        total_s=flow.metadata.get("llm_total_s", answered_at - asked_at),
+    )

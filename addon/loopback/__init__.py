@@ -1,0 +1,1 @@
+"""A server on loopback that plays answers step by step: simulated ones, and recorded ones."""

@@ -1,0 +1,26 @@
+"""The chat dialect: the identity, on bytes where it can be."""
+
+from backends import sse
+from backends.dialect import Asked, Dialect, read_chat
+from backends.errors import ApiError
+
+BODY = b'{"messages": [{"role":"user","content":"hi"}], "x": 1.0}'
+
+
+def test_everything_passes() -> None:
+    dialect: Dialect = read_chat
+    asked: Asked = dialect(BODY)
+    assert asked.chat == {"messages": [{"role": "user", "content": "hi"}], "x": 1.0}
+    assert asked.body is BODY
+    assert asked.warnings == ()
+    completion = {"choices": ["anything"]}
+    assert asked.whole(completion) is completion
+
+
+def test_a_stream_passes() -> None:
+    encoder = read_chat(BODY).encoder()
+    for raw in (b"data: {1}\r\n\r\n", b": comment\n\n"):
+        assert encoder.chunk(raw) is raw
+    assert encoder.done() == b"data: [DONE]\n\n"
+    assert encoder.error(ApiError(502, "gone")).startswith(b'data: {"error":')
+    assert sse.data_of(encoder.keep_alive()) is None
