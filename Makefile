@@ -2,10 +2,10 @@
 ARGS =
 INSTALLED = .venv/.installed
 
-.PHONY: help run test lint bench clean
+.PHONY: help run test lint bench screenshots clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(INSTALLED) ## Start the proxy; without an API key the upstreams are simulated
 	.venv/bin/llm-proxy --demo=auto $(ARGS)
@@ -20,6 +20,9 @@ lint: $(INSTALLED) ## Check style, format and types
 
 bench: $(INSTALLED) ## Measure the proxy against bare mitmdump and a direct connection
 	.venv/bin/python -m bench $(ARGS)
+
+screenshots: $(INSTALLED) ## Make the pictures of docs/inspect.md again; needs Chromium
+	.venv/bin/python -m tests.screenshots
 
 clean: ## Remove the virtual environment and all that tools have left
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
