@@ -1,5 +1,7 @@
 """The chat endpoint put together as the settings say."""
 
+import time
+import uuid
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
@@ -8,9 +10,13 @@ from addon.chat import ChatEndpoint
 from addon.models_list import ModelsList
 from addon.session_log import SessionLog
 from addon.upstream import Upstreams
+from backends.completions import read_completion
+from backends.dialect import read_chat
 from backends.model_id import BACKEND_NAMES
 from backends.redact import Redactor
 from backends.registry import make_backends
+from backends.responses.dialect import Responses
+from backends.responses.store import ResponseStore
 from commands.config import Settings
 from commands.controls import Controls
 from commands.desk import Desk
@@ -35,6 +41,12 @@ def make_chat(settings: Settings, models: ModelsList, redactor: Redactor) -> Cha
         is_project_required=settings.force_set_project,
         is_sticky=settings.sticky,
         silence_s={name: settings.timeouts.get(name, settings.timeout) for name in BACKEND_NAMES},
+        max_body_bytes=settings.max_body_mib * 2**20,
+        dialects={
+            "chat": read_chat,
+            "completions": read_completion,
+            "responses": Responses(ResponseStore(), time.time, lambda: uuid.uuid4().hex),
+        },
         log=SessionLog(log_dir) if log_dir else None,
     )
 

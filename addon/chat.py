@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mitmproxy import http
 
-from addon import record, upstream
+from addon import bodies, record, upstream
 from addon.answers import encode, json_reply, sse_reply
 from addon.attempts import Attempts, Means, Plan
 from addon.exchange import Exchange, Talk, Upstream
@@ -15,7 +15,7 @@ from addon.models_list import ModelsList
 from addon.session_log import SessionLog
 from addon.upstream import Upstreams
 from backends import jsonio, openai_wire
-from backends.dialect import read_chat
+from backends.dialect import Dialect
 from backends.errors import bad_request
 from backends.model_id import BackendName
 from backends.notes import Note
@@ -40,7 +40,10 @@ OVERRIDES = frozenset({"once", "set(model)"})
 
 
 class ChatEndpoint:
-    """`upstreams` may be replaced while running: the demo's come up after the addon."""
+    """`upstreams` may be replaced while running: the demo's come up after the addon.
+
+    `dialects` are what clients speak, by the endpoint that they come to.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,8 @@ class ChatEndpoint:
         is_project_required: bool,
         is_sticky: bool,
         silence_s: Mapping[BackendName, float],
+        max_body_bytes: int,
+        dialects: Mapping[str, Dialect],
         log: SessionLog | None,
     ) -> None:
         self.upstreams = upstreams
@@ -66,6 +71,8 @@ class ChatEndpoint:
         self._is_project_required = is_project_required
         self._is_sticky = is_sticky
         self._silence_s = silence_s
+        self._max_body_bytes = max_body_bytes
+        self._dialects = dialects
         self._log = log
         self._cooldowns = Cooldowns()
 
@@ -81,8 +88,9 @@ class ChatEndpoint:
 
     async def __call__(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """Answer a message of commands alone, or send the prompt on its way. Raises ApiError."""
-        body = _body_of(flow.request)
-        exchange.asked = asked = read_chat(body)
+        assert exchange.claim
+        body = bodies.read(flow.request, self._max_body_bytes)
+        exchange.asked = asked = self._dialects[exchange.claim.endpoint.name](body)
         original = asked.chat
         if openai_wire.is_stream(original):
             exchange.encoder = asked.encoder()
@@ -95,7 +103,7 @@ class ChatEndpoint:
         chat, prompt = self._redacted(turn.chat, turn.prompt)
         exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
         exchange.talk.commands = [self._redactor.scrub(each) for each in turn.commands]
-        self._keep(exchange, body, original, chat)
+        self._keep(exchange, body, chat, is_same=chat is asked.chat and asked.body is not None)
         target = self._target(original, chat.get("model"), session)
         if turn.reply is not None:
             exchange.outcome.text = turn.reply
@@ -105,7 +113,7 @@ class ChatEndpoint:
             exchange.note = Note(agents.fit_note(agent, turn.note))
         self._refuse_unfit(session)
         plan = self._plan(chat.get("model"), target, session)
-        self._send(flow, exchange, chat, body if chat is original else None, plan)
+        self._send(flow, exchange, chat, asked.body if chat is original else None, plan)
         return None
 
     def command(self, name: str, arguments: Sequence[Argument], session: Session) -> str:
@@ -116,10 +124,10 @@ class ChatEndpoint:
 
     async def embed(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Send an embeddings request on its way; what a session has set is about chat only."""
-        body = _body_of(flow.request)
+        body = bodies.read(flow.request, self._max_body_bytes)
         original = openai_wire.read_embeddings(body)
         request, _ = self._redacted(original, "")
-        self._keep(exchange, body, original, request)
+        self._keep(exchange, body, request, is_same=request is original)
         wishes = Wishes(self.default_backend, self.upstreams.keys.keys(), self._mapping)
         target = routing.resolve(request.get("model"), wishes)
         self.upstreams.check(target.backend)
@@ -139,14 +147,14 @@ class ChatEndpoint:
             logger.warning("Redacted in a prompt: %s", ", ".join(names))
         return chat, self._redactor.scrub(prompt)
 
-    def _keep(self, exchange: Exchange, body: bytes, original: Chat, chat: Chat) -> None:
-        """Keep what the client asked, if somebody will look at it, and `chat` if it differs."""
+    def _keep(self, exchange: Exchange, body: bytes, chat: Chat, *, is_same: bool) -> None:
+        """Keep what the client asked, if somebody will look at it, and `chat` if not the same."""
         exchange.requested = chat.get("model")
         if exchange.is_kept:
             is_redacting = self._controls.settings.redact_api_keys_in_prompts
             clean = self._redactor.scrub_bytes(body) if is_redacting else body
             exchange.sides[record.CLIENT_REQUEST] = clean
-            if chat is not original:
+            if not is_same:
                 exchange.sides[record.PROMPT] = jsonio.encode(chat)
 
     def _functional(self) -> Mapping[BackendName, FunctionalBackend]:
@@ -229,14 +237,6 @@ class ChatEndpoint:
         if self._log:
             self._log.write(talk.session.id, entry)
         return entry
-
-
-def _body_of(request: http.Request) -> bytes:
-    try:
-        return request.get_content(strict=True) or b""
-    except ValueError as error:
-        coding = request.headers.get("content-encoding")
-        raise bad_request(f"The body is not valid {coding}: {error}") from None
 
 
 def _reply(

@@ -41,7 +41,13 @@ ENDPOINTS = (
     Endpoint("model", ("GET", "HEAD"), re.compile(rf"{_PREFIX}/models/(?P<id>.+)(?<!/endpoints)")),
     Endpoint("embeddings", ("POST",), re.compile(f"{_ANY_PREFIX}/embeddings")),
     Endpoint("chat", ("POST",), re.compile(f"{_ANY_PREFIX}/chat/completions")),
+    Endpoint("completions", ("POST",), re.compile(f"{_ANY_PREFIX}/completions")),
+    Endpoint("responses", ("POST",), re.compile(f"{_ANY_PREFIX}/responses")),
 )
+
+
+PROMPTS = ("chat", "completions", "responses")
+"""The endpoints that take a prompt, each in a dialect of its own."""
 
 
 class Claim(NamedTuple):

@@ -6,6 +6,7 @@ from mitmproxy import http
 
 from addon.answers import json_reply
 from addon.chat import ChatEndpoint
+from addon.endpoints import PROMPTS
 from addon.exchange import Exchange
 from addon.models_list import ModelsList
 from backends.errors import ApiError
@@ -27,7 +28,7 @@ class Handlers:
             "models": self._list_models,
             "model": self._show_model,
             "embeddings": chat.embed,
-            "chat": chat,
+            **dict.fromkeys(PROMPTS, chat),
         }
 
     async def _root(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:

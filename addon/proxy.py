@@ -199,6 +199,9 @@ class LlmProxy:
             return
         if claim.endpoint.needs_key:
             self._access.check_client_key(flow)
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            # With any other status Codex tries again, or gives up (seen with Codex 0.169).
+            raise ApiError(426, "WebSockets are not supported; use HTTP")
         if request.method not in claim.endpoint.methods:
             allowed = ", ".join(claim.endpoint.methods)
             raise ApiError(
@@ -324,6 +327,7 @@ def _reply_fields(exchange: Exchange) -> Headers:
         ("x-llm-proxy-model", served.target.name),
         ("x-llm-proxy-attempts", str(attempts)),
     ]
-    if served.call.warnings:
-        told.append(("x-proxy-warnings", ", ".join(served.call.warnings)))
+    warnings = [*(exchange.asked.warnings if exchange.asked else ()), *served.call.warnings]
+    if warnings:
+        told.append(("x-proxy-warnings", ", ".join(warnings)))
     return [*exchange.reply_fields, *told]

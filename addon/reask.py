@@ -7,6 +7,7 @@ from mitmproxy import exceptions, http
 from mitmproxy.utils import asyncio_utils
 
 from addon import record
+from addon.endpoints import PROMPTS
 from backends import jsonio
 from backends.keys import Key
 from commands.session import Sessions
@@ -60,7 +61,9 @@ class Reask:
             logger.warning("Asking again failed: %s", str(error) or type(error).__name__)
 
 
-_PATHS = {"chat": "/v1/chat/completions", "embeddings": "/v1/embeddings"}
+_CHAT = "/v1/chat/completions"
+# A prompt is kept as a chat, whatever dialect the client speaks.
+_PATHS = {"embeddings": "/v1/embeddings"} | dict.fromkeys(PROMPTS, _CHAT)
 
 
 def _prompt(flow: http.HTTPFlow) -> dict[str, object]:

@@ -18,7 +18,7 @@ DONE = sse.block(b"[DONE]")
 
 def read_chat(body: bytes) -> Chat:
     """The request in `body`; ApiError 400 with `param` if it is none that we could route."""
-    chat = _read_object(body, "messages")
+    chat = read_object(body, "messages")
     messages = chat["messages"]
     if not isinstance(messages, list) or not messages:
         what = "an empty list" if messages == [] else _kind(messages)
@@ -32,10 +32,11 @@ def read_chat(body: bytes) -> Chat:
 
 def read_embeddings(body: bytes) -> dict[str, Any]:
     """An embeddings request; ApiError 400 with `param` if it is none that we could route."""
-    return _read_object(body, "input")
+    return read_object(body, "input")
 
 
-def _read_object(body: bytes, required: str) -> dict[str, Any]:
+def read_object(body: bytes, required: str) -> dict[str, Any]:
+    """A request's JSON object with this field; ApiError 400 with `param` if it is none."""
     try:
         value = jsonio.decode(body)
     except ValueError as error:

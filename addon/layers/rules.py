@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mitmproxy import http
 from mitmproxy.proxy import events
 
+from addon import bodies
 from addon.answers import Answers
 from addon.exchange import Exchange
 from backends.errors import ApiError
@@ -50,8 +51,7 @@ class Rules:
 
     def too_large(self) -> ApiError:
         """For a body over the limit."""
-        mib = self.max_body_bytes / 2**20
-        return ApiError(413, f"The request body is larger than {mib:g} MiB (setting max_body_mib)")
+        return bodies.too_large(self.max_body_bytes)
 
 
 @dataclass

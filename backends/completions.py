@@ -1,0 +1,119 @@
+"""OpenAI's old completions as a dialect: a prompt without roles, put to a model as a chat.
+
+Models that complete text without being spoken to are gone; editors and scripts still ask this way.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backends import jsonio, openai_wire, sse
+from backends.dialect import KEEP_ALIVE
+from backends.errors import ApiError, bad_request
+from backends.openai_wire import DONE, Chat
+
+# Parameters of the same name and meaning in a chat.
+_SAME = (
+    "model",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "n",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "user",
+    "metadata",
+    "prompt_cache_key",
+)
+# What no chat can do, and the values with which it asks for nothing.
+_IMPOSSIBLE: Mapping[str, tuple[object, ...]] = {
+    "suffix": (None, ""),
+    "echo": (None, False),
+    "best_of": (None, 1),
+    "logprobs": (None, 0),
+}
+
+
+def read_completion(body: bytes) -> "CompletionAsked":
+    """A `Dialect`."""
+    given = openai_wire.read_object(body, "prompt")
+    for name, harmless in _IMPOSSIBLE.items():
+        if given.get(name) not in harmless:
+            raise bad_request(f"'{name}' is not supported; use chat completions", name)
+    prompt = given["prompt"]
+    if isinstance(prompt, list) and len(prompt) == 1:
+        prompt = prompt[0]
+    if not isinstance(prompt, str):
+        raise bad_request("'prompt' must be one string", "prompt")
+    chat = {name: given[name] for name in _SAME if name in given}
+    chat["messages"] = [{"role": "user", "content": prompt}]
+    return CompletionAsked(chat)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionAsked:
+    """A prompt as a chat of one message."""
+
+    chat: Chat
+
+    body = None
+    warnings: Sequence[str] = ()
+
+    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
+        return _to_text(completion)
+
+    def encoder(self) -> "CompletionEncoder":
+        return CompletionEncoder()
+
+
+class CompletionEncoder:
+    """A chat's chunks with their text in the place of the delta; the rest is the same."""
+
+    def chunk(self, raw: bytes) -> bytes:
+        data = sse.data_of(raw)
+        if data is None:
+            return raw
+        try:
+            chunk = jsonio.decode(data)
+        except ValueError:
+            return b""
+        return sse.block(jsonio.encode(_to_text(chunk))) if isinstance(chunk, dict) else b""
+
+    def done(self) -> bytes:
+        return DONE
+
+    def error(self, error: ApiError) -> bytes:
+        return openai_wire.error_event(error)
+
+    def keep_alive(self) -> bytes:
+        return KEEP_ALIVE
+
+
+def _to_text(answer: dict[str, Any]) -> dict[str, Any]:
+    """A completion or chunk of a chat in the old shape; `object` is the same for both (SDK)."""
+    choices = answer.get("choices")
+    return {
+        **answer,
+        "object": "text_completion",
+        "choices": [
+            {
+                "text": _text_of(choice),
+                "index": choice.get("index", 0),
+                "logprobs": None,
+                "finish_reason": choice.get("finish_reason"),
+            }
+            for choice in (choices if isinstance(choices, list) else ())
+            if isinstance(choice, dict)
+        ],
+    }
+
+
+def _text_of(choice: dict[str, Any]) -> str:
+    message = choice.get("message", choice.get("delta"))
+    text = message.get("content") if isinstance(message, dict) else None
+    return text if isinstance(text, str) else ""

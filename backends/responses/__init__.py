@@ -1,0 +1,1 @@
+"""OpenAI's Responses API towards the client, on top of the chat form inside."""

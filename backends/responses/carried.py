@@ -1,0 +1,73 @@
+"""What a chat's answer holds for the next request, in the `encrypted_content` of reasoning items.
+
+In the chat form a client carries it in unknown fields of messages. In this API it has one place: a
+string that clients keep and never look into.
+"""
+
+import base64
+from dataclasses import dataclass, field
+from typing import Any
+
+from backends import jsonio
+from backends.gemini.wire import Json, objects
+
+_OURS = "llm-proxy-1."
+"""Tells our strings from those of OpenAI's own, which nobody but OpenAI can read."""
+
+_GROWING = frozenset({"reasoning.text", "reasoning.summary"})
+_GROWING_FIELDS = ("text", "summary")
+
+
+@dataclass(slots=True)
+class Carried:
+    """`details` are OpenRouter's `reasoning_details`.
+
+    `calls` are the `extra_content` of tool calls by their ids, which has Gemini's signatures.
+    """
+
+    details: list[Json] = field(default_factory=list)
+    calls: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, details: list[Json]) -> None:
+        """More details, as a message or a delta has them; a delta's first may go on with ours."""
+        if details and self.details and _goes_on(self.details[-1], details[0]):
+            self.details[-1] = _join(self.details[-1], details[0])
+            details = details[1:]
+        self.details += details
+
+    def seal(self) -> str | None:
+        """None if there is nothing to carry."""
+        if not self.details and not self.calls:
+            return None
+        text = jsonio.encode({"details": self.details, "calls": self.calls})
+        return _OURS + base64.b64encode(text).decode()
+
+
+def unseal(sealed: object) -> Carried | None:
+    """What `seal` made; None for anything else, such as OpenAI's own."""
+    if not isinstance(sealed, str) or not sealed.startswith(_OURS):
+        return None
+    try:
+        value = jsonio.decode(base64.b64decode(sealed.removeprefix(_OURS), validate=True))
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    calls = value.get("calls")
+    return Carried(objects(value.get("details")), calls if isinstance(calls, dict) else {})
+
+
+def _goes_on(last: Json, fragment: Json) -> bool:
+    """Whether two are pieces of one: OpenRouter streams a text under one index (issue reports)."""
+    return last.get("type") in _GROWING and all(
+        last.get(name) == fragment.get(name) for name in ("type", "index")
+    )
+
+
+def _join(last: Json, fragment: Json) -> Json:
+    joined = {**last, **{name: value for name, value in fragment.items() if value is not None}}
+    for name in _GROWING_FIELDS:
+        pieces = [each[name] for each in (last, fragment) if isinstance(each.get(name), str)]
+        if pieces:
+            joined[name] = "".join(pieces)
+    return joined
