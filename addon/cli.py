@@ -1,6 +1,7 @@
-"""The console script `llm-proxy`: our flags, then mitmdump or mitmweb with the addon in it."""
+"""The console script `llm-proxy`: the proxy in mitmdump or mitmweb, or one of the subcommands."""
 
 import argparse
+import importlib
 import os
 import platform
 import sys
@@ -8,23 +9,33 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from mitmproxy.options import Options
-from mitmproxy.tools import cmdline, main as tools
+from addon import flags as setting_flags
+from commands.config import SettingsError, load
 
-from addon import layers, startup
-from addon.proxy import LlmProxy
-from commands.config import SETTINGS, SettingsError, load
+SUBCOMMANDS = ("run", "env", "doctor")
+"""Each a module of `addon.launch`, imported only if it is used."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """What the first word says: a subcommand, else run the proxy. Returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in SUBCOMMANDS:
+        subcommand = importlib.import_module(f"addon.launch.{arguments[0]}")
+        return int(subcommand.main(arguments[1:]))
+    return _proxy(arguments)
+
+
+def _proxy(arguments: Sequence[str]) -> int:
     """Run the proxy until it is stopped; the exit code is 2 if a setting is wrong."""
-    parser = _parser()
-    ours, theirs = _split(sys.argv[1:] if arguments is None else list(arguments))
-    flags = vars(parser.parse_args(ours))
+    ours, theirs = setting_flags.split(arguments)
+    flags = vars(_parser().parse_args(ours))
     if flags.pop("addon_path"):
         print(Path(__file__).with_name("llm_proxy.py"))
         return 0
-    run = _run_web if flags.pop("web") else _run_dump
+    from addon import layers, masters  # what imports mitmproxy: the subcommands start without
+    from addon.proxy import LlmProxy
+
+    run = masters.run_web if flags.pop("web") else masters.run_dump
     try:
         addon = LlmProxy(load(flags, os.environ, Path.cwd()), layers.missing())
     except SettingsError as error:
@@ -34,22 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Our flags, and mitmproxy's behind the first `--`."""
-    at = arguments.index("--") if "--" in arguments else len(arguments)
-    return arguments[:at], arguments[at + 1 :]
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="llm-proxy",
         description="An intercepting proxy for coding agents, in front of OpenRouter and Gemini.",
-        epilog="What follows '--' goes to mitmproxy: llm-proxy -- -w flows.mitm",
+        epilog="What follows '--' goes to mitmproxy: llm-proxy -- -w flows.mitm. Subcommands with "
+        "a --help of their own: run (start an agent that uses the proxy), env (print what the "
+        "agent's environment needs), doctor (look for what is wrong).",
         allow_abbrev=False,
     )
-    for setting in SETTINGS:
-        if setting.flag:
-            parser.add_argument(setting.flag, **setting.argument())
+    setting_flags.add_settings(parser)
     parser.add_argument("--web", action="store_true", help="show the traffic in mitmweb")
     parser.add_argument("--version", action="version", version=_versions())
     parser.add_argument(
@@ -67,29 +72,5 @@ def _versions() -> str:
     )
 
 
-def _run_dump(addon: LlmProxy, arguments: Sequence[str]) -> None:
-    from mitmproxy.tools.dump import DumpMaster  # a user interface is imported only if it is used
-
-    class LlmDump(DumpMaster):
-        def __init__(self, options: Options) -> None:
-            super().__init__(options)
-            startup.add_to(self, addon)
-
-    tools.run(LlmDump, cmdline.mitmdump, arguments, _filters)
-
-
-def _filters(parsed: argparse.Namespace) -> dict[str, str]:
-    """mitmdump's own meaning of a filter behind its flags: what to show, and what to save."""
-    text = " ".join(parsed.filter_args)
-    return {"save_stream_filter": text, "dumper_filter": text} if text else {}
-
-
-def _run_web(addon: LlmProxy, arguments: Sequence[str]) -> None:
-    from mitmproxy.tools.web.master import WebMaster
-
-    class LlmWeb(WebMaster):
-        def __init__(self, options: Options) -> None:
-            super().__init__(options)
-            startup.add_to(self, addon)
-
-    tools.run(LlmWeb, cmdline.mitmweb, arguments)
+if __name__ == "__main__":
+    sys.exit(main())

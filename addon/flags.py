@@ -1,0 +1,29 @@
+"""The settings as flags on a command line, and what stands behind `--` for another program."""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+
+from commands.config import SETTINGS
+
+
+def add_settings(parser: ArgumentParser) -> None:
+    """A flag for each setting that has one."""
+    for setting in SETTINGS:
+        if setting.flag:
+            parser.add_argument(setting.flag, **setting.argument())
+
+
+def given_settings(flags: Mapping[str, object]) -> list[str]:
+    """The flags that were given, as one would type them; `flags` has the values by name."""
+    given = [
+        (setting, setting.flag, flags[setting.dest])
+        for setting in SETTINGS
+        if setting.flag and flags[setting.dest] is not None
+    ]
+    return [flag if setting.is_switch else f"{flag}={value}" for setting, flag, value in given]
+
+
+def split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Our flags, and what stands behind the first `--`."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at], arguments[at + 1 :]

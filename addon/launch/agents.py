@@ -1,0 +1,245 @@
+"""How each agent is put to use the proxy: a row of `AGENTS` tells all that is particular to it.
+
+Who sent a request is another question, with a table of its own: `commands.agents`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from string import Template
+
+CA_VARIABLES = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Each names a file of certificates, for one family of programs or another."""
+
+PLACEHOLDER = "sk-placeholder"
+"""For agents that do not start without a key of their own; where it goes, nobody looks at it."""
+
+
+class Mode(StrEnum):
+    """How an agent reaches the proxy."""
+
+    PROXY = "proxy"
+    BASE_URL = "base-url"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What an agent needs for one mode.
+
+    `variables` are set, `defaults` only where there is no value. `arguments` go before the user's.
+    In these `$url` is the proxy's address, `$login` the same with the client key as password,
+    `$key` that key (`$json_key` in quotes), `$bundle` the file of trusted certificates. `note`
+    tells what the user has to do or know, `why_not` that it cannot be done at all.
+    """
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    note: str | None = None
+    why_not: str | None = None
+
+
+COMMON = {
+    Mode.PROXY: Way(
+        {
+            "HTTPS_PROXY": "$login",
+            "https_proxy": "$login",
+            **dict.fromkeys(CA_VARIABLES, "$bundle"),
+            "NODE_USE_ENV_PROXY": "1",
+        },
+        {"OPENAI_API_KEY": PLACEHOLDER},
+    ),
+    Mode.BASE_URL: Way(
+        {"OPENAI_BASE_URL": "$url/v1", "OPENAI_API_BASE": "$url/v1", "OPENAI_API_KEY": "$key"}
+    ),
+}
+"""For every agent, and all there is for one that has no row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A row. `example` is a command that shows its use.
+
+    `trusts`: any of these variables makes it trust a CA. `keeps_bang`: a line that begins with `!`
+    goes to a shell and not to the model. `obeys_all_proxy`: ALL_PROXY alone would do.
+    """
+
+    name: str
+    executable: str
+    example: str
+    trusts: tuple[str, ...] = CA_VARIABLES
+    proxy: Way = Way()
+    base_url: Way = Way()
+    keeps_bang: bool = False
+    obeys_all_proxy: bool = False
+
+    def way(self, mode: Mode) -> Way:
+        """What it needs beyond what all need."""
+        return self.proxy if mode is Mode.PROXY else self.base_url
+
+
+_NODE = ("NODE_EXTRA_CA_CERTS",)
+_OPENSSL = ("SSL_CERT_FILE",)
+
+_OPENROUTER_TOO = Way(defaults={"OPENROUTER_API_KEY": PLACEHOLDER})
+# Instead of a provider of its own: so all models that opencode knows can be named as ever.
+_OPENCODE_CONFIG = (
+    '{"provider":{'
+    '"openai":{"options":{"baseURL":"$url/v1","apiKey":$json_key}},'
+    '"openrouter":{"options":{"baseURL":"$url/v1","apiKey":$json_key}}}}'
+)
+_CODEX_PROVIDER = (
+    'model_providers.llm-proxy={name="llm-proxy",base_url="$url/v1",'
+    'env_key="OPENAI_API_KEY",wire_api="responses"}'
+)
+_COPILOT = {"COPILOT_PROVIDER_TYPE": "openai", "COPILOT_OFFLINE": "true"}
+_COPILOT_MODEL = {"COPILOT_MODEL": "gpt-4o"}
+_NOT_SERVED = "it speaks {}'s own API, which the proxy does not serve"
+_SHOWN = f"{_NOT_SERVED} but only shows; it needs a key of its own"
+
+AGENTS = (
+    Agent(
+        "codex",
+        "codex",
+        'codex exec "hello"',
+        _OPENSSL,
+        Way(defaults={"CODEX_API_KEY": PLACEHOLDER}),
+        Way(arguments=("-c", "model_provider=llm-proxy", "-c", _CODEX_PROVIDER)),
+        keeps_bang=True,
+        obeys_all_proxy=True,
+    ),
+    Agent(
+        "opencode",
+        "opencode",
+        'opencode run -m openrouter/openai/gpt-4o-mini "hello"',
+        ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"),
+        _OPENROUTER_TOO,
+        Way({"OPENCODE_CONFIG_CONTENT": _OPENCODE_CONFIG}),
+        keeps_bang=True,
+    ),
+    Agent(
+        "kilo",
+        "kilo",
+        'kilo run -m openrouter/openai/gpt-4o-mini "hello"',
+        _OPENSSL,
+        _OPENROUTER_TOO,
+        Way({"KILO_CONFIG_CONTENT": _OPENCODE_CONFIG}),
+        keeps_bang=True,
+    ),
+    Agent(
+        "qwen-code",
+        "qwen",
+        'qwen -p "hello"',
+        _NODE,
+        Way(defaults={"OPENAI_BASE_URL": "https://api.openai.com/v1", "OPENAI_MODEL": "gpt-4o"}),
+        Way(defaults={"OPENAI_MODEL": "gpt-4o"}),
+        keeps_bang=True,
+    ),
+    Agent(
+        "aider",
+        "aider",
+        "aider --model openai/gpt-4o",
+        _OPENSSL,
+        _OPENROUTER_TOO,
+        keeps_bang=True,
+        obeys_all_proxy=True,
+    ),
+    Agent(
+        "cline-cli",
+        "cline",
+        'cline -P openrouter -k any -m openai/gpt-4o-mini "hello there"',
+        ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"),
+        base_url=Way(note="once: cline auth -p openai-compatible -k $key -m MODEL -b $url/v1"),
+    ),
+    Agent(
+        "continue",
+        "cn",
+        'cn -p "hello"',
+        _NODE,
+        base_url=Way(note="in its config.yaml: provider: openai, apiBase: $url/v1"),
+    ),
+    Agent(
+        "pi",
+        "pi",
+        'pi --model openrouter/openai/gpt-4o-mini -p "hello"',
+        _NODE,
+        _OPENROUTER_TOO,
+        Way(note="in ~/.pi/agent/models.json: baseUrl $url/v1, api openai-completions"),
+        keeps_bang=True,
+    ),
+    Agent(
+        "copilot-cli",
+        "copilot",
+        'copilot -p "hello"',
+        ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"),
+        Way(
+            _COPILOT | {"COPILOT_PROVIDER_BASE_URL": "https://api.openai.com/v1"},
+            _COPILOT_MODEL | {"COPILOT_PROVIDER_API_KEY": PLACEHOLDER},
+        ),
+        Way(
+            _COPILOT | {"COPILOT_PROVIDER_BASE_URL": "$url/v1", "COPILOT_PROVIDER_API_KEY": "$key"},
+            _COPILOT_MODEL,
+        ),
+        keeps_bang=True,
+    ),
+    Agent(
+        "goose",
+        "goose",
+        'goose run -t "hello"',
+        ("GOOSE_CA_CERT_PATH",),
+        Way({"GOOSE_CA_CERT_PATH": "$bundle"}, {"GOOSE_PROVIDER": "openai"}),
+        Way(
+            {"OPENAI_HOST": "$url", "OPENAI_BASE_PATH": "v1/chat/completions"},
+            {"GOOSE_PROVIDER": "openai"},
+        ),
+    ),
+    Agent(
+        "crush",
+        "crush",
+        'crush run "hello"',
+        _OPENSSL,
+        _OPENROUTER_TOO,
+        Way(note="in its crush.json: a provider with type openai-compat, base_url $url/v1"),
+    ),
+    Agent("llm", "llm", 'llm -m gpt-4o "hello"', _OPENSSL, obeys_all_proxy=True),
+    Agent(
+        "gemini-cli",
+        "gemini",
+        'gemini -p "hello"',
+        _NODE,
+        Way(note=_SHOWN.format("Gemini")),
+        Way(why_not=_NOT_SERVED.format("Gemini")),
+        keeps_bang=True,
+    ),
+    Agent(
+        "claude-code",
+        "claude",
+        'claude -p "hello"',
+        ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"),
+        Way(note=_SHOWN.format("Anthropic")),
+        Way(why_not=_NOT_SERVED.format("Anthropic")),
+        keeps_bang=True,
+    ),
+    Agent(
+        "node",
+        "node",
+        "node agent.js",
+        _NODE,
+        Way(note="before Node 24 fetch() ignores HTTPS_PROXY: then use --mode base-url"),
+    ),
+)
+
+
+def find_agent(word: str) -> Agent:
+    """The row of a name or of a program's path; for a stranger one that says nothing special."""
+    name = Path(word).name
+    stem = os.path.splitext(name)[0].lower()
+    known = (agent for agent in AGENTS if stem in (agent.name, agent.executable))
+    return next(known, Agent(name, word, name))
+
+
+def fill(text: str, places: Mapping[str, str]) -> str:
+    """`text` of a `Way` with its `$places` filled."""
+    return Template(text).substitute(places)

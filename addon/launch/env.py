@@ -1,0 +1,83 @@
+"""`llm-proxy env`: what `run` would put into an agent's environment, as lines for a shell."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from addon import flags as setting_flags
+from addon.launch import server, trust
+from addon.launch.agents import PLACEHOLDER, Agent, Mode, fill, find_agent
+from addon.launch.environment import Proxy, additions
+from addon.launch.run import WRONG_USAGE, add_mode
+from commands.config import SETTINGS, SettingsError, load
+
+# In a shell they would be taken for the proxy's own at its next start.
+OURS = frozenset(setting.env for setting in SETTINGS if setting.env)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print `export` lines, and comments about the rest; 1 if the key or the port is not known."""
+    flags = vars(_parser().parse_args(arguments))
+    try:
+        settings = load(flags, os.environ, Path.cwd())
+        url = server.url_of(settings, settings.port)
+    except (SettingsError, server.LaunchError) as error:
+        print(error, file=sys.stderr)
+        return WRONG_USAGE
+    known = settings.client_key
+    if known is None and not settings.disable_auth:
+        _comment(
+            f"No client key is configured, and the proxy makes a new one at each start: set "
+            f"{server.CLIENT_KEY_NAME} for the proxy and here, or use llm-proxy run."
+        )
+        return 1
+    if settings.port == 0:
+        _comment("With port 0 nobody knows where the proxy will be: choose one with --port.")
+        return 1
+    trust.prepare(os.environ)
+    proxy = Proxy(url, known.value if known else PLACEHOLDER)
+    agent, mode = find_agent(flags["agent"]), Mode(flags["mode"])
+    added = additions(agent, mode, proxy, os.environ, settings.intercept_hosts)
+    for name, value in added.items():
+        if name not in OURS:
+            print(f"export {name}={shlex.quote(value)}")
+    for line in _not_by_environment(agent, mode, proxy):
+        _comment(line)
+    for name in sorted(OURS & added.keys()):
+        _comment(f"For {agent.name} alone, as the proxy reads it too: {name}={added[name]}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="llm-proxy env",
+        usage="llm-proxy env AGENT [--mode proxy|base-url] [settings]",
+        description="Print what an agent needs in its environment to use a proxy that runs. In a "
+        'shell: eval "$(llm-proxy env codex)"',
+        allow_abbrev=False,
+    )
+    parser.add_argument("agent", help="its name, or the program that starts it")
+    add_mode(parser)
+    setting_flags.add_settings(parser)
+    return parser
+
+
+def _not_by_environment(agent: Agent, mode: Mode, proxy: Proxy) -> Iterator[str]:
+    way = agent.way(mode)
+    if way.why_not:
+        yield f"{agent.name} cannot use --mode {mode}: {way.why_not}"
+    if way.arguments:
+        arguments = shlex.join(fill(argument, proxy.places) for argument in way.arguments)
+        yield f"Start it with: {agent.executable} {arguments}"
+    if way.note:
+        yield f"{agent.name}: {fill(way.note, proxy.places)}"
+
+
+def _comment(line: str) -> None:
+    """A line that `eval` skips, and a human sees nevertheless."""
+    print(f"# {line}")
+    if not sys.stdout.isatty():
+        print(f"llm-proxy: {line}", file=sys.stderr)

@@ -1,0 +1,69 @@
+"""The environment in which an agent uses the proxy, and what in it would keep it from that."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+from urllib.parse import quote
+
+from addon.launch.agents import COMMON, Agent, Mode, fill
+from addon.launch.trust import BUNDLE
+
+_LOOPBACK = ("localhost", "127.0.0.1")
+
+
+class Proxy(NamedTuple):
+    """A proxy and the key that it wants of its clients."""
+
+    url: str
+    key: str
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """What the table of agents has gaps for."""
+        login = self.url.replace("://", f"://x:{quote(self.key, safe='')}@")
+        return {
+            "url": self.url,
+            "login": login,
+            "key": self.key,
+            "json_key": json.dumps(self.key),
+            "bundle": str(BUNDLE),
+        }
+
+
+def additions(
+    agent: Agent,
+    mode: Mode,
+    proxy: Proxy,
+    inherited: Mapping[str, str],
+    llm_hosts: Iterable[str],
+) -> dict[str, str]:
+    """The variables to set, beside the `inherited` ones."""
+    common, own = COMMON[mode], agent.way(mode)
+    defaults = {
+        name: value
+        for name, value in {**common.defaults, **own.defaults}.items()
+        if not inherited.get(name)
+    }
+    wanted = {**defaults, **common.variables, **own.variables}
+    direct = ",".join(_direct_hosts(inherited, llm_hosts))
+    filled = {name: fill(value, proxy.places) for name, value in wanted.items()}
+    return filled | {"NO_PROXY": direct, "no_proxy": direct}
+
+
+def _direct_hosts(inherited: Mapping[str, str], llm_hosts: Iterable[str]) -> list[str]:
+    """Whom to reach without a proxy: this machine, and whom the user has named but for ours."""
+    named = [*direct_hosts(inherited.get("NO_PROXY")), *direct_hosts(inherited.get("no_proxy"))]
+    hosts = tuple(llm_hosts)
+    kept = [entry for entry in named if not any(is_direct(host, [entry]) for host in hosts)]
+    return list(dict.fromkeys([*_LOOPBACK, *kept]))
+
+
+def direct_hosts(no_proxy: str | None) -> list[str]:
+    """The entries of a NO_PROXY."""
+    return [entry.strip() for entry in (no_proxy or "").split(",") if entry.strip()]
+
+
+def is_direct(host: str, entries: Iterable[str]) -> bool:
+    """Whether such entries keep `host` from the proxy; each is a name, a domain or `*`."""
+    domains = (entry.partition(":")[0].lstrip("*.").lower() for entry in entries)
+    return any(not domain or f".{host}".endswith(f".{domain}") for domain in domains)

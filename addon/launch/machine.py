@@ -1,0 +1,143 @@
+"""What this machine has: the programs, the port, the CA, the agent."""
+
+import operator
+import platform
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from importlib.metadata import requires, version
+
+from addon import layers
+from addon.launch import server
+from addon.launch.agents import AGENTS, PLACEHOLDER
+from addon.launch.environment import Proxy
+from addon.launch.finding import Case, Finding, Mark
+from addon.launch.server import Tenant
+from addon.launch.trust import CERTIFICATE
+from addon.upstream import address_of
+
+VERSION_S = 5.0
+"""Agents that are slow to tell their version are not waited for."""
+
+_COMPARED = {">=": operator.ge, "<": operator.lt}
+
+
+def check_programs() -> Iterator[Finding]:
+    """Versions, and mitmproxy's private API; needs no settings."""
+    found = f"Python {platform.python_version()}, mitmproxy {version('mitmproxy')}"
+    wanted = next(line for line in requires(server.PRODUCT) or () if line.startswith("mitmproxy"))
+    if not _fits(version("mitmproxy"), wanted):
+        cure = f"pip install '{wanted}'"
+        yield Finding(Mark.PROBLEM, f"{found}: made for {wanted}", cure)
+    elif misfit := layers.missing():
+        cure = f"without it there is no failover; pip install --force-reinstall '{wanted}'"
+        yield Finding(Mark.WARNING, misfit, cure)
+    else:
+        yield Finding(Mark.OK, found)
+
+
+def _fits(found: str, wanted: str) -> bool:
+    limits = re.findall(r"(>=|<)([\d.]+)", wanted)
+    return all(_COMPARED[sign](_numbers(found), _numbers(limit)) for sign, limit in limits)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)[:3]]
+
+
+def check_address(case: Case) -> Iterator[Finding]:
+    """Whether the proxy runs, or could."""
+    match server.tenant_of(case.url):
+        case Tenant.STRANGER:
+            text = f"{case.url} is taken by another program"
+            yield Finding(Mark.PROBLEM, text, "choose another port with --port or PROXY_PORT")
+        case Tenant.OURS:
+            yield from _running(case)
+        case Tenant.NOBODY:
+            yield _free(case)
+
+
+def _running(case: Case) -> Iterator[Finding]:
+    known = case.settings.client_key
+    proxy = Proxy(case.url, known.value if known else PLACEHOLDER)
+    if not server.accepts(proxy):
+        text = f"the proxy runs at {case.url} with another client key than is known here"
+        yield Finding(Mark.WARNING, text, f"set {server.CLIENT_KEY_NAME} to the key it printed")
+        return
+    yield Finding(Mark.OK, f"the proxy runs at {case.url} and takes the client key")
+    hosts = case.settings.intercept_hosts
+    if hosts and CERTIFICATE.exists() and server.shows_another_ca(proxy, hosts[0]):
+        text = f"the proxy at {case.url} does not use the CA in {CERTIFICATE.parent}"
+        yield Finding(
+            Mark.WARNING, text, "start it without another confdir, or trust that one's CA"
+        )
+
+
+def _free(case: Case) -> Finding:
+    host, port = address_of(case.url)
+    try:
+        socket.create_server((host, port), family=_family(host)).close()
+    except OSError as error:
+        text = f"{case.url} cannot be listened on: {error.strerror}"
+        return Finding(Mark.PROBLEM, text, "choose another one with --host and --port")
+    return Finding(Mark.OK, f"{case.url} is free; llm-proxy run starts a proxy there")
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def check_client_key(case: Case) -> Iterator[Finding]:
+    """Whether agents in other terminals can know it."""
+    if case.settings.client_key or case.settings.disable_auth:
+        yield Finding(Mark.OK, "client key: configured, or not asked for")
+    else:
+        cure = f"set {server.CLIENT_KEY_NAME} to choose one; llm-proxy run needs none"
+        yield Finding(Mark.WARNING, "client key: a new one at each start", cure)
+
+
+def check_ca(case: Case) -> Iterator[Finding]:
+    """Whether there is a CA."""
+    if CERTIFICATE.exists():
+        yield Finding(Mark.OK, f"CA: {CERTIFICATE}")
+    else:
+        yield Finding(Mark.WARNING, f"CA: no {CERTIFICATE} yet", "the first start makes it")
+
+
+def check_agent(case: Case) -> Iterator[Finding]:
+    """The agent's program, or which agents there are."""
+    agent = case.agent
+    if agent is None:
+        found = [each.name for each in AGENTS if shutil.which(each.executable)]
+        yield Finding(Mark.OK, f"agents here: {', '.join(found) or 'none that is known'}")
+        return
+    path = shutil.which(agent.executable)
+    if path is None:
+        text = f"{agent.name}: there is no program {agent.executable} on the PATH"
+        yield Finding(Mark.PROBLEM, text, "install it, or put its folder on the PATH")
+        return
+    yield Finding(Mark.OK, f"{agent.name}: {path}, {_version_of(path)}")
+    prefix = case.settings.command_prefix
+    if agent.keeps_bang and prefix.startswith("!"):
+        text = f"{agent.name} takes a line that begins with ! for a shell command"
+        yield Finding(Mark.WARNING, text, f"type '. {prefix}help', or choose a COMMAND_PREFIX")
+
+
+def _version_of(path: str) -> str:
+    """The first line that the program says about itself."""
+    try:
+        said = subprocess.run(
+            [path, "--version"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            errors="replace",
+            timeout=VERSION_S,
+            check=False,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        said = ""
+    return said.strip().partition("\n")[0] or "which does not tell its version"

@@ -1,0 +1,127 @@
+"""`llm-proxy run`: start an agent that uses the proxy, and a proxy for it if none runs."""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from addon import flags as setting_flags
+from addon.launch import server, trust
+from addon.launch.agents import PLACEHOLDER, Mode, fill, find_agent
+from addon.launch.environment import additions
+from commands.config import Settings, SettingsError, load
+
+# The terminal sends these to the agent as well as to us; the others only one of us gets.
+OF_THE_TERMINAL = ("SIGINT", "SIGQUIT")
+OF_OTHERS = ("SIGTERM", "SIGHUP")
+
+# Exit codes as of env, timeout and the shells.
+WRONG_USAGE, NO_PROXY, CANNOT_RUN, NOT_FOUND, BY_SIGNAL = 2, 125, 126, 127, 128
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the agent's exit code, 128 + n if signal n ended it, or one of those above."""
+    ours, command = setting_flags.split(arguments)
+    parser = _parser()
+    flags = vars(parser.parse_args(ours))
+    if not command:
+        parser.error("no agent given: llm-proxy run -- AGENT ARGUMENTS...")
+    for number in _numbers(*OF_THE_TERMINAL, *OF_OTHERS):
+        signal.signal(number, _leave)
+    try:
+        settings = load(flags, os.environ, Path.cwd())
+        return _run(command, Mode(flags["mode"]), settings, setting_flags.given_settings(flags))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return WRONG_USAGE
+    except server.LaunchError as error:
+        _tell(str(error))
+        return NO_PROXY
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="llm-proxy run",
+        usage="llm-proxy run [--mode proxy|base-url] [settings] -- AGENT ARGUMENTS...",
+        description="Start a coding agent so that it uses the proxy. One that runs already at the "
+        "configured address is used as it is, else one is started for as long as the agent runs.",
+        epilog="The settings are those of llm-proxy: see llm-proxy --help.",
+        allow_abbrev=False,
+    )
+    add_mode(parser)
+    setting_flags.add_settings(parser)
+    return parser
+
+
+def add_mode(parser: argparse.ArgumentParser) -> None:
+    """The flag that `env` has too."""
+    parser.add_argument(
+        "--mode",
+        choices=list(Mode),
+        default=Mode.PROXY,
+        help="how the agent reaches it: as an HTTPS proxy (default) or by its base URL",
+    )
+
+
+def _run(command: Sequence[str], mode: Mode, settings: Settings, flags: Sequence[str]) -> int:
+    agent = find_agent(command[0])
+    way = agent.way(mode)
+    if way.why_not:
+        _tell(f"{agent.name} cannot use --mode {mode}: {way.why_not}")
+        return WRONG_USAGE
+    executable = shutil.which(command[0])
+    if executable is None:
+        _tell(f"{command[0]}: not found, or not executable")
+        return NOT_FOUND
+    trust.prepare(os.environ)
+    with server.at_hand(settings, flags, os.environ) as (proxy, what):
+        _tell(what)
+        if way.note:
+            _tell(f"{agent.name}: {fill(way.note, proxy.places)}")
+        added = additions(agent, mode, proxy, os.environ, settings.intercept_hosts)
+        arguments = [fill(argument, proxy.places) for argument in way.arguments]
+        environ = {**_without_upstream_keys(settings), **added}
+        return _in_foreground([executable, *arguments, *command[1:]], environ)
+
+
+def _without_upstream_keys(settings: Settings) -> dict[str, str]:
+    """Our environment; where it has a key of the proxy's, the agent only sees that there is one."""
+    secrets = {key.value for keys in settings.api_keys.values() for key in keys}
+    return {
+        name: PLACEHOLDER if value.strip() in secrets else value
+        for name, value in os.environ.items()
+    }
+
+
+def _in_foreground(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a program on our terminal until it ends; returns its exit code."""
+    for number in _numbers(*OF_THE_TERMINAL):
+        signal.signal(number, lambda number, frame: None)
+    try:
+        process = subprocess.Popen(command, env=environ)
+    except OSError as error:
+        _tell(f"{command[0]}: {error.strerror}")
+        return CANNOT_RUN
+    for number in _numbers(*OF_OTHERS):
+        signal.signal(number, lambda number, frame: process.send_signal(number))
+    code = process.wait()
+    return code if code >= 0 else BY_SIGNAL - code
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """As long as there is no agent: end, and the proxy with us."""
+    raise SystemExit(BY_SIGNAL + number)
+
+
+def _numbers(*names: str) -> list[signal.Signals]:
+    """Those signals that this system has."""
+    return [number for name in names if (number := getattr(signal, name, None))]
+
+
+def _tell(line: str) -> None:
+    print(f"llm-proxy: {line}", file=sys.stderr, flush=True)
