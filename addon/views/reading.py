@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from addon.views import embeddings, gemini, openai
+from addon.views import embeddings, gemini, openai, responses
 from addon.views.bodies import Body, open_body
 from addon.views.conversation import ASSISTANT, ERROR, Conversation, told
 from addon.views.json_text import clipped
@@ -35,7 +35,9 @@ SHAPES: Mapping[str, Shape] = {
     "contents": Shape(gemini.read_request),
     "candidates": Shape(gemini.read_answer),
     "promptFeedback": Shape(gemini.read_answer),
-    "input": Shape(embeddings.read_request),
+    "output": Shape(responses.read_answer),
+    "response": Shape(responses.read_answer),
+    "input": Shape(responses.read_request),
     "requests": Shape(embeddings.read_request),
     "data": Shape(embeddings.read_answer),
     "embeddings": Shape(embeddings.read_answer),

@@ -15,6 +15,7 @@ from mitmproxy.contentviews import Contentview, Metadata
 from mitmproxy.test import tflow
 
 from addon import record, views
+from tests.addon.views.test_responses import BODIES
 from tests.addon.views.test_transcripts import ANSWERS, REQUESTS, call, chat, sse, user
 from tests.backends.gemini.asking import WIRE
 
@@ -24,7 +25,7 @@ SWAPS = ["null", "true", "0", "-1", "1.5", "NaN", "1E400", "9" * 400, '""', '"x"
 SWAPS += ["[]", "{}", "[null]", '{"":null}', "[[1]]", '{"type":[]}', "[" * 300 + "]" * 300]
 MB = 2**20
 
-WRITTEN = [body for body, _ in (*REQUESTS.values(), *ANSWERS.values())]
+WRITTEN = [body for body, _ in (*REQUESTS.values(), *ANSWERS.values(), *BODIES.values())]
 
 
 def all_views() -> list[Contentview]:
@@ -121,7 +122,7 @@ def test_mutated_bodies(seed: int, guard: pytest.LogCaptureFixture) -> None:
         assert not guard.records, body
 
 
-@pytest.mark.parametrize("body", WRITTEN, ids=[*REQUESTS, *ANSWERS])
+@pytest.mark.parametrize("body", WRITTEN, ids=[*REQUESTS, *ANSWERS, *BODIES])
 def test_every_field_of_other_types(body: Any, guard: pytest.LogCaptureFixture) -> None:
     values = events_of(body) if isinstance(body, bytes) else [body]
     for at in range(len(list(places_in(values)))):
