@@ -5,6 +5,7 @@ import json
 
 import openai
 import pytest
+import zstandard
 
 from addon.simulator import Gate, Send, Wait, json_answer, sse_answer
 from tests.harness import UPSTREAM_KEY, RunningProxy
@@ -198,3 +199,24 @@ def test_identical_bytes_in_odd_packets(proxy: RunningProxy, upstream: UpstreamT
     upstream.script(sse_answer(*[Send(body[i : i + 1]) for i in range(len(body))], done=False))
     answer = proxy.client().post("/v1/chat/completions", json={"messages": HELLO, "stream": True})
     assert answer.content == body
+
+
+def test_a_compressed_request(proxy: RunningProxy) -> None:
+    """Codex compresses with zstd when it is signed in with an account."""
+    chat = {"model": "demo/echo", "messages": [{"role": "user", "content": "squeezed"}]}
+    body = zstandard.ZstdCompressor().compress(json.dumps(chat).encode())
+    with proxy.client() as client:
+        for path in ("/v1/chat/completions", "/api/v1/chat/completions"):
+            answer = client.post(path, content=body, headers={"content-encoding": "zstd"})
+            assert answer.json()["choices"][0]["message"]["content"].endswith("squeezed")
+        answer = client.post(path, content=body[:-3], headers={"content-encoding": "zstd"})
+        assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("model", ["demo/echo", "gemini:gemini-2.5-pro"])
+def test_old_completions(proxy: RunningProxy, tunnel: bool, model: str) -> None:
+    client = proxy.openai(tunnel=tunnel)
+    whole = client.completions.create(model=model, prompt="Say it").choices[0].text
+    assert whole.endswith("You said: Say it")
+    chunks = client.completions.create(model=model, prompt="Say it", stream=True)
+    assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == whole
