@@ -16,16 +16,25 @@ from mitmproxy.io import FlowReader, FlowWriter
 
 from addon import record
 from addon.answers import kept_fields
-from backends import openai_wire, playback
+from addon.endpoints import PROMPTS
+from backends import completions, jsonio, openai_wire, playback
 from backends.errors import ApiError
 from backends.playback import Cassette, Recording
+from backends.responses import recorded
 from commands.config import SettingsError
 
 logger = logging.getLogger(__name__)
 
 _READERS: Mapping[str, Callable[[bytes], dict[str, Any]]] = {
-    playback.CHAT: openai_wire.read_chat,
     playback.EMBEDDINGS: openai_wire.read_embeddings,
+    # A prompt is kept as a chat, whatever dialect the client speaks.
+    **dict.fromkeys(PROMPTS, openai_wire.read_chat),
+}
+# Where clients speak another dialect than the chat, an answer is put back into the chat's form: in
+# playback their dialect writes it anew.
+_COMPLETIONS: Mapping[str, Callable[[bytes], dict[str, Any] | None]] = {
+    "completions": completions.to_completion,
+    "responses": recorded.to_completion,
 }
 
 
@@ -69,7 +78,9 @@ def load(path: Path) -> Cassette:
     try:
         for flow in _flows(path):
             if isinstance(flow, http.HTTPFlow) and (request := _request_of(flow)):
-                cassette.add(flow.metadata["llm_endpoint"], request, _recording_of(flow))
+                endpoint = flow.metadata["llm_endpoint"]
+                kind = playback.CHAT if endpoint in PROMPTS else playback.EMBEDDINGS
+                cassette.add(kind, request, _recording_of(flow, _COMPLETIONS.get(endpoint)))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be played back: {error.strerror}") from None
     except FlowReadException as error:
@@ -108,16 +119,30 @@ def _request_of(flow: http.HTTPFlow) -> dict[str, Any] | None:
         return None
 
 
-def _recording_of(flow: http.HTTPFlow) -> Recording:
+def _recording_of(
+    flow: http.HTTPFlow, to_completion: Callable[[bytes], dict[str, Any] | None] | None
+) -> Recording:
     answer = flow.response or http.Response.make(502)
+    status, fields, body = answer.status_code, kept_fields(answer), answer.raw_content or b""
+    if status == 200 and to_completion:
+        completion = _read(to_completion, body)
+        status, fields = 200 if completion else 502, [("content-type", "application/json")]
+        body = jsonio.encode(completion)
     asked_at = flow.request.timestamp_end or answer.timestamp_start
     answered_at = answer.timestamp_end or answer.timestamp_start
     return Recording(
-        answer.status_code,
-        kept_fields(answer),
-        answer.raw_content or b"",
+        status,
+        fields,
+        body,
         served=flow.metadata.get("llm_model", ""),
         error=flow.metadata.get("llm_error"),
         first_s=flow.metadata.get("llm_ttft_s", answer.timestamp_start - asked_at),
         total_s=flow.metadata.get("llm_total_s", answered_at - asked_at),
     )
+
+
+def _read(read: Callable[[bytes], dict[str, Any] | None], body: bytes) -> dict[str, Any] | None:
+    try:
+        return read(body)
+    except (ApiError, LookupError, TypeError, ValueError):
+        return None  # from a file that somebody has changed

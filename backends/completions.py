@@ -94,6 +94,25 @@ class CompletionEncoder:
         return KEEP_ALIVE
 
 
+def to_completion(answer: bytes) -> dict[str, Any] | None:
+    """The chat's completion behind an answer of ours, whole or streamed; None if it has no end."""
+    splitter = sse.Splitter()
+    blocks = [*splitter.feed(answer), splitter.finish()]
+    texts = [sse.data_of(block) if answer.startswith(b"data:") else block for block in blocks]
+    events = [jsonio.decode(text) for text in texts if text and text.strip() != b"[DONE]"]
+    choices = [choice for event in events for choice in event["choices"] if choice["index"] == 0]
+    if not choices or choices[-1]["finish_reason"] is None:
+        return None
+    message = {"role": "assistant", "content": "".join(choice["text"] for choice in choices)}
+    head = events[0]
+    completion = openai_wire.completion_of(
+        message, id=head["id"], model=head["model"], created=head["created"]
+    )
+    completion["choices"][0]["finish_reason"] = choices[-1]["finish_reason"]
+    usages = [event["usage"] for event in events if event.get("usage")]
+    return completion | ({"usage": usages[-1]} if usages else {})
+
+
 def _to_text(answer: dict[str, Any]) -> dict[str, Any]:
     """A completion or chunk of a chat in the old shape; `object` is the same for both (SDK)."""
     choices = answer.get("choices")
