@@ -218,13 +218,16 @@ def _read_output_limit(made: Parameters, chat: Json) -> None:
 
 def _read_thinking(made: Parameters, chat: Json) -> None:
     """OpenAI's effort, or OpenRouter's `reasoning.effort`; none of them: the model's default."""
-    reasoning = chat.get("reasoning")
-    effort = chat.get("reasoning_effort")
-    if effort is None and isinstance(reasoning, dict):
-        effort = reasoning.get("effort")
+    given = chat.get("reasoning")
+    reasoning = given if isinstance(given, dict) else {}
+    effort = chat.get("reasoning_effort") or reasoning.get("effort")
     if effort is None and made.config.get("maxOutputTokens", LITTLE_OUTPUT) < LITTLE_OUTPUT:
         effort = "none"
-    if effort is None or not made.model.generation.has_thinking:
+    if not made.model.generation.has_thinking:
+        return
+    if effort is None:
+        if reasoning.get("summary"):  # of the Responses API
+            made.config["thinkingConfig"] = {"includeThoughts": True}
         return
     config = made.model.thinking_config(str(effort), is_minimal_known=made.is_minimal_known)
     if config:

@@ -147,7 +147,7 @@ def _file(part: Json, place: Place) -> Part:
         raise place.refuse("'file' must be an object")
     data, file_id = file.get("file_data"), file.get("file_id")
     if isinstance(data, str):
-        if data[:5].lower() == "data:":
+        if data.lower().startswith(("data:", "http:", "https:")):
             return from_url(data, place, "file")
         return _inline(_type_of(str(file.get("filename"))) or "application/pdf", data)
     if isinstance(file_id, str) and _FILES_API.fullmatch(file_id):

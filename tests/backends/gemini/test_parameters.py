@@ -89,6 +89,12 @@ CONFIGS: dict[str, tuple[str, Json, Json, tuple[str, ...]]] = {
         {"thinkingConfig": {"thinkingLevel": "MEDIUM", "includeThoughts": True}},
         (),
     ),
+    "summary without effort": (
+        G4,
+        {"reasoning": {"summary": "auto"}},
+        {"thinkingConfig": {"includeThoughts": True}},
+        (),
+    ),
     "unknown effort": (
         G4,
         {"reasoning_effort": "heroic"},

@@ -75,6 +75,10 @@ PARTS: dict[str, tuple[Json, Json]] = {
         {"type": "file", "file": {"file_data": "aGk="}},
         inline("application/pdf"),
     ),
+    "file by address": (
+        {"type": "file", "file": {"file_data": "https://a.example/b"}},
+        file("https://a.example/b"),
+    ),
     "file id": ({"type": "file", "file": {"file_id": FILE}}, file(FILE)),
     "video": ({"type": "video_url", "video_url": {"url": VIDEO}}, file(VIDEO)),
 }
