@@ -26,6 +26,7 @@ CREDENTIAL_HEADERS = (
     "x-goog-api-key",
     "cookie",
 )
+_CREDENTIAL_FIELDS = frozenset(name.encode() for name in CREDENTIAL_HEADERS)
 _ANSWERED_CREDENTIALS = ("set-cookie",)
 _KEY_IN_QUERY = re.compile(r"([?&](?:key|api[-_]?key|access_token|token)=)[^&#]+", re.IGNORECASE)
 _HIDDEN = "(hidden)"
@@ -140,16 +141,16 @@ class Access:
 def client_headers(request: http.Request) -> Headers:
     """The headers of a request without its credentials, names in lower case."""
     return [
-        (name.lower(), value)
-        for name, value in request.headers.items(multi=True)
-        if name.lower() not in CREDENTIAL_HEADERS
+        (name.lower().decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
+        for name, value in request.headers.fields
+        if name.lower() not in _CREDENTIAL_FIELDS
     ]
 
 
 def drop_credentials(request: http.Request) -> None:
     """Take every credential off a claimed request, before anything can see or save it."""
-    for name in CREDENTIAL_HEADERS:
-        request.headers.pop(name, None)
+    fields = request.headers.fields
+    request.headers.fields = tuple(f for f in fields if f[0].lower() not in _CREDENTIAL_FIELDS)
 
 
 def hide_credentials(flow: http.HTTPFlow) -> None:

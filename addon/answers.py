@@ -116,16 +116,30 @@ class Answers:
         if shaped is not completion or has_note or not call.speaks_openai:
             body = jsonio.encode(shaped)
             fields = _as_type("application/json", fields)
-        return _whole(200, body, fields)
+        response.headers = _headers([*fields, ("content-length", str(len(body)))])
+        response.data.content = body
+        response.data.trailers = None
+        return response
 
 
 def kept_fields(response: http.Response) -> list[tuple[str, str]]:
     """The fields of an upstream's head that are the client's business, names in lower case."""
+    names = (
+        (name.lower().decode("utf-8", "surrogateescape"), value)
+        for name, value in response.headers.fields
+    )
     return [
-        (name.lower(), value)
-        for name, value in response.headers.items(multi=True)
-        if name.lower() not in DROPPED_HEADERS
+        (name, value.decode("utf-8", "surrogateescape"))
+        for name, value in names
+        if name not in DROPPED_HEADERS
     ]
+
+
+def add_fields(response: http.Response, fields: Fields) -> None:
+    """Add those that are not there yet."""
+    there = {name.lower() for name, _ in response.headers.fields}
+    added = [field for field in _headers(fields).fields if field[0] not in there]
+    response.headers.fields = (*response.headers.fields, *added)
 
 
 def _as_type(content_type: str, fields: Fields) -> list[tuple[str, str]]:

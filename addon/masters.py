@@ -7,16 +7,14 @@ from mitmproxy.options import Options
 from mitmproxy.tools import cmdline, main as tools
 
 from addon import startup
+from addon.lean import LeanMaster
 from addon.proxy import LlmProxy
 
 
 def run_dump(addon: LlmProxy, arguments: Sequence[str]) -> None:
-    from mitmproxy.tools.dump import DumpMaster  # a user interface is imported only if it is used
-
-    class LlmDump(DumpMaster):
+    class LlmDump(LeanMaster):
         def __init__(self, options: Options) -> None:
-            super().__init__(options)
-            startup.add_to(self, addon)
+            super().__init__(options, addon, arguments)
 
     tools.run(LlmDump, cmdline.mitmdump, arguments, _filters)
 
@@ -28,7 +26,7 @@ def _filters(parsed: argparse.Namespace) -> dict[str, str]:
 
 
 def run_web(addon: LlmProxy, arguments: Sequence[str]) -> None:
-    from mitmproxy.tools.web.master import WebMaster
+    from mitmproxy.tools.web.master import WebMaster  # imported only if it is used
 
     class LlmWeb(WebMaster):
         def __init__(self, options: Options) -> None:

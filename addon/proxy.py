@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Set
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
@@ -13,7 +14,7 @@ from mitmproxy.utils import asyncio_utils
 
 from addon import access, annotate, endpoints, logs, record, startup, unlayered, views
 from addon.access import Access
-from addon.answers import Answers, BodyStream, kept_fields, stream_head
+from addon.answers import Answers, BodyStream, add_fields, kept_fields, stream_head
 from addon.assembly import VERSION, make_chat, stand_in
 from addon.cassette import Recorder
 from addon.endpoints import Claim, Place
@@ -84,6 +85,7 @@ class LlmProxy:
         )
         self._stand_in = stand_in(settings)
         self._recorder = Recorder(settings.record) if settings.record else None
+        self._keeps_flows = False
         self._running: asyncio.Task[None] | None = None
 
     # Life of the addon
@@ -94,7 +96,11 @@ class LlmProxy:
         if self._settings.log:
             logs.write_to(self._settings.log)
 
+    def configure(self, updated: Set[str]) -> None:
+        self._keeps_flows = self._recorder is not None or startup.keeps_flows()
+
     def running(self) -> None:
+        self.configure(set())
         self._running = asyncio_utils.create_task(self._run(), name="llm-proxy", keep_ref=True)
 
     def done(self) -> None:
@@ -185,8 +191,7 @@ class LlmProxy:
         """Take on a request that is ours; ApiError is its answer if it may not be served."""
         request = flow.request
         headers, reply_fields = access.client_headers(request), [("x-request-id", flow.id)]
-        is_kept = self._recorder is not None or startup.keeps_flows()
-        exchange = Exchange(claim, headers, reply_fields, is_kept)
+        exchange = Exchange(claim, headers, reply_fields, self._keeps_flows)
         self._exchanges[flow.id] = exchange
         if request.headers.get("connection", "").lower() == "close":
             exchange.reply_fields.append(("connection", "close"))
@@ -288,8 +293,7 @@ class LlmProxy:
         if self._misfit:
             unlayered.hide_credential(flow, exchange)
             unlayered.read_whole(flow, exchange, self._answers)
-        for name, value in _reply_fields(exchange):
-            flow.response.headers.setdefault(name, value)
+        add_fields(flow.response, _reply_fields(exchange))
         if flow.request.method == "HEAD":
             flow.response.content = b""
         if exchange.upstream and (error := exchange.outcome.error):

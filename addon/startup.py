@@ -31,7 +31,9 @@ def set_options(settings: Settings) -> None:
     """
     options = ctx.options
     # eager would dial the original host at CONNECT; upstream_cert would fetch its certificate.
-    options.update(connection_strategy="lazy", upstream_cert=False, onboarding=False)
+    options.update(connection_strategy="lazy", upstream_cert=False)
+    if "onboarding" in options:
+        options.update(onboarding=False)
     if not options.allow_hosts and not options.ignore_hosts:
         # Decides whose TLS is decrypted; every other host is tunnelled untouched.
         names = (host.replace(".", "[.]") for host in settings.intercept_hosts)
@@ -46,7 +48,8 @@ def set_options(settings: Settings) -> None:
 
 def keeps_flows() -> bool:
     """Whether flows are shown or saved when they are over: then more is worth keeping in them."""
-    return shows_flows() or bool(ctx.options.save_stream_file or ctx.options.hardump)
+    savers = (name for name in ("save_stream_file", "hardump") if name in ctx.options)
+    return shows_flows() or any(getattr(ctx.options, name) for name in savers)
 
 
 def shows_flows() -> bool:

@@ -1,5 +1,6 @@
 """The upstreams there are keys for, and a backend's request put into the flow."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -61,39 +62,35 @@ def put_into(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> No
     In the place of the credential the record shows the key's name; the value is added on the wire.
     """
     parts = urlsplit(request.url)
+    netloc = parts.netloc.rpartition("@")[2].encode()
     fields = [
         (name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in request.headers
     ]
     # A coded stream could not be cut into events, and a client may not know the upstream's coding.
     fields.append((b"accept-encoding", b"identity"))
+    fields.append((b"content-length", b"%d" % len(request.body)))
     if request.credential:
         fields.append((request.credential[0].encode(), f"({key_name})".encode()))
-    target = flow.request
-    target.headers = http.Headers(fields)
-    target.trailers = None
-    target.method = request.method
-    target.scheme = parts.scheme
-    target.host, target.port = address_of(request.url)
-    target.path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    target.host_header = parts.netloc.rpartition("@")[2]
-    target.content = request.body
+    # Past the setters, each of which checks and reconciles what is all replaced here.
+    data = flow.request.data
+    is_http1 = data.http_version.startswith(b"HTTP/1")
+    data.authority = b"" if is_http1 else netloc
+    data.headers = http.Headers([(b"Host", netloc), *fields] if is_http1 else fields)
+    data.trailers = None
+    data.method = request.method.encode()
+    data.scheme = parts.scheme.encode()
+    data.host, data.port = address_of(request.url)
+    data.path = (f"{parts.path}?{parts.query}" if parts.query else parts.path).encode()
+    data.content = request.body
 
 
 def with_credential(request: http.Request, credential: tuple[str, str]) -> http.Request:
     """The head of a request as it goes on the wire: a copy, so that nothing keeps the secret."""
-    data, headers = request.data, request.headers.copy()
-    headers.set_all(credential[0], [credential[1]])
-    return http.Request(
-        data.host,
-        data.port,
-        data.method,
-        data.scheme,
-        data.authority,
-        data.path,
-        data.http_version,
-        headers,
-        None,
-        None,
-        data.timestamp_start,
-        data.timestamp_end,
-    )
+    on_wire = copy.copy(request)
+    on_wire.data = copy.copy(request.data)
+    name = credential[0].encode()
+    others = (field for field in request.headers.fields if field[0] != name)
+    value = credential[1].encode("utf-8", "surrogateescape")
+    on_wire.data.headers = http.Headers([*others, (name, value)])
+    on_wire.data.content = None
+    return on_wire
