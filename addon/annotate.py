@@ -21,8 +21,8 @@ Facts = dict[str, str | int | float]
 
 
 def begin(flow: http.HTTPFlow, exchange: Exchange) -> None:
-    """At the request: who asks what, and whom it is put to."""
-    if exchange.talk or exchange.upstream:
+    """At the request, if it can be looked at by then: who asks what, and whom it is put to."""
+    if exchange.is_kept and (exchange.talk or exchange.upstream):
         flow.metadata.update(_asked(exchange))
         flow.comment = _names(exchange)
         _keep_sides(flow, exchange)

@@ -100,7 +100,7 @@ class ChatEndpoint:
         turn = self._desk.take(
             original, session, agent, self._functional(), self._cooldowns.resting(time.monotonic())
         )
-        chat, prompt = self._redacted(turn.chat, turn.prompt)
+        chat, prompt = self._redacted(asked.body, turn.chat, turn.prompt)
         exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
         exchange.talk.commands = [self._redactor.scrub(each) for each in turn.commands]
         self._keep(exchange, body, chat, is_same=chat is asked.chat and asked.body is not None)
@@ -126,7 +126,7 @@ class ChatEndpoint:
         """Send an embeddings request on its way; what a session has set is about chat only."""
         body = bodies.read(flow.request, self._max_body_bytes)
         original = openai_wire.read_embeddings(body)
-        request, _ = self._redacted(original, "")
+        request, _ = self._redacted(body, original, "")
         self._keep(exchange, body, request, is_same=request is original)
         wishes = Wishes(self.default_backend, self.upstreams.keys.keys(), self._mapping)
         target = routing.resolve(request.get("model"), wishes)
@@ -138,9 +138,13 @@ class ChatEndpoint:
         exchange.upstream = Upstream(backend.title, target, key.name, call)
         upstream.put_into(flow, call.request, key.name)
 
-    def _redacted(self, chat: Chat, prompt: str) -> tuple[Chat, str]:
-        """Without our keys, if that is wanted; a key that was found is told by its name."""
-        if not self._controls.settings.redact_api_keys_in_prompts:
+    def _redacted(self, body: bytes | None, chat: Chat, prompt: str) -> tuple[Chat, str]:
+        """Without our keys, if that is wanted; a key that was found is told by its name.
+
+        `body` is the text that all of `chat` was read from, if there is one.
+        """
+        is_wanted = self._controls.settings.redact_api_keys_in_prompts
+        if not is_wanted or (body is not None and not self._redactor.may_be_in(body)):
             return chat, prompt
         chat, names = self._redactor.scrub_chat(chat)
         if names:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from mitmproxy import addons as stock, exceptions
+from mitmproxy import addons as stock, exceptions, http
 from mitmproxy.addonmanager import AddonManager, Loader, safecall, traverse
 from mitmproxy.addons import (
     core,
@@ -108,6 +108,8 @@ class LeanMaster(Master):
         manager.extend([*chosen, errorcheck.ErrorCheck()])
 
     async def run(self) -> None:
+        # A check for debugging, as mitmproxy has it: gone with `python -O`.
+        setattr(http.MessageData, "__post_init__", lambda self: None)  # noqa: B010  # for mypy
         # mitmproxy makes a record of each debug message, whether anybody wants it or not.
         wanted = logging.getLevelNamesMapping().get(self.options.termlog_verbosity.upper(), 0)
         logging.getLogger().setLevel(min(wanted, logging.INFO))

@@ -43,9 +43,13 @@ class Redactor:
         """`text` with every secret in it replaced."""
         return self._scrub(text, set())
 
+    def may_be_in(self, data: bytes) -> bool:
+        """Whether it is worth looking closely; a quick look at text in UTF-8."""
+        return any(sign in data for sign in self._signs_in_bytes)
+
     def scrub_bytes(self, data: bytes) -> bytes:
-        """The same for text in UTF-8 or what is near it; the very same bytes if they are clean."""
-        if not any(sign in data for sign in self._signs_in_bytes):
+        """`scrub` for text in UTF-8 or what is near it; the very same bytes if they are clean."""
+        if not self.may_be_in(data):
             return data
         text = data.decode("utf-8", "surrogateescape")
         clean = self._scrub(text, set())
