@@ -2,16 +2,19 @@
 ARGS =
 INSTALLED = .venv/.installed
 
-.PHONY: help run test lint bench screenshots clean
+.PHONY: help run test test-agents lint bench screenshots clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(INSTALLED) ## Start the proxy; without an API key the upstreams are simulated
 	.venv/bin/llm-proxy --demo=auto $(ARGS)
 
 test: $(INSTALLED) ## Run the tests
 	.venv/bin/python -m pytest $(ARGS)
+
+test-agents: $(INSTALLED) ## Run real agents against the proxy: installs those that can be had
+	.venv/bin/python -m pytest -rs tests/agents $(ARGS)
 
 lint: $(INSTALLED) ## Check style, format and types
 	.venv/bin/ruff check

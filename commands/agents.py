@@ -74,7 +74,7 @@ AGENTS = (
             ("originator", "codex-tui"),
             ("x-codex-turn-metadata", ""),
         ),
-        ("You are Codex, a",),
+        ("You are Codex, a", "You are a coding agent running in the Codex CLI"),
         frozenset({"exec_command", "apply_patch"}),
         always_offers_tools=True,
     ),

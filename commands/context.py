@@ -37,8 +37,12 @@ CONTEXT_TAGS = frozenset(
 WRAPPER_TAGS = ("task", "feedback", "answer", "user_message", "user_query")
 """Tags that an agent puts around what the human typed."""
 
+SUMMARY_START = "Another language model started to solve this problem"
+"""Of a user message by which Codex has summed up all before it, answers included."""
+
 _CONTEXT_STARTS = (
     r"# AGENTS\.md instructions",  # Codex
+    SUMMARY_START,  # the same
     r"This is the (?:Qwen Code|Gemini CLI)\. We are setting up",
     r"--- Content from referenced files ---",  # Qwen Code: `@file`, contents in parts of their own
     r"Called the \w+ tool ",  # opencode: `@file`, the same

@@ -40,6 +40,7 @@ _SIDE_PROMPTS = re.compile(
 
 _SIDE_TEXTS = re.compile(
     r"\s*(?:Generate a concise, single-line task title"  # Codex
+    r"|You are performing a CONTEXT CHECKPOINT"
     r"|Generate a (?:concise |short |brief )?title for "  # opencode, Kilo, Crush
     r"|Write a brief catch-up for a user returning)"
 )
@@ -164,13 +165,16 @@ def _role(message: object) -> object:
 
 def _turns(messages: Messages) -> list[range]:
     """Runs of messages, maybe empty, between those of models and tools; the last is the newest."""
-    ends = [
-        index
-        for index, message in enumerate(messages)
-        if _role(message) not in ("user", *_BACKGROUND_ROLES)
-    ]
+    ends = [index for index, message in enumerate(messages) if _ends_turn(message)]
     starts = [0, *(end + 1 for end in ends)]
     return [range(*turn) for turn in zip(starts, [*ends, len(messages)], strict=True)]
+
+
+def _ends_turn(message: object) -> bool:
+    """Whether the model has taken up what came before, be it that only a summary says so."""
+    if not isinstance(message, dict) or message.get("role") != "user":
+        return _role(message) not in _BACKGROUND_ROLES
+    return any(text.startswith(context.SUMMARY_START) for _, text in texts_of(message))
 
 
 def _newest_from_user(messages: Messages) -> Messages:

@@ -63,7 +63,8 @@ class Agent:
     """A row. `example` is a command that shows its use.
 
     `trusts`: any of these variables makes it trust a CA. `keeps_bang`: a line that begins with `!`
-    goes to a shell and not to the model. `obeys_all_proxy`: ALL_PROXY alone would do.
+    goes to a shell and not to the model. `obeys_all_proxy`: ALL_PROXY alone would do. `tried`: the
+    version that `make test-agents` ran; where that was in one mode only, it says so.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Agent:
     base_url: Way = Way()
     keeps_bang: bool = False
     obeys_all_proxy: bool = False
+    tried: str = ""
 
     def way(self, mode: Mode) -> Way:
         """What it needs beyond what all need."""
@@ -109,6 +111,7 @@ AGENTS = (
         Way(arguments=("-c", "model_provider=llm-proxy", "-c", _CODEX_PROVIDER)),
         keeps_bang=True,
         obeys_all_proxy=True,
+        tried="0.169.0",
     ),
     Agent(
         "opencode",
@@ -118,6 +121,7 @@ AGENTS = (
         _OPENROUTER_TOO,
         Way({"OPENCODE_CONFIG_CONTENT": _OPENCODE_CONFIG}),
         keeps_bang=True,
+        tried="1.18.33",
     ),
     Agent(
         "kilo",
@@ -127,6 +131,7 @@ AGENTS = (
         _OPENROUTER_TOO,
         Way({"KILO_CONFIG_CONTENT": _OPENCODE_CONFIG}),
         keeps_bang=True,
+        tried="7.7.7",
     ),
     Agent(
         "qwen-code",
@@ -136,6 +141,7 @@ AGENTS = (
         Way(defaults={"OPENAI_BASE_URL": "https://api.openai.com/v1", "OPENAI_MODEL": "gpt-4o"}),
         Way(defaults={"OPENAI_MODEL": "gpt-4o"}),
         keeps_bang=True,
+        tried="0.15.10",
     ),
     Agent(
         "aider",
@@ -143,8 +149,10 @@ AGENTS = (
         "aider --model openai/gpt-4o",
         _OPENSSL,
         _OPENROUTER_TOO,
+        Way({"OPENROUTER_API_BASE": "$url/v1", "OPENROUTER_API_KEY": "$key"}),
         keeps_bang=True,
         obeys_all_proxy=True,
+        tried="0.86.0",
     ),
     Agent(
         "cline-cli",
@@ -152,6 +160,7 @@ AGENTS = (
         'cline -P openrouter -k any -m openai/gpt-4o-mini "hello there"',
         ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"),
         base_url=Way(note="once: cline auth -p openai-compatible -k $key -m MODEL -b $url/v1"),
+        tried="3.0.65, as `proxy`",
     ),
     Agent(
         "continue",
@@ -159,6 +168,7 @@ AGENTS = (
         'cn -p "hello"',
         _NODE,
         base_url=Way(note="in its config.yaml: provider: openai, apiBase: $url/v1"),
+        tried="1.5.47, as `proxy`",
     ),
     Agent(
         "pi",
@@ -168,6 +178,7 @@ AGENTS = (
         _OPENROUTER_TOO,
         Way(note="in ~/.pi/agent/models.json: baseUrl $url/v1, api openai-completions"),
         keeps_bang=True,
+        tried="0.73.1, as `proxy`",
     ),
     Agent(
         "copilot-cli",
@@ -183,6 +194,7 @@ AGENTS = (
             _COPILOT_MODEL,
         ),
         keeps_bang=True,
+        tried="1.0.102",
     ),
     Agent(
         "goose",
@@ -227,7 +239,11 @@ AGENTS = (
         "node",
         "node agent.js",
         _NODE,
-        Way(note="before Node 24 fetch() ignores HTTPS_PROXY: then use --mode base-url"),
+        Way(
+            note="before Node 24 fetch() ignores HTTPS_PROXY: then use --mode base-url, or give "
+            "undici's ProxyAgent to the SDK"
+        ),
+        tried="20, OpenAI's SDK 6.49",
     ),
 )
 

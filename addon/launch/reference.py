@@ -41,6 +41,14 @@ them. In VS Code (Cline, Roo Code, Kilo Code, Continue) choose the provider "Ope
 the base URL `http://127.0.0.1:8000/v1` and the client key.
 """
 
+ABOUT_TRIED = """
+The versions under *tried* were run for real, by `make test-agents` with simulated models, in both
+modes if none is named: a prompt, a command alone and before other words, a conversation that is
+taken up again (but for Cline), and a tool that the model calls (aider has none). So were OpenAI's
+Python SDK 3.54, opencode with either of its providers, and Codex with a history that it sums up.
+The other rows are made after the agents' documentation.\
+"""
+
 ABOUT_BANG = """
 ## A leading `!`
 
@@ -62,9 +70,13 @@ def reference() -> str:
             COMMON_NOTE,
             "## What is particular to each\n",
             *_table(
-                ("agent", "start", "trusts the CA by", *(f"with `--mode {mode}`" for mode in Mode)),
+                (
+                    *("agent", "tried", "start", "trusts the CA by"),
+                    *(f"with `--mode {mode}`" for mode in Mode),
+                ),
                 map(_agent, AGENTS),
             ),
+            ABOUT_TRIED,
             ABOUT_BANG.format(agents=", ".join(each.name for each in AGENTS if each.keeps_bang)),
         )
     ).rstrip()
@@ -77,7 +89,7 @@ def _common(mode: Mode) -> tuple[str, ...]:
 def _agent(agent: Agent) -> tuple[str, ...]:
     trusts = "any" if agent.trusts == CA_VARIABLES else _codes(agent.trusts)
     ways = (_way(agent.way(mode)) for mode in Mode)
-    return agent.name, f"`llm-proxy run -- {agent.example}`", trusts, *ways
+    return agent.name, agent.tried, f"`llm-proxy run -- {agent.example}`", trusts, *ways
 
 
 def _way(way: Way) -> str:

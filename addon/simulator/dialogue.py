@@ -1,5 +1,6 @@
 """What a simulated model says, whichever vendor's wire it is said on."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from addon.loopback.wire import Json
 _LONGEST_ECHO = 1000
 """In characters: the prompt of an agent may be a whole book, and words come slowly."""
 _WANTS_TOOL = re.compile(r"\btools?\b", re.IGNORECASE)
+_NAMED_CALL = re.compile(r"\btool (?P<name>\w+)\((?P<arguments>[^)]*)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,10 @@ Speaker = Callable[[Prompt], Completion]
 
 
 def echo(prompt: Prompt) -> Completion:
-    """Repeat the user's text; a user who speaks of tools gets one called."""
+    """Repeat the user's text; a user who speaks of tools gets one called.
+
+    It can be told which one and how: `tool look(path=a.txt, lines=5)`.
+    """
     is_asked = bool(_WANTS_TOOL.search(prompt.user_text))
     return _converse(prompt, calls=1 if is_asked else 0)
 
@@ -73,12 +78,33 @@ def _converse(prompt: Prompt, calls: int) -> Completion:
         quoted = "; ".join(f'"{_clip(result)}"' for result in prompt.tool_results)
         return Completion(f"The tool answered: {quoted}")
     if prompt.tools and calls:
+        if named := _named_call(prompt):
+            return Completion(calls=(named,))
         tools = (prompt.tools * calls)[:calls]
         return Completion(calls=tuple(ToolCall(tool.name, sample(tool.schema)) for tool in tools))
     return Completion(
         f"Hello from {prompt.model}, a simulated model: no AI was asked. "
         f"You said: {_clip(prompt.user_text)}"
     )
+
+
+def _named_call(prompt: Prompt) -> ToolCall | None:
+    """The call that the user spells out, if there is such a tool; what is missing is made up."""
+    found = _NAMED_CALL.search(prompt.user_text)
+    for tool in prompt.tools if found else ():
+        if found and tool.name == found["name"]:
+            pairs = (pair.partition("=") for pair in found["arguments"].split(", "))
+            given = {name: _value(text) for name, _, text in pairs}
+            return ToolCall(tool.name, sample(tool.schema) | given)
+    return None
+
+
+def _value(text: str) -> object:
+    """Anything in JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _clip(text: str) -> str:

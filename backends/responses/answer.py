@@ -47,7 +47,12 @@ class Answer:
     def __init__(self, request: Request, created: int, new_id: Callable[[], str]) -> None:
         given = request.given
         self.id = f"resp_{new_id()}"
-        self.output = Output(request.toolbox, new_id, takes_sealed=request.includes(REASONING))
+        self.output = Output(
+            request.toolbox,
+            new_id,
+            takes_sealed=request.includes(REASONING),
+            is_compaction=request.is_to_compact,
+        )
         self._head: Json = {
             name: default if given.get(name) is None else given[name]
             for name, default in _ECHOED.items()

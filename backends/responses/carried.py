@@ -1,4 +1,4 @@
-"""What a chat's answer holds for the next request, in the `encrypted_content` of reasoning items.
+"""What a chat's answer holds for the next request, in the `encrypted_content` of items.
 
 In the chat form a client carries it in unknown fields of messages. In this API it has one place: a
 string that clients keep and never look into.
@@ -39,22 +39,32 @@ class Carried:
         """None if there is nothing to carry."""
         if not self.details and not self.calls:
             return None
-        text = jsonio.encode({"details": self.details, "calls": self.calls})
-        return _OURS + base64.b64encode(text).decode()
+        return pack({"details": self.details, "calls": self.calls})
 
 
 def unseal(sealed: object) -> Carried | None:
-    """What `seal` made; None for anything else, such as OpenAI's own."""
-    if not isinstance(sealed, str) or not sealed.startswith(_OURS):
-        return None
-    try:
-        value = jsonio.decode(base64.b64decode(sealed.removeprefix(_OURS), validate=True))
-    except ValueError:
-        return None
-    if not isinstance(value, dict):
+    """What `seal` made; None for anything else."""
+    value = unpack(sealed)
+    if value is None:
         return None
     calls = value.get("calls")
     return Carried(objects(value.get("details")), calls if isinstance(calls, dict) else {})
+
+
+def pack(value: Json) -> str:
+    """An object as a string to be kept by a client."""
+    return _OURS + base64.b64encode(jsonio.encode(value)).decode()
+
+
+def unpack(packed: object) -> Json | None:
+    """What `pack` was given; None for anything else, such as OpenAI's own."""
+    if not isinstance(packed, str) or not packed.startswith(_OURS):
+        return None
+    try:
+        value = jsonio.decode(base64.b64decode(packed.removeprefix(_OURS), validate=True))
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _goes_on(last: Json, fragment: Json) -> bool:

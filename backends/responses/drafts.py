@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from backends import jsonio
 from backends.gemini.wire import Json
+from backends.responses import compaction
 from backends.responses.carried import Carried
 from backends.responses.events import REFUSAL, SUMMARY, TEXT, Channel, event
 from backends.responses.tools import Toolbox
@@ -171,6 +172,16 @@ class Refusal(_Message):
 
     def _part(self, text: str) -> Json:
         return {"type": "refusal", "refusal": text}
+
+
+class Compaction(Draft):
+    """A summary of the history, which the client gets sealed."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"cmp_{id}")
+
+    def item(self, status: str) -> Json:
+        return compaction.to_item(self.id, self.text)
 
 
 class Call(Draft):

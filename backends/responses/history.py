@@ -9,7 +9,7 @@ from typing import Any
 
 from backends.errors import bad_request
 from backends.gemini.wire import Json, Warnings, string
-from backends.responses import carried
+from backends.responses import carried, compaction
 from backends.responses.content import split_refusal, to_content, to_result
 from backends.responses.forms import BUILT_IN, FORMS
 from backends.responses.store import ResponseStore
@@ -42,6 +42,8 @@ class History:
             "message": self._read_message,
             "reasoning": self._read_reasoning,
             "additional_tools": self._read_tools,
+            compaction.TRIGGER: self._read_trigger,
+            compaction.ITEM: self._read_compaction,
             **dict.fromkeys(_KINDS, self._read_call),
             **{f"{item}_output": self._read_output for item in _KINDS},
             # What they found is in the model's text.
@@ -61,6 +63,11 @@ class History:
                 reader(item, place)
             else:
                 self._warnings.append(f"input=items of type {kind} are not supported")
+
+    @property
+    def is_to_compact(self) -> bool:
+        """Whether the client wants the history summed up, and nothing else."""
+        return bool(self.items) and self.items[-1].get("type") == compaction.TRIGGER
 
     def finish(self) -> None:
         self._end_turn()
@@ -149,6 +156,18 @@ class History:
             while self.messages[place - 1]["role"] not in _MODEL_ROLES:
                 place -= 1
         self.messages.insert(place, message)
+
+    def _read_trigger(self, item: Json, param: str) -> None:
+        self._end_turn()
+        self.messages.append({"role": "user", "content": compaction.REQUEST})
+
+    def _read_compaction(self, item: Json, param: str) -> None:
+        self._end_turn()
+        summary = compaction.from_item(item)
+        if summary is None:
+            self._warnings.append("input=a summary that was not made here cannot be read")
+            summary = compaction.UNREADABLE
+        self.messages.append({"role": "user", "content": compaction.SUMMARY + summary})
 
     def _read_tools(self, item: Json, param: str) -> None:
         tools = item.get("tools")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from backends.gemini.wire import Json, objects, string
-from backends.responses.drafts import Call, Draft, Reasoning, Refusal, Text
+from backends.responses.drafts import Call, Compaction, Draft, Reasoning, Refusal, Text
 from backends.responses.events import COMPLETED, IN_PROGRESS, event
 from backends.responses.tools import Toolbox
 
@@ -17,13 +17,22 @@ class Output:
     """Items are told of one after another, in the order in which they have begun.
 
     `items` are complete. What is begun while an item may still grow, such as a parallel call, waits
-    for its end. `takes_sealed`: the client takes `encrypted_content`.
+    for its end. `takes_sealed`: the client takes `encrypted_content` of reasoning. `is_compaction`:
+    what the model says is for later requests, and not to be seen.
     """
 
-    def __init__(self, toolbox: Toolbox, new_id: Callable[[], str], *, takes_sealed: bool) -> None:
+    def __init__(
+        self,
+        toolbox: Toolbox,
+        new_id: Callable[[], str],
+        *,
+        takes_sealed: bool,
+        is_compaction: bool,
+    ) -> None:
         self._toolbox = toolbox
         self._new_id = new_id
         self._takes_sealed = takes_sealed
+        self._text_kind = Compaction if is_compaction else Text
         self._drafts: deque[Draft] = deque()
         self._is_open = False
         self._calls: dict[int, Call] = {}
@@ -69,7 +78,7 @@ class Output:
 
     def _read_text(self, delta: Json, logprobs: list[Json]) -> None:
         if text := string(delta.get("content")):
-            self._newest(Text).write(text)
+            self._newest(self._text_kind).write(text)
         last = self._drafts[-1] if self._drafts else None
         if isinstance(last, Text):
             last.logprobs += logprobs
@@ -93,7 +102,7 @@ class Output:
                 call.set_name(name)
             call.write(string(function.get("arguments")) or "")
 
-    def _newest[D: (Reasoning, Text, Refusal)](self, kind: type[D]) -> D:
+    def _newest[D: Draft](self, kind: type[D]) -> D:
         """The newest draft if it is of this kind, else a new one."""
         last = self._drafts[-1] if self._drafts else None
         if not isinstance(last, kind):
@@ -129,7 +138,7 @@ class Output:
         yield event("response.output_item.done", output_index=index, item=item)
 
     def _show(self, item: Json) -> Json:
-        if self._takes_sealed or "encrypted_content" not in item:
+        if self._takes_sealed or item["type"] != "reasoning":
             return item
         return {name: value for name, value in item.items() if name != "encrypted_content"}
 

@@ -23,13 +23,17 @@ REASONING = "reasoning.encrypted_content"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`given` is what the client sent, and `items` the whole conversation so far."""
+    """`given` is what the client sent, and `items` the whole conversation so far.
+
+    `is_to_compact`: the answer is to take the place of that conversation.
+    """
 
     given: Json
     chat: Chat
     items: list[Json]
     toolbox: Toolbox
     warnings: Warnings
+    is_to_compact: bool
 
     def includes(self, what: str) -> bool:
         include = self.given.get("include")
@@ -49,8 +53,9 @@ def read(body: bytes, store: ResponseStore) -> Request:
     history.finish()
     if not messages:
         raise bad_request("'input' must not be an empty list", "input")
-    tools = [*_list(given, "tools"), *history.tools]
-    toolbox = read_tools(tools, given.get("tool_choice"), warnings)
+    # A history with calls is refused by some without their tools, and not in the prompt cache.
+    choice = "none" if history.is_to_compact else given.get("tool_choice")
+    toolbox = read_tools([*_list(given, "tools"), *history.tools], choice, warnings)
     chat: Chat = {"messages": messages}
     for param, read_param in _READERS.items():
         if given.get(param) is not None:
@@ -64,7 +69,8 @@ def read(body: bytes, store: ResponseStore) -> Request:
             chat["parallel_tool_calls"] = given["parallel_tool_calls"]
     if given.get("truncation") == "auto":
         warnings.append("truncation=the history is never cut")
-    return Request(given, chat, history.items, toolbox, list(dict.fromkeys(warnings)))
+    told = list(dict.fromkeys(warnings))
+    return Request(given, chat, history.items, toolbox, told, history.is_to_compact)
 
 
 def _instructions(given: Json) -> str | None:

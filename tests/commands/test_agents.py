@@ -1,6 +1,7 @@
 """Which agent a request is from, and replies in its shape."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from backends.openai_wire import Chat
 from commands import agents, identity, messages
 from commands.agents import ToolCall
+from commands.scanner import scan
+from tests.backends.responses.asking import ask
 
 WIRE = Path(__file__).resolve().parent.parent / "wire" / "agents"
 REQUESTS = sorted(WIRE.glob("*.json"))
@@ -32,19 +35,27 @@ def name_of(headers: list[tuple[str, str]], chat: Chat) -> str | None:
 def test_requests_of_agents(path: Path) -> None:
     sample = json.loads(path.read_text("utf-8"))
     headers = [(name, value) for name, value in sample["headers"]]
-    chat, expected = sample["chat"], sample["expected"]
+    chat = sample.get("chat") or ask(**sample["response"]).chat
+    expected = sample["expected"]
     agent = agents.detect(headers, chat)
     assert (agent.name if agent else None) == expected["agent"]
     assert identity.session_id(headers, chat, agent) == expected["session"]
     assert messages.is_side_request(chat, agent) == expected["is_side_request"]
     typed = []
+    commands: dict[tuple[int, int | None], list[tuple[int, int]]] = {}
     for piece in messages.pieces(chat["messages"]):
         content = chat["messages"][piece.message]["content"]
         text = content if piece.part is None else content[piece.part]["text"]
         assert "evil" not in text[piece.start : piece.end]
         if piece.is_newest and (words := text[piece.start : piece.end].strip()):
             typed.append(words)
+        at = piece.start
+        while call := scan(text, at, piece.end, "!/", lambda name: True):
+            commands.setdefault((piece.message, piece.part), []).append((call.start, call.end))
+            at = call.end
     assert typed == expected["typed"]
+    left = str(messages.cut(chat["messages"], commands))
+    assert re.findall(r"!/\w+\((?!\w+=evil)", left) == []
 
 
 @pytest.mark.parametrize(
@@ -93,6 +104,7 @@ def test_by_header(header: str, value: str, name: str | None) -> None:
     ("prompt", "name"),
     [
         ("You are Codex, a coding agent", "codex"),
+        ("You are a coding agent running in the Codex CLI, a", "codex"),
         ("You are opencode, a tool", "opencode"),
         ("You are Kilo, a tool", "kilo"),
         ("You are Qwen Code, a tool", "qwen-code"),
@@ -216,6 +228,13 @@ TOOLS = {"tools": [{"type": "function", "function": {"name": "read"}}]}
         ("roo-code", "You are Roo", "hi", {}, False),
         ("roo-code", "You have to create a detailed summary of the conversation", "a", {}, True),
         ("codex", "You are Codex", "Generate a concise, single-line task title of", TOOLS, True),
+        (
+            "codex",
+            "You are Codex",
+            "You are performing a CONTEXT CHECKPOINT COMPACTION.",
+            TOOLS,
+            True,
+        ),
         ("copilot-cli", "You are the GitHub Copilot CLI", "hi", {}, False),
     ],
 )

@@ -83,7 +83,21 @@ def test_pieces_in_order() -> None:
     ]
 
 
-@pytest.mark.parametrize("last", [assistant("a"), result("r"), {"role": "function"}, {}, 5])
+SUMMARY = "Another language model started to solve this problem and produced a summary: !/evil"
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        assistant("a"),
+        result("r"),
+        {"role": "function"},
+        user(SUMMARY),
+        user([text(SUMMARY)]),
+        {},
+        5,
+    ],
+)
 def test_a_turn_that_was_taken_up_is_not_the_newest(last: Any) -> None:
     assert [piece.is_newest for piece in messages.pieces([user("a"), last])] == [False]
 

@@ -167,6 +167,20 @@ def test_a_tool_loop(
 
 
 @pytest.mark.parametrize(
+    ("text", "called"),
+    [
+        ("tool wait(s=5, why=is it (so) =?, deep=[1, 2])", ("wait", {"s": 5, "why": "is it (so"})),
+        ("the tool look(mode=write)", ("look", ARGUMENTS | {"mode": "write"})),
+        ("tool nap(s=5)", ("look", ARGUMENTS)),
+    ],
+)
+def test_a_call_that_is_spelled_out(sdk: openai.OpenAI, text: str, called: object) -> None:
+    [call] = ask(sdk, chat("demo/echo", text=text, tools=TOOLS))["message"]["tool_calls"]
+    function = call["function"]
+    assert (function["name"], json.loads(function["arguments"])) == called
+
+
+@pytest.mark.parametrize(
     "options",
     [{}, {"tools": None}, {"tools": TOOLS, "tool_choice": "none"}],
     ids=["no tools", "null", "not allowed"],
