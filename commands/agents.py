@@ -174,21 +174,28 @@ _STAGES: tuple[Callable[[str], bool], ...] = (
 """Header names in the order of their worth: some agents show an SDK's user agent, and a title or
 referrer may be set for the sake of OpenRouter's rankings only."""
 
+_HEADER_MARKS = tuple(
+    (mark, prefix, agent)
+    for is_in_stage in _STAGES
+    for agent in AGENTS
+    for mark, prefix in agent.headers
+    if is_in_stage(mark)
+)
+_MARKED = frozenset(mark for mark, _, _ in _HEADER_MARKS)
+
 _PROMPTS_LOOKED_AT = 4
 _PROMPT_HEAD = 200
 
 
 def detect(headers: Headers, chat: Chat) -> Agent | None:
     """The agent that sent the request: by its headers, else its system prompt, else its tools."""
-    for is_in_stage in _STAGES:
-        shown = [(name, value) for name, value in headers if is_in_stage(name)]
-        for agent in AGENTS:
-            if any(
-                name == mark and value.startswith(prefix)
-                for mark, prefix in agent.headers
-                for name, value in shown
-            ):
-                return agent
+    shown: dict[str, list[str]] = {}
+    for name, value in headers:
+        if name in _MARKED:
+            shown.setdefault(name, []).append(value)
+    for mark, prefix, agent in _HEADER_MARKS if shown else ():
+        if mark in shown and any(value.startswith(prefix) for value in shown[mark]):
+            return agent
     heads = prompt_heads(chat)
     for agent in AGENTS:
         if agent.prompts and any(head.startswith(agent.prompts) for head in heads):
