@@ -50,7 +50,8 @@ def recorded() -> Iterator[bytes]:
     for path in sorted((WIRE / "gemini").iterdir()):
         yield path.read_bytes().partition(b"\n\n")[2]
     for path in sorted((WIRE / "agents").iterdir()):
-        yield json.dumps(json.loads(path.read_text("utf-8"))["chat"]).encode()
+        sample = json.loads(path.read_text("utf-8"))
+        yield json.dumps(sample.get("chat") or sample["response"]).encode()
     for path in sorted((WIRE / "tools").iterdir()):
         yield path.read_bytes()
 
