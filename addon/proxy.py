@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Set
+from collections.abc import Awaitable, Set
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
@@ -26,6 +26,7 @@ from addon.history import error_of
 from addon.layers.rules import Rules
 from addon.models_list import ModelsList
 from addon.reask import Reask
+from addon.stopping import Stopping
 from addon.ui_commands import UiCommands
 from addon.web_style import WebStyle
 from backends.errors import ApiError, bad_request
@@ -87,6 +88,7 @@ class LlmProxy:
         self._recorder = Recorder(settings.record) if settings.record else None
         self._keeps_flows = False
         self._running: asyncio.Task[None] | None = None
+        self._stopping = Stopping(settings.stop_timeout)
 
     # Life of the addon
 
@@ -103,7 +105,10 @@ class LlmProxy:
         self.configure(set())
         self._running = asyncio_utils.create_task(self._run(), name="llm-proxy", keep_ref=True)
 
-    def done(self) -> None:
+    def done(self) -> Awaitable[None] | None:
+        return self._stopping.end(self._close)
+
+    def _close(self) -> None:
         if self._running:
             self._running.cancel()
 
@@ -193,6 +198,7 @@ class LlmProxy:
         headers, reply_fields = access.client_headers(request), [("x-request-id", flow.id)]
         exchange = Exchange(claim, headers, reply_fields, self._keeps_flows)
         self._exchanges[flow.id] = exchange
+        self._stopping.admit(flow)
         if request.headers.get("connection", "").lower() == "close":
             exchange.reply_fields.append(("connection", "close"))
         if origin := self._access.check_origin(flow):

@@ -152,6 +152,10 @@ class Settings(BaseModel):
         Seconds,
         Setting("seconds without a byte before a waiting stream gets a comment"),
     ] = 15
+    stop_timeout: Annotated[
+        Seconds,
+        Setting("seconds that running requests get to finish when the proxy is stopped"),
+    ] = 30
     max_body_mib: Annotated[
         Mebibytes,
         Setting("size in MiB above which a request is refused"),

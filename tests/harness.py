@@ -146,6 +146,7 @@ def running_proxy(
         proxy = RunningProxy(masters[0], addon, confdir)
         yield proxy
     finally:
-        masters[0].shutdown()
+        with contextlib.suppress(RuntimeError):  # if it has ended by itself
+            masters[0].shutdown()
         thread.join(20)
         _ONE_AT_A_TIME.release()
