@@ -1,54 +1,81 @@
-"""The load generator: an HTTP/1.1 client that does no more than is needed to time an answer."""
+"""The load generator: HTTP/1.1 with no more work than is needed to time an answer."""
 
 import asyncio
 import re
 import time
-from typing import NamedTuple, Self
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Self
+
+from bench.messages import STAMP, Request
+from bench.roads import Address, WrongAnswer, connected
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_LAST_CHUNK = b"0\r\n\r\n"  # inside our JSON and events there is no CR
+_LAST_CHUNK = b"0\r\n\r\n"  # behind a 0 there are no two empty lines in anybody's events
 
 
-class WrongAnswer(Exception):
-    """An answer was not what the upstream had sent, or there was none."""
+@dataclass
+class Reply:
+    """Times are those of `time.perf_counter`, in seconds: first byte and last byte of the body.
 
+    `wire` is the body as it came, in chunks if `is_chunked`. `delays_s` tells how long each piece
+    with a stamp was on its way.
+    """
 
-class Reply(NamedTuple):
-    """Times are those of `time.perf_counter`, in seconds: first byte and last byte of the body."""
+    is_ok: bool = False
+    is_chunked: bool = False
+    wire: bytes = b""
+    first_at: float = 0.0
+    last_at: float = 0.0
+    delays_s: list[float] = field(default_factory=list)
 
-    head: bytes
-    body: bytes
-    first_at: float
-    last_at: float
+    def see(self, data: bytes, now: float) -> None:
+        """Note when data came that is part of the body."""
+        self.first_at = self.first_at or now
+        self.last_at = now
+        self.delays_s += [now - int(stamp[1:]) / 1e6 for stamp in STAMP.findall(data)]
+
+    @cached_property
+    def body(self) -> bytes:
+        if not self.is_chunked:
+            return self.wire
+        pieces, at = [], 0
+        while (line_end := self.wire.find(b"\r\n", at)) > 0:
+            size = int(self.wire[at:line_end], 16)
+            pieces.append(self.wire[line_end + 2 : line_end + 2 + size])
+            at = line_end + 2 + size + 2
+        return b"".join(pieces)
 
 
 class Client(asyncio.Protocol):
     """One connection, one request at a time."""
 
     _transport: asyncio.Transport
-    _reply: asyncio.Future[Reply]
+    _authority: str
 
     def __init__(self) -> None:
         self._received = bytearray()
         self._head_end = self._length = 0
-        self._first_at = 0.0
+        self._reply = Reply()
+        self._done = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def connect(cls, port: int) -> Self:
-        """Connect on loopback; OSError if nobody listens."""
-        loop = asyncio.get_running_loop()
-        _, client = await loop.create_connection(cls, "127.0.0.1", port)
+    async def connect(cls, address: Address) -> Self:
+        """OSError if nobody listens, WrongAnswer if there is no tunnel."""
+        client = await connected(cls, address, "http/1.1")
+        client._authority = address.authority
         return client
 
-    async def ask(self, request: bytes, body: bytes) -> Reply:
-        """Send a request; WrongAnswer unless the reply is a 200 with exactly this body."""
-        self._reply = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        reply = await self._reply
-        if not reply.head.startswith(b"HTTP/1.1 200 ") or reply.body != body:
-            shown = (reply.head + reply.body[:500]).decode("utf-8", "backslashreplace")
-            raise WrongAnswer(f"{len(reply.body)} bytes, not the upstream's {len(body)}:\n{shown}")
-        return reply
+    async def ask(self, request: Request) -> Reply:
+        """Send a request; WrongAnswer if the connection is lost before the end of the reply."""
+        self._reply, self._done = Reply(), asyncio.get_running_loop().create_future()
+        self._transport.write(request.head(self._authority) + request.body)
+        await self._done
+        return self._reply
+
+    @property
+    def is_open(self) -> bool:
+        return not self._transport.is_closing()
 
     def close(self) -> None:
         self._transport.close()
@@ -58,12 +85,11 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._reply = asyncio.get_running_loop().create_future()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._reply.done():
-            self._reply.set_exception(WrongAnswer(f"connection lost ({exc or 'closed'})"))
-            self._reply.exception()  # nobody may be waiting any more
+        if not self._done.done():
+            self._done.set_exception(WrongAnswer(f"connection lost ({exc or 'closed'})"))
+            self._done.exception()  # nobody may be waiting any more
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
@@ -71,9 +97,9 @@ class Client(asyncio.Protocol):
         if not self._head_end:
             self._read_head()
         if self._head_end and len(self._received) > self._head_end:
-            self._first_at = self._first_at or now
+            self._reply.see(data, now)
             if self._is_complete():
-                self._finish(now)
+                self._finish()
 
     def _read_head(self) -> None:
         self._head_end = self._received.find(b"\r\n\r\n") + 4
@@ -88,23 +114,11 @@ class Client(asyncio.Protocol):
             return len(self._received) >= self._head_end + self._length
         return self._received.endswith(_LAST_CHUNK)
 
-    def _finish(self, now: float) -> None:
-        head, body = self._received[: self._head_end], self._received[self._head_end :]
-        if not self._length:
-            body = _unchunked(body)
-        reply = Reply(bytes(head), bytes(body), self._first_at, now)
+    def _finish(self) -> None:
+        self._reply.is_ok = self._received.startswith(b"HTTP/1.1 200 ")
+        self._reply.is_chunked = not self._length
+        self._reply.wire = bytes(self._received[self._head_end :])
         self._received.clear()
         self._head_end = self._length = 0
-        self._first_at = 0.0
-        if not self._reply.done():
-            self._reply.set_result(reply)
-
-
-def _unchunked(wire: bytearray) -> bytearray:
-    """The body without the framing of its chunks."""
-    body, at = bytearray(), 0
-    while (line_end := wire.find(b"\r\n", at)) > 0:
-        size = int(wire[at:line_end], 16)
-        body += wire[line_end + 2 : line_end + 2 + size]
-        at = line_end + 2 + size + 2
-    return body
+        if not self._done.done():
+            self._done.set_result(None)

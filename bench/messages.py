@@ -1,110 +1,172 @@
-"""What travels in the benchmark: the prompts that are sent, and the one right answer to each.
+"""What travels in the benchmark: prompts, and the right answer to each on both vendors' wires.
 
-A prompt's model names its answer (`bench/whole`), so that the upstream need not be told anything.
+A prompt's model names its answer (`bench-model-whole`), so the upstream need not be told anything.
 """
 
 import json
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-CLIENT_KEY = "bench-client-key"
-NAMESPACE = "bench/"
-"""What stands before an answer's name in a model's name."""
+CLIENT_KEY = "client-key-of-the-bench"
+MODEL = "bench-model-"
+STAMP = re.compile(rb"@\d{16}")
+"""Room for the time at which a piece is sent, in microseconds."""
+UNSTAMPED = b"@%016d" % 0
 
-_TEXT = 'def greet(name: str) -> str:\n    return f"Grüße, {name}!"\n\n'
+_CODE = 'def greet(name: str) -> str:\n    return f"Grüße, {name}!"\n\n'
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A body as its `pieces`; each is one chunk, written on its own, `pause_s` after the last."""
+    """Streamed there is one event for each text; with a pause between them they bear stamps."""
 
-    content_type: str
-    pieces: tuple[bytes, ...]
+    texts: tuple[str, ...]
+    is_stream: bool = True
     pause_s: float = 0.0
 
     @cached_property
-    def body(self) -> bytes:
-        return b"".join(self.pieces)
+    def text(self) -> str:
+        return "".join(self.texts)
+
+
+@dataclass(frozen=True)
+class Body:
+    """An answer on a vendor's wire; each piece is written on its own."""
+
+    content_type: str
+    pieces: tuple[bytes, ...]
 
     @cached_property
-    def writes(self) -> tuple[bytes, ...]:
-        """The bytes on the wire, one entry for each write."""
-        head = f"HTTP/1.1 200 OK\r\ncontent-type: {self.content_type}\r\n".encode()
-        if len(self.pieces) == 1:
-            return (head + b"content-length: %d\r\n\r\n" % len(self.body) + self.body,)
-        chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in self.pieces]
-        chunks[0] = head + b"transfer-encoding: chunked\r\n\r\n" + chunks[0]
-        chunks[-1] += b"0\r\n\r\n"
-        return tuple(chunks)
+    def whole(self) -> bytes:
+        return b"".join(self.pieces)
 
 
-def _whole(value: object) -> Answer:
-    return Answer("application/json", (_json(value),))
-
-
-def _stream(chunks: int, pause_s: float = 0.0) -> Answer:
-    """`chunks` pieces, the last two of which are the finish reason with the usage, and [DONE]."""
-    words = [_chunk({"role": "assistant", "content": f"word {n:04} "}) for n in range(chunks - 2)]
-    usage = {"prompt_tokens": 200, "completion_tokens": chunks, "total_tokens": 200 + chunks}
-    last = _chunk({"role": "assistant", "content": ""}, finish_reason="stop", usage=usage)
-    return Answer("text/event-stream", (*words, last, b"data: [DONE]\n\n"), pause_s)
-
-
-def _chunk(delta: object, finish_reason: str | None = None, **more: object) -> bytes:
-    choice = {
-        "index": 0,
-        "delta": delta,
-        "finish_reason": finish_reason,
-        "native_finish_reason": finish_reason,
-        "logprobs": None,
-    }
-    event = {**_FACTS, "object": "chat.completion.chunk", "choices": [choice], **more}
-    return b"data: %b\n\n" % _json(event)
+def said(body: bytes) -> str:
+    """The text in OpenAI's answer, whole or streamed; ValueError or LookupError if it is none."""
+    events = re.findall(rb"^data: *(\{.*\})\r?$", body, re.MULTILINE) or [body]
+    choices = [choice for event in events for choice in json.loads(event)["choices"]]
+    messages = [choice.get("delta") or choice.get("message") or {} for choice in choices]
+    return "".join(message.get("content") or "" for message in messages)
 
 
 def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def _whole(value: object) -> Body:
+    return Body("application/json", (_json(value),))
+
+
+def _events(values: Iterable[object], *more: bytes) -> Body:
+    events = (b"data: %b\n\n" % _json(value) for value in values)
+    return Body("text/event-stream", (*events, *more))
+
+
+# OpenAI's wire, as OpenRouter speaks it.
+
 _FACTS = {"id": "gen-1754000000-bench", "provider": "Bench", "model": "bench", "created": 1}
-_REPLY = {"role": "assistant", "content": _TEXT * 12}
 _USAGE = {"prompt_tokens": 200, "completion_tokens": 250, "total_tokens": 450}
 
+
+def _openrouter(answer: Answer) -> Body:
+    if not answer.is_stream:
+        choice = _choice("message", answer.text, "stop")
+        return _whole({**_FACTS, "object": "chat.completion", "choices": [choice], "usage": _USAGE})
+    head = {**_FACTS, "object": "chat.completion.chunk"}
+    chunks = [{**head, "choices": [_choice("delta", text)]} for text in answer.texts]
+    last = {**head, "choices": [_choice("delta", "", "stop")], "usage": _USAGE}
+    return _events([*chunks, last], b"data: [DONE]\n\n")
+
+
+def _choice(kind: str, text: str, finish_reason: str | None = None) -> object:
+    return {
+        "index": 0,
+        kind: {"role": "assistant", "content": text},
+        "finish_reason": finish_reason,
+        "native_finish_reason": finish_reason,
+        "logprobs": None,
+    }
+
+
+# Gemini's own wire.
+
+
+def _gemini(answer: Answer) -> Body:
+    if not answer.is_stream:
+        return _whole(_reply(answer.text, finishReason="STOP"))
+    return _events([*map(_reply, answer.texts), _reply("", finishReason="STOP")])
+
+
+def _reply(text: str, **more: str) -> object:
+    content = {"parts": [{"text": text}], "role": "model"}
+    return {
+        "candidates": [{"content": content, **more, "index": 0}],
+        "usageMetadata": {
+            "promptTokenCount": 200,
+            "candidatesTokenCount": 250,
+            "totalTokenCount": 450,
+        },
+        "modelVersion": "bench",
+        "responseId": "bench",
+    }
+
+
+def _stream(chunks: int, pause_s: float = 0.0) -> Answer:
+    texts = (f"word {n:04} {UNSTAMPED.decode()} " for n in range(chunks))
+    return Answer(tuple(texts), pause_s=pause_s)
+
+
 ANSWERS = {
-    "models": _whole({"data": [{"id": f"{NAMESPACE}whole", "created": 1}]}),
-    "whole": _whole(
-        {
-            **_FACTS,
-            "object": "chat.completion",
-            "choices": [{"index": 0, "message": _REPLY, "finish_reason": "stop"}],
-            "usage": _USAGE,
-        }
-    ),
-    "short": _stream(3),
+    "whole": Answer((_CODE * 12,), is_stream=False),
+    "short": _stream(2),
     "burst": _stream(2000),
     "brisk": _stream(150, pause_s=0.002),
-    "paced": _stream(50, pause_s=0.02),
+    "paced": _stream(30, pause_s=0.02),
+    "slow": _stream(20, pause_s=0.05),
 }
 
+_WIRES: dict[str, Callable[[Answer], Body]] = {"openrouter": _openrouter, "gemini": _gemini}
+_METHODS = {"supportedGenerationMethods": ["generateContent"]}
+BODIES = {
+    **{(vendor, name): wire(ANSWERS[name]) for vendor, wire in _WIRES.items() for name in ANSWERS},
+    ("openrouter", "models"): _whole({"data": [{"id": f"{MODEL}whole", "created": 1}]}),
+    ("gemini", "models"): _whole({"models": [{"name": f"models/{MODEL}whole", **_METHODS}]}),
+}
+"""By vendor, and name of the answer or `models` for the list of them."""
 
-def request(port: int, answer: str, prompt_bytes: int, model_prefix: str = "") -> bytes:
-    """A chat request to `port`, whose body is about `prompt_bytes` long."""
+
+@dataclass(frozen=True)
+class Request:
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def head(self, host: str) -> bytes:
+        """What goes before the body in HTTP/1.1."""
+        fields = "".join(f"{name}: {value}\r\n" for name, value in (("host", host), *self.fields))
+        return f"POST {PATH} HTTP/1.1\r\n{fields}\r\n".encode()
+
+
+PATH = "/v1/chat/completions"
+
+
+def prompt(answer: str, prompt_bytes: int = 1000, prefix: str = "") -> Request:
+    """A request for a chat completion, whose body is about `prompt_bytes` long."""
     turns = max(1, prompt_bytes // 2000)
-    per_turn = _TEXT * max(1, round(prompt_bytes / turns / len(_json(_TEXT))))
+    per_turn = _CODE * max(1, round(prompt_bytes / turns / len(_json(_CODE))))
     body = _json(
         {
-            "model": f"{model_prefix}{NAMESPACE}{answer}",
-            "stream": len(ANSWERS[answer].pieces) > 1,
+            "model": f"{prefix}{MODEL}{answer}",
+            "stream": ANSWERS[answer].is_stream,
             "messages": [{"role": "user", "content": per_turn}] * turns,
         }
     )
-    head = (
-        "POST /v1/chat/completions HTTP/1.1\r\n"
-        f"host: 127.0.0.1:{port}\r\n"
-        f"authorization: Bearer {CLIENT_KEY}\r\n"
-        "accept: application/json\r\n"
-        "content-type: application/json\r\n"
-        "user-agent: bench\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
+    fields = (
+        ("authorization", f"Bearer {CLIENT_KEY}"),
+        ("accept", "application/json"),
+        ("content-type", "application/json"),
+        ("user-agent", "bench"),
+        ("content-length", str(len(body))),
     )
-    return head.encode() + body
+    return Request(fields, body)

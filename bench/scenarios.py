@@ -1,38 +1,23 @@
-"""What is measured: a table of scenarios, each with the measures that make sense for it."""
+"""What is measured: a table of sections and scenarios, each with the measures that fit it."""
 
 import asyncio
-import math
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import NamedTuple
+from itertools import chain
+from typing import Literal, NamedTuple
 
-from bench import processes
-from bench.client import Client
-from bench.messages import ANSWERS, request
-from bench.sides import Server, running
+from bench import measures, processes
+from bench.client import Client, Reply
+from bench.http2 import Http2Client
+from bench.measures import Measure, Turn
+from bench.messages import ANSWERS, prompt
+from bench.sides import BARE, DIRECT, Server, Side, Way, check, running
 
 TURN_LIMIT_S = 120.0
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What one side did in one turn; what it has not is NaN.
-
-    `first_s`, `last_s`: medians over the requests, from the beginning (of connecting, if the
-    connection is new) to the first and last byte of the answer's body. `cpu_s` is the server's
-    CPU time in this turn, `rss_kib` its memory at the end.
-    """
-
-    requests: int
-    wall_s: float
-    cpu_s: float
-    rss_kib: float
-    chunks: int = 0
-    first_s: float = math.nan
-    last_s: float = math.nan
+SETTLE_S = 0.02
+"""What a server does behind its last answer is part of its work: records, closing, connecting."""
 
 
 @dataclass(frozen=True)
@@ -46,99 +31,96 @@ class Traffic:
     requests: int
     clients: int = 1
     prompt_bytes: int = 1000
-    model_prefix: str = ""
+    is_prefixed: bool = False
     is_reconnecting: bool = False
+    way: Way = "base URL"
 
     async def __call__(self, server: Server, share: float) -> Turn:
         """Give the server its turn, with this share of the requests; WrongAnswer, TimeoutError."""
+        if self.way not in server.ways:
+            return Turn()
         requests = max(1, round(self.requests * share))
         async with asyncio.timeout(TURN_LIMIT_S):
-            clients = [await _warm_client(server.port) for _ in range(self.clients)]
+            clients = [await server.client(self.way) for _ in range(self.clients)]
             cpu_s, started = processes.cpu_s(server.pid), time.perf_counter()
-            times = await asyncio.gather(
+            asked = await asyncio.gather(
                 *(
-                    self._ask(client, server.port, requests, nth / self.clients)
+                    self._ask(client, server, requests, nth / self.clients)
                     for nth, client in enumerate(clients)
                 )
             )
             wall_s = time.perf_counter() - started
+            await asyncio.sleep(SETTLE_S)
             cpu_s = processes.cpu_s(server.pid) - cpu_s
-        first, last = zip(*(pair for pairs in times for pair in pairs), strict=True)
+        pairs = [pair for each in asked for pair in each]
+        for _, reply in pairs:
+            check(server.side, self.answer, reply)
         return Turn(
-            requests=len(first),
+            requests=len(pairs),
             wall_s=wall_s,
             cpu_s=cpu_s,
             rss_kib=processes.rss_kib(server.pid),
-            chunks=len(first) * len(ANSWERS[self.answer].pieces),
-            first_s=statistics.median(first),
-            last_s=statistics.median(last),
+            chunks=len(pairs) * len(ANSWERS[self.answer].texts),
+            first_s=statistics.median(reply.first_at - started for started, reply in pairs),
+            last_s=statistics.median(reply.last_at - started for started, reply in pairs),
+            delays_s=sorted(chain.from_iterable(_late(reply.delays_s) for _, reply in pairs)),
         )
 
     async def _ask(
-        self, client: Client, port: int, requests: int, phase: float
-    ) -> list[tuple[float, float]]:
-        """Seconds to the first and last byte of each answer."""
-        answer = ANSWERS[self.answer]
-        message = request(port, self.answer, self.prompt_bytes, self.model_prefix)
-        await asyncio.sleep(answer.pause_s * phase)
-        times = []
+        self, client: Client, server: Server, requests: int, phase: float
+    ) -> list[tuple[float, Reply]]:
+        """When each request, or its connection, was begun, and its reply."""
+        prefix = f"{server.side.vendor}:" if self.is_prefixed else ""
+        request = prompt(self.answer, self.prompt_bytes, prefix)
+        await asyncio.sleep(ANSWERS[self.answer].pause_s * phase)
+        pairs = []
         for _ in range(requests):
             started = time.perf_counter()
             if self.is_reconnecting:
                 client.close()
-                client = await Client.connect(port)
-            reply = await client.ask(message, answer.body)
-            times.append((reply.first_at - started, reply.last_at - started))
-        client.close()
-        return times
+                client = await Client.connect(server.ways[self.way])
+            pairs.append((started, await client.ask(request)))
+        server.keep(self.way, client)
+        return pairs
 
 
-async def _warm_client(port: int) -> Client:
-    """A connection on which an answer has come already, so that the upstream is connected too."""
-    client = await Client.connect(port)
-    await client.ask(request(port, "whole", prompt_bytes=1000), ANSWERS["whole"].body)
-    return client
+def _late(delays_s: Sequence[float]) -> Sequence[float]:
+    """Of a stream's chunks the second half: during the first, other streams may still begin."""
+    return delays_s[len(delays_s) // 2 :]
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Streams that are asked for at once over one new HTTP/2 connection, and that some times."""
+
+    streams: int
+    times: int
+
+    async def __call__(self, server: Server, share: float) -> Turn:
+        """Give the server its turn: when the first and the last of the streams begin."""
+        if "HTTPS proxy" not in server.ways:
+            return Turn()
+        begun = []
+        async with asyncio.timeout(TURN_LIMIT_S):
+            for _ in range(max(1, round(self.times * share))):
+                client = await Http2Client.connect(server.ways["HTTPS proxy"])
+                started, replies = await client.ask([prompt("short")] * self.streams)
+                client.close()
+                for reply in replies:
+                    check(server.side, "short", reply)
+                begun.append(sorted(reply.first_at - started for reply in replies))
+        return Turn(
+            requests=self.streams * len(begun),
+            first_s=statistics.median(each[0] for each in begun),
+            last_s=statistics.median(each[-1] for each in begun),
+        )
 
 
 async def start_up(server: Server, share: float) -> Turn:
     """Start another process of the server's side, and stop it when it has served a request."""
     async with running(server.side, server.place) as fresh:
-        return Turn(1, fresh.start_s, processes.cpu_s(fresh.pid), processes.rss_kib(fresh.pid))
-
-
-class Measure(NamedTuple):
-    """`figures` makes figures in `unit` from the turns of a side: one for each, or one for all.
-
-    `is_ratio`: sides are compared by division, turn by turn.
-    """
-
-    title: str
-    unit: str
-    figures: Callable[[Sequence[Turn]], Sequence[float]]
-    is_ratio: bool = True
-
-
-def _each(figure: Callable[[Turn], float]) -> Callable[[Sequence[Turn]], Sequence[float]]:
-    return lambda turns: [figure(turn) for turn in turns]
-
-
-def _rss_slope(turns: Sequence[Turn]) -> Sequence[float]:
-    """KiB for each 1000 requests, fitted over all turns; NaN for fewer than two."""
-    if len(turns) < 2:
-        return [math.nan]
-    requests = list(accumulate(turn.requests for turn in turns))
-    slope, _ = statistics.linear_regression(requests, [turn.rss_kib for turn in turns])
-    return [slope * 1000]
-
-
-CPU = Measure("CPU", "ms/request", _each(lambda turn: turn.cpu_s / turn.requests * 1e3))
-CHUNK_CPU = Measure("CPU", "µs/chunk", _each(lambda turn: turn.cpu_s / turn.chunks * 1e6))
-CHUNK_RATE = Measure("speed", "chunks/s", _each(lambda turn: turn.chunks / turn.wall_s))
-FIRST = Measure("first chunk, p50", "ms", _each(lambda turn: turn.first_s * 1e3))
-LAST = Measure("time, p50", "ms", _each(lambda turn: turn.last_s * 1e3))
-START = Measure("time", "s", _each(lambda turn: turn.wall_s))
-START_CPU = Measure("CPU", "s", _each(lambda turn: turn.cpu_s))
-SLOPE = Measure("growth", "KiB/1000 requests", _rss_slope, is_ratio=False)
+        cpu_s, rss_kib = processes.cpu_s(fresh.pid), processes.rss_kib(fresh.pid)
+        return Turn(1, fresh.start_s, cpu_s, rss_kib)
 
 
 class Scenario(NamedTuple):
@@ -146,28 +128,98 @@ class Scenario(NamedTuple):
 
     title: str
     turn: Callable[[Server, float], Awaitable[Turn]]
-    measures: tuple[Measure, ...]
+    measures: Sequence[Measure]
 
 
-SCENARIOS = (
-    Scenario("1 KB prompt", Traffic("whole", 300), (CPU, LAST)),
-    Scenario(
-        "1 KB prompt, new connection",
-        Traffic("whole", 150, is_reconnecting=True),
-        (CPU, LAST),
+Road = Literal["plain", "TLS", "far"]
+
+
+class Section(NamedTuple):
+    """Scenarios for the same processes; `road` is what leads to their upstream."""
+
+    road: Road
+    baseline: Side
+    scenarios: Sequence[Scenario]
+
+
+_WHOLE = (measures.CPU, measures.LAST)
+_FIRST = (measures.CPU, measures.FIRST)
+_PACED = (measures.CHUNK_CPU, *measures.DELAYS)
+_MANY = (*_PACED, measures.CHUNK_RATE)
+
+SECTIONS = {
+    "whole": Section(
+        "plain",
+        BARE,
+        (
+            Scenario("1 KB keep-alive", Traffic("whole", 300), _WHOLE),
+            Scenario("100 KB prompt", Traffic("whole", 150, prompt_bytes=100_000), _WHOLE),
+            Scenario(
+                "100 KB prompt, backend named in the model",
+                Traffic("whole", 150, prompt_bytes=100_000, is_prefixed=True),
+                _WHOLE,
+            ),
+            Scenario("1 MB prompt", Traffic("whole", 30, prompt_bytes=1_000_000), _WHOLE),
+        ),
     ),
-    Scenario("100 KB prompt", Traffic("whole", 250, prompt_bytes=100_000), (CPU, LAST)),
-    Scenario(
-        "100 KB prompt, model with `openrouter:`",
-        Traffic("whole", 250, prompt_bytes=100_000, model_prefix="openrouter:"),
-        (CPU, LAST),
+    "streams": Section(
+        "plain",
+        BARE,
+        (
+            Scenario("short stream", Traffic("short", 200), _FIRST),
+            Scenario(
+                "stream, 2000 chunks at once",
+                Traffic("burst", 5),
+                (measures.CHUNK_CPU, measures.CHUNK_RATE),
+            ),
+            Scenario("stream, a chunk each 2 ms", Traffic("brisk", 1), _PACED),
+            Scenario("50 streams, 50 chunks/s each", Traffic("paced", 1, clients=50), _MANY),
+            Scenario("200 streams, 20 chunks/s each", Traffic("slow", 1, clients=200), _MANY),
+        ),
     ),
-    Scenario("short stream", Traffic("short", 250), (FIRST, CPU)),
-    Scenario("stream, 2000 chunks at once", Traffic("burst", 6), (CHUNK_CPU, CHUNK_RATE)),
-    Scenario("stream, a chunk each 2 ms", Traffic("brisk", 2), (CHUNK_CPU,)),
-    Scenario(
-        "50 streams, 50 chunks/s each", Traffic("paced", 1, clients=50), (CHUNK_CPU, CHUNK_RATE)
+    "connect": Section(
+        "TLS",
+        BARE,
+        (
+            Scenario(
+                "new connection, base URL",
+                Traffic("whole", 50, is_reconnecting=True),
+                _WHOLE,
+            ),
+            Scenario(
+                "new connection, HTTPS proxy",
+                Traffic("whole", 50, is_reconnecting=True, way="HTTPS proxy"),
+                _WHOLE,
+            ),
+        ),
     ),
-    Scenario("start-up", start_up, (START, START_CPU)),
-    Scenario("memory, 1 KB prompt", Traffic("whole", 500), (SLOPE,)),
-)
+    "far": Section(
+        "far",
+        DIRECT,
+        (
+            Scenario(
+                "new connection, base URL",
+                Traffic("short", 4, is_reconnecting=True),
+                (measures.FIRST,),
+            ),
+            Scenario(
+                "new connection, HTTPS proxy",
+                Traffic("short", 4, is_reconnecting=True, way="HTTPS proxy"),
+                (measures.FIRST,),
+            ),
+            Scenario(
+                "40 streams over one HTTP/2 connection",
+                Parallel(40, times=3),
+                measures.BEGINNINGS,
+            ),
+        ),
+    ),
+    "process": Section(
+        "plain",
+        BARE,
+        (
+            Scenario("start-up", start_up, (measures.START, measures.START_CPU)),
+            Scenario("memory, 1 KB keep-alive", Traffic("whole", 3400), (measures.SLOPE,)),
+        ),
+    ),
+}
