@@ -60,6 +60,8 @@ def refuses(url: str) -> bool:
         socket.create_connection((httpx.URL(url).host, httpx.URL(url).port or 0)).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        return False  # it is being closed at this moment
     return False
 
 
