@@ -21,7 +21,7 @@ lint: $(INSTALLED) ## Check style, format and types
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
-bench: $(INSTALLED) ## Measure the proxy against bare mitmdump and a direct connection
+bench: $(INSTALLED) ## Measure the proxy against bare mitmdump, a direct connection and peers
 	.venv/bin/python -m bench $(ARGS)
 
 screenshots: $(INSTALLED) ## Make the pictures of docs/inspect.md again; needs Chromium
