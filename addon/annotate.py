@@ -44,7 +44,8 @@ def finish(
     if not (exchange.talk or exchange.upstream):
         flow.comment = error or ""
         return
-    flow.metadata.update(_asked(exchange) | _answered(exchange, entry, error))
+    facts = _asked(exchange) | _answered(exchange, entry, error) | _connected(flow)
+    flow.metadata.update(facts)
     flow.comment = " | ".join([_names(exchange), *_summary(exchange, entry, error)])
     is_cancelled = exchange.outcome.error and exchange.outcome.error.status == _CANCELLED
     if not flow.marked and not is_cancelled:
@@ -100,6 +101,12 @@ def _answered(exchange: Exchange, entry: Entry | None, error: str | None) -> Fac
         llm_attempts=len(attempts),
         **{f"llm_attempt_{number}": told for number, told in enumerate(attempts, 1)},
     )
+
+
+def _connected(flow: http.HTTPFlow) -> Facts:
+    since = flow.server_conn.timestamp_start
+    is_reused = since is not None and since < flow.request.timestamp_start
+    return _known(llm_connection=is_reused and "reused")
 
 
 def _known(**facts: Any) -> Facts:

@@ -23,6 +23,7 @@ from addon.flow_limit import FlowLimit
 from addon.guard import fail_closed
 from addon.handlers import Handlers
 from addon.history import error_of
+from addon.layers.pool import Pool
 from addon.layers.rules import Rules
 from addon.models_list import ModelsList
 from addon.reask import Reask
@@ -79,10 +80,12 @@ class LlmProxy:
             answers=self._answers,
             stream_head=self._stream_head,
             show=self._show,
+            pool=Pool(),
             connect_s=settings.connect_timeout,
             silence_s=settings.timeout,
             keep_alive_s=settings.keep_alive,
             max_body_bytes=settings.max_body_mib * 2**20,
+            max_connections=settings.max_connections,
         )
         self._stand_in = stand_in(settings)
         self._recorder = Recorder(settings.record) if settings.record else None
@@ -111,6 +114,7 @@ class LlmProxy:
     def _close(self) -> None:
         if self._running:
             self._running.cancel()
+        self._rules.pool.close()
 
     async def _run(self) -> None:
         """From start to shutdown, when it is cancelled."""

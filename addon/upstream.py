@@ -84,13 +84,21 @@ def put_into(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> No
     data.content = request.body
 
 
-def with_credential(request: http.Request, credential: tuple[str, str]) -> http.Request:
+def on_wire(
+    request: http.Request, credential: tuple[str, str] | None, *, is_http2: bool
+) -> http.Request:
     """The head of a request as it goes on the wire: a copy, so that nothing keeps the secret."""
-    on_wire = copy.copy(request)
-    on_wire.data = copy.copy(request.data)
-    name = credential[0].encode()
-    others = (field for field in request.headers.fields if field[0] != name)
-    value = credential[1].encode("utf-8", "surrogateescape")
-    on_wire.data.headers = http.Headers([*others, (name, value)])
-    on_wire.data.content = None
-    return on_wire
+    sent = copy.copy(request)
+    data = sent.data = copy.copy(request.data)
+    data.content = None
+    fields = request.headers.fields
+    if credential:
+        name, value = credential[0].encode(), credential[1].encode("utf-8", "surrogateescape")
+        fields = (*(field for field in fields if field[0] != name), (name, value))
+    if request.is_http2 and not is_http2:
+        # mitmproxy would do the same, but close the connection after the answer.
+        data.http_version = b"HTTP/1.1"
+        fields = ((b"Host", data.authority), *fields)
+        data.authority = b""
+    data.headers = http.Headers(fields)
+    return sent

@@ -147,6 +147,9 @@ class Settings(BaseModel):
         Seconds,
         Setting("seconds for connecting to the upstream before it is given up"),
     ] = 10
+    max_connections: Annotated[
+        Count, Setting("how many upstream connections one client connection may have in use")
+    ] = 100
     timeouts: Annotated[Timeouts, Setting("timeout for single backends, by name")] = {}
     keep_alive: Annotated[
         Seconds,

@@ -20,6 +20,7 @@ from mitmproxy.tools.dump import DumpMaster
 from addon import startup
 from addon.proxy import LlmProxy
 from commands import config
+from tests.upstream import eventually
 
 CLIENT_KEY = "client-key-for-tests"
 UPSTREAM_KEY = "sk-or-v1-upstream-key-for-tests"
@@ -72,6 +73,13 @@ class RunningProxy:
 
     async def _add(self, addon: object) -> None:
         self.master.addons.add(addon)
+
+    def forget_upstreams(self) -> None:
+        """Close the connections that wait: one that is new is not replaced when it fails."""
+        handlers = self.master.addons.get("proxyserver").connections
+        assert eventually(lambda: not handlers)  # else one may still be given back
+        pool = self.addon._rules.pool
+        self.master.event_loop.call_soon_threadsafe(pool.clear)
 
     @property
     def flows(self) -> list[HTTPFlow]:

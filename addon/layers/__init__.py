@@ -2,8 +2,9 @@
 
 Hooks cannot do what is done here: answer a broken upstream in OpenAI's shape instead of
 mitmproxy's HTML, give up on a silent upstream, keep a waiting client's connection alive, end a
-stream that broke half-way with an error event, limit the size of a body while it arrives, and add
-the credential to the bytes on the wire but not to the flow.
+stream that broke half-way with an error event, limit the size of a body while it arrives, add the
+credential to the bytes on the wire but not to the flow, and keep an upstream connection warm for
+the next client.
 
 Flows without an exchange behave exactly as in stock mitmproxy.
 """
@@ -17,6 +18,7 @@ USED = {
     "mitmproxy.proxy.layers.http": (
         "HttpLayer.make_stream",
         "HttpLayer.event_to_child",
+        "HttpLayer.get_connection",
         "HttpLayer.register_connection",
         "HttpStream.state_wait_for_request_headers",
         "HttpStream.state_consume_request_body",
@@ -27,12 +29,23 @@ USED = {
         "HttpStream.make_server_connection",
         "HttpStream.handle_protocol_error",
         "HttpStream.send_response",
+        "GetHttpConnection.connection_spec_matches",
         "RegisterHttpConnection",
         "SendHttp",
     ),
     "mitmproxy.proxy.layers.http._base": ("ReceiveHttp",),
+    "mitmproxy.proxy.layers.http._http1": ("Http1Client.stream_id",),
     "mitmproxy.proxy.layers.http._http2": ("Http2Client",),
     "mitmproxy.proxy.layers.http._events": ("ErrorCode.CANCEL", "ErrorCode.CONNECT_FAILED"),
+    "mitmproxy.proxy.server": (
+        "ConnectionHandler.drain_writers",
+        "ConnectionHandler.handle_hook",
+        "ConnectionHandler.server_event",
+        "ConnectionIO",
+    ),
+    "mitmproxy.addons.proxyserver": ("Proxyserver.register_connection",),
+    "mitmproxy.addons.tlsconfig": ("_default_ciphers",),
+    "mitmproxy.net.tls": ("Version.UNBOUNDED",),
 }
 
 

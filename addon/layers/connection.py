@@ -1,24 +1,25 @@
 """The HTTP layer of a client's connection: makes our streams and watches the time for them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 
-from mitmproxy.connection import Connection, ConnectionState
+from mitmproxy.connection import Connection, Server
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
+    GetHttpConnection,
+    GetHttpConnectionCompleted,
     HttpLayer,
     HTTPMode,
     HttpStream,
     RegisterHttpConnection,
 )
-from mitmproxy.proxy.layers.http._base import ReceiveHttp
-from mitmproxy.proxy.layers.http._events import ResponseEndOfMessage
-from mitmproxy.proxy.layers.http._http2 import Http2Client
 
 from addon.exchange import Exchange
+from addon.layers.lease import Lease, OpenLease, handler_of
 from addon.layers.rules import Rules, Tick
 from addon.layers.stream import LlmHttpStream
+from addon.layers.upstream_connection import PooledConnection, UpstreamConnection
 
 # Whoever looks on computes a digest of the answer each time.
 SHOW_EVERY_S = 0.5
@@ -31,11 +32,40 @@ class LlmHttpLayer(HttpLayer):
         super().__init__(context, mode)
         self.rules = rules
         self._wakeup: commands.RequestWakeup | None = None
+        self._leases: dict[Connection, Lease] = {}
+        self._waiting: list[GetHttpConnection] = []  # for one of `max_connections`
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        stream = LlmHttpStream(self.context.fork(), stream_id, self.rules, self.part)
+        stream = LlmHttpStream(self.context.fork(), stream_id, self.rules, self._upstream)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
+
+    def get_connection(
+        self, event: GetHttpConnection, *, reuse: bool = True
+    ) -> layer.CommandGenerator[None]:
+        stream, handler = self.command_sources[event], handler_of(self.context.client)
+        # A parent proxy and client certificates are left to mitmproxy.
+        if not (_exchange_of(stream) and handler) or event.via or self.context.options.client_certs:
+            yield from super().get_connection(event, reuse=reuse)
+            return
+        assert isinstance(stream, LlmHttpStream)
+        known = [each for each in self.connections if event.connection_spec_matches(each)]
+        ready = next(filter(self._is_ready, known), None)
+        if ready and not stream.wants_fresh:
+            del self.command_sources[event]
+            yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (ready, None)))
+        elif sum(map(self._is_in_use, known)) >= self.rules.max_connections:
+            self._waiting.append(event)
+        else:
+            context = self.context.fork()
+            context.server = Server(address=event.address, tls=event.tls)
+            context.server.sni = event.address[0] if event.tls else None
+            upstream = PooledConnection(
+                context, self.rules.pool, handler, is_fresh=stream.wants_fresh
+            )
+            self.connections[context.server] = upstream
+            self.waiting_for_establishment[context.server].append(event)
+            yield from self.event_to_child(upstream, events.Start())
 
     def register_connection(self, command: RegisterHttpConnection) -> layer.CommandGenerator[None]:
         if command.err:
@@ -44,34 +74,66 @@ class LlmHttpLayer(HttpLayer):
             self.connections.pop(command.connection, None)
         else:
             inner = self.connections[command.connection]
-            self.connections[command.connection] = UpstreamConnection(inner, self._is_claimed)
+            self.connections[command.connection] = (
+                UpstreamConnection(inner.client, inner.lease, self._is_claimed)
+                if isinstance(inner, PooledConnection)
+                else UpstreamConnection(inner, None, self._is_claimed)
+            )
         yield from super().register_connection(command)
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        happens: Iterable[commands.Command] = ()
         if isinstance(event, events.Wakeup) and event.command is self._wakeup:
             self._wakeup = None
-            yield from self._tick()
+            happens = self._tick()
         elif not self._is_forgotten(event):
-            yield from super()._handle_event(event)
+            happens = super()._handle_event(event)
+        for command in happens:
+            if isinstance(command, OpenLease):
+                self._remember(command.lease)
+                if self._is_outermost:
+                    command.lease.begin(command)
+                    continue
+            yield command
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for each in waiting:
+                yield from self.get_connection(each)
         if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
             self._wakeup = commands.RequestWakeup(self.rules.tick_s)
             yield self._wakeup
+
+    def _remember(self, lease: Lease) -> None:
+        """And forget those that are over, if no stream turns to their connections any more."""
+        joined = {each.context.server for each in self.streams.values()}
+        for server, each in tuple(self._leases.items()):
+            if each.is_over and server not in joined:
+                del self._leases[server]
+                self.connections.pop(server, None)
+        self._leases[lease.server] = lease
+
+    @property
+    def _is_outermost(self) -> bool:
+        """Inside a CONNECT there are two, and the outer one has to know who waits for what."""
+        return next(each for each in self.context.layers if isinstance(each, LlmHttpLayer)) is self
+
+    def _is_ready(self, connection: Connection) -> bool:
+        upstream = self._upstream(connection)
+        return upstream is not None and upstream.lease is not None and upstream.lease.is_ready
+
+    def _is_in_use(self, connection: Connection) -> bool:
+        return connection.connected or connection in self.waiting_for_establishment
 
     def _is_claimed(self, stream_id: int) -> bool:
         stream = self.streams.get(stream_id)
         return stream is not None and _exchange_of(stream) is not None
 
-    def part(self, connection: Connection, stream_id: int, is_over: bool) -> None:
-        """Nothing that an upstream connection still says about a stream is to be heard.
-
-        If its answer `is_over`, the stream may be put on the same connection again.
-        """
+    def _upstream(self, connection: Connection) -> UpstreamConnection | None:
         upstream = self.connections.get(connection)
-        if isinstance(upstream, UpstreamConnection):
-            upstream.part(stream_id, is_over)
+        return upstream if isinstance(upstream, UpstreamConnection) else None
 
     def _is_forgotten(self, event: events.Event) -> bool:
-        """The last words of a connection that `register_connection` dropped."""
+        """The last words of a connection that is not known any more."""
         return (
             isinstance(event, events.ConnectionEvent)
             and event.connection not in self.connections
@@ -85,10 +147,11 @@ class LlmHttpLayer(HttpLayer):
             started = connection.timestamp_start
             if started and time.time() - started >= self.rules.connect_s:
                 yield commands.CloseConnection(connection)
-        for connection, upstream in list(self.connections.items()):
+        for connection in list(self.connections):
+            upstream = self._upstream(connection)
             # mitmproxy cancels a handler whose connection was reset under another's writing, and
             # with it sometimes the event that tells of it.
-            if isinstance(upstream, UpstreamConnection) and upstream.has_lost_its_end(connection):
+            if upstream and upstream.has_lost_its_end(connection):
                 yield from self.event_to_child(upstream, events.ConnectionClosed(connection))
         tick = Tick(time.monotonic())
         for stream in list(self.streams.values()):
@@ -101,61 +164,6 @@ class LlmHttpLayer(HttpLayer):
         if stream.flow.live and now - stream.shown_at >= SHOW_EVERY_S:
             stream.shown_at = now
             self.rules.show(stream.flow, stream.sent)
-
-
-class UpstreamConnection(layer.Layer):
-    """An upstream connection's layers, with an ear for which streams still belong to it.
-
-    A claimed stream may put its next attempt on the very connection that tells it of the end of an
-    answer, so it is told only when the connection is ready for that.
-    """
-
-    def __init__(self, inner: layer.Layer, is_claimed: Callable[[int], bool]) -> None:
-        self.context = inner.context  # no layer of its own in the stack
-        self._inner = inner
-        self._is_claimed = is_claimed
-        self._parted: set[int] = set()
-        self._has_ended = False
-        self._is_suspect = False
-
-    def part(self, stream_id: int, is_over: bool) -> None:
-        """See `LlmHttpLayer.part`."""
-        http2 = self._http2()
-        if http2 is None:
-            if not is_over:  # else there is nothing more to come, and the connection is as new
-                self._parted.add(stream_id)
-        elif (number := http2.our_stream_id.pop(stream_id, None)) is not None:
-            # Else a retry would be taken for the old stream. No stream of ours has the id 0.
-            http2.their_stream_id[number] = 0
-
-    def has_lost_its_end(self, connection: Connection) -> bool:
-        """Whether it cannot be read from any more since the last look, and nobody has said so."""
-        if self._has_ended or connection.state & ConnectionState.CAN_READ:
-            return False
-        was_suspect, self._is_suspect = self._is_suspect, True
-        return was_suspect
-
-    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        self._has_ended |= isinstance(event, events.ConnectionClosed)
-        ends = []
-        for command in self._inner.handle_event(event):
-            if isinstance(command, ReceiveHttp):
-                stream_id = command.event.stream_id
-                if stream_id in self._parted:
-                    continue
-                if isinstance(command.event, ResponseEndOfMessage) and self._is_claimed(stream_id):
-                    ends.append(command)
-                    continue
-            yield command
-        yield from ends
-
-    _handle_event = handle_event
-
-    def _http2(self) -> Http2Client | None:
-        inner: layer.Layer | None = self._inner
-        while inner is not None and not isinstance(inner, Http2Client):
-            inner = getattr(inner, "child_layer", None)
-        return inner
 
 
 def install(nextlayer: layer.NextLayer, rules: Rules) -> None:
@@ -179,5 +187,5 @@ def install(nextlayer: layer.NextLayer, rules: Rules) -> None:
         parent, child = child, getattr(child, "child_layer", None)
 
 
-def _exchange_of(stream: HttpStream) -> Exchange | None:
+def _exchange_of(stream: layer.Layer) -> Exchange | None:
     return stream.exchange if isinstance(stream, LlmHttpStream) else None

@@ -9,6 +9,7 @@ from mitmproxy.proxy import events
 from addon import bodies
 from addon.answers import Answers
 from addon.exchange import Exchange
+from addon.layers.pool import Pool
 from backends.errors import ApiError
 
 
@@ -20,17 +21,20 @@ class Rules:
     `keep_alive_s`: without a byte to the client of a stream.
     `find` gives the exchange of a claimed flow by the flow's id. `stream_head` makes the head of a
     stream that begins before the upstream has answered. `show` is told now and then of a flow that
-    is at work, with what its client has got.
+    is at work, with what its client has got. `max_connections` to the same upstream may be in use
+    for one client connection.
     """
 
     find: Callable[[str], Exchange | None]
     answers: Answers
     stream_head: Callable[[http.HTTPFlow], http.Response]
     show: Callable[[http.HTTPFlow, bytearray], None]
+    pool: Pool
     connect_s: float
     silence_s: float
     keep_alive_s: float
     max_body_bytes: int
+    max_connections: int
 
     @property
     def tick_s(self) -> float:

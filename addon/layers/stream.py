@@ -22,13 +22,13 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
-    ResponseTrailers,
 )
 
 from addon.answers import BodyStream
 from addon.exchange import Exchange
 from addon.layers.rules import Rules, Tick
-from addon.upstream import with_credential
+from addon.layers.upstream_connection import SERVER_EVENTS, UpstreamConnection
+from addon.upstream import on_wire
 from backends.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -38,14 +38,6 @@ Commands = layer.CommandGenerator[None]
 # After `[DONE]` or an error event the client waits for nothing; an upstream that does not end its
 # body by then is closed.
 AFTER_END_S = 1.0
-
-SERVER_EVENTS = (
-    ResponseHeaders,
-    ResponseData,
-    ResponseTrailers,
-    ResponseEndOfMessage,
-    ResponseProtocolError,
-)
 
 
 class LlmHttpStream(HttpStream):
@@ -58,7 +50,8 @@ class LlmHttpStream(HttpStream):
     exchange: Exchange | None = None
     _head: http.Response | None = None  # the response head that the client has got
     _has_content = False  # the client has got something of the answer
-    _joined: Connection | None = None  # the upstream connection of this attempt, once there is one
+    wants_fresh = False  # an upstream connection that nobody has used before is asked for
+    _joined: UpstreamConnection | None = None  # that of this attempt, once there is one
     _is_over = False  # the upstream has sent all of its answer
     _has_upstream = False  # there is a connection on which this request waits for its answer
     _is_told = False  # the client's stream has been ended with an error
@@ -69,11 +62,11 @@ class LlmHttpStream(HttpStream):
         context: Context,
         stream_id: int,
         rules: Rules,
-        part: Callable[[Connection, int, bool], None],
+        upstream_of: Callable[[Connection], UpstreamConnection | None],
     ) -> None:
         super().__init__(context, stream_id)
         self.rules = rules
-        self._part = part
+        self._upstream_of = upstream_of
         self.sent = bytearray()
         self.shown_at = time.monotonic()
         self._connecting_since = self._upstream_at = self._client_at = self.shown_at
@@ -84,7 +77,7 @@ class LlmHttpStream(HttpStream):
         try:
             for command in super().handle_event(event):
                 if isinstance(command, SendHttp) and isinstance(command.event, RequestHeaders):
-                    self._add_credential(command.event)
+                    self._put_on_wire(command.event)
                 yield command
         except Exception:
             # Stock mitmproxy logs this and leaves the client hanging.
@@ -101,11 +94,11 @@ class LlmHttpStream(HttpStream):
         else:
             yield from super()._handle_event(event)
 
-    def _add_credential(self, event: RequestHeaders) -> None:
-        upstream = self.exchange and self.exchange.upstream
-        credential = upstream and upstream.call.request.credential
-        if credential:
-            event.request = with_credential(event.request, credential)
+    def _put_on_wire(self, event: RequestHeaders) -> None:
+        if self.exchange and self.exchange.upstream:
+            credential = self.exchange.upstream.call.request.credential
+            is_http2 = self.context.server.alpn == b"h2"
+            event.request = on_wire(event.request, credential, is_http2=is_http2)
 
     # The request
 
@@ -135,9 +128,10 @@ class LlmHttpStream(HttpStream):
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         self._connecting_since = time.monotonic()
         is_connected = yield from super().make_server_connection()
+        self.wants_fresh = False
         if is_connected:  # if not, another attempt may have been made meanwhile
             self._has_upstream = True
-            self._joined = self.context.server
+            self._joined = self._upstream_of(self.context.server)
             self._upstream_at = self._client_at = time.monotonic()
         return is_connected
 
@@ -245,6 +239,10 @@ class LlmHttpStream(HttpStream):
             yield from super().handle_protocol_error(event)
             return
         self._has_upstream = False
+        if self._joined and self._joined.is_stale_for(self.stream_id):
+            self.wants_fresh = True
+            yield from self._send_again()
+            return
         if event.code is ErrorCode.CONNECT_FAILED:
             waited = time.monotonic() - self._connecting_since
             error = self.rules.not_connected(upstream.title, event.message, waited)
@@ -289,7 +287,7 @@ class LlmHttpStream(HttpStream):
         if (yield from self.check_killed(True)):
             return
         if self._joined:
-            self._part(self._joined, self.stream_id, self._is_over)
+            self._joined.part(self.stream_id, self._is_over)
         waiting = self._paused_event_queue
         self._paused_event_queue = deque(e for e in waiting if not isinstance(e, SERVER_EVENTS))
         self._joined = None

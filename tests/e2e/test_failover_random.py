@@ -178,12 +178,18 @@ ROUTES = {
 }
 
 
+def dies_unanswered(answer: Answer) -> bool:
+    is_cut = any(isinstance(step, Cut | Reset) for step in answer.wire)
+    return is_cut and not any(isinstance(step, Send) for step in answer.wire)
+
+
 class Scripts:
     """Answers by model and key, since the order of requests is not known; counts all of them."""
 
     def __init__(self) -> None:
         self._answers: defaultdict[tuple[str, str], deque[Answer]] = defaultdict(deque)
         self.asked: list[tuple[str, str]] = []
+        self._known: set[int] = set()  # the connections that have been used
 
     def add(self, model: str, key: str, answer: Answer) -> None:
         self._answers[model, key].append(answer)
@@ -198,8 +204,12 @@ class Scripts:
         else:
             model = request.json["model"]
             key = (request.header("authorization") or "").removeprefix("Bearer ")
-        self.asked.append((model, key))
         answers = self._answers[model, key]
+        is_warm = request.connection in self._known
+        self._known.add(request.connection)
+        if is_warm and answers and dies_unanswered(answers[0]):
+            return answers[0]  # and once more, to the same request on a new connection
+        self.asked.append((model, key))
         return answers.popleft() if answers else json_answer(error(418), 418)
 
 

@@ -87,6 +87,7 @@ def test_before_the_answer(
     stream: bool,
 ) -> None:
     body = prompt(stream=stream)
+    proxy.forget_upstreams()
     with proxy.client() as client:
         if stream and name == "silence":
             # The client has got keep-alive comments meanwhile, and with them a 200.

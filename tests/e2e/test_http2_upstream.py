@@ -1,4 +1,7 @@
-"""HTTP/2 on both sides: a bare mitmdump gives the simulated upstream TLS and HTTP/2."""
+"""HTTP/2 on both sides: a bare mitmdump gives the simulated upstream TLS and HTTP/2.
+
+It is spoken with upstreams that want client certificates: their connections are mitmproxy's own.
+"""
 
 import json
 import re
@@ -42,7 +45,11 @@ def proxy(
         port = re.findall(r"listening at 127\.0\.0\.1:(\d+)", output)[0]
         with running_proxy(
             confdir,
-            options={"ssl_verify_upstream_trusted_ca": str(confdir / "mitmproxy-ca-cert.pem")},
+            options={
+                "ssl_verify_upstream_trusted_ca": str(confdir / "mitmproxy-ca-cert.pem"),
+                "client_certs": str(directory),
+            },
+            with_view=True,
             openrouter_api_base_url=f"https://localhost:{port}/api/v1",
             timeout=1,
             keep_alive=0.2,
@@ -65,6 +72,7 @@ def test_whole_and_streamed(proxy: RunningProxy, upstream: UpstreamThread) -> No
         assert whole.json() == COMPLETION
         stream = client.post(URL, json={"messages": [{}], "stream": True})
         assert stream.text.endswith("data: [DONE]\n\n")
+    assert {flow.server_conn.alpn for flow in proxy.flows} == {b"h2"}
     received = upstream.simulator.requests[-1]
     assert received.path == "/api/v1/chat/completions"
     assert received.header("authorization") == f"Bearer {UPSTREAM_KEY}"

@@ -1,0 +1,127 @@
+"""Layers for the connection to an upstream: one of the pool's, and an ear for any of them."""
+
+from collections.abc import Callable
+
+from mitmproxy.connection import Connection, ConnectionState
+from mitmproxy.proxy import events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import RegisterHttpConnection
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    RequestHeaders,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+)
+from mitmproxy.proxy.layers.http._http1 import Http1Client
+from mitmproxy.proxy.layers.http._http2 import Http2Client
+from mitmproxy.proxy.server import ConnectionHandler
+
+from addon.layers.lease import Lease, OpenLease
+from addon.layers.pool import Pool
+
+# What an upstream says about a stream.
+SERVER_EVENTS = (
+    ResponseHeaders,
+    ResponseData,
+    ResponseTrailers,
+    ResponseEndOfMessage,
+    ResponseProtocolError,
+)
+
+
+class PooledConnection(layer.Layer):
+    """HTTP/1.1 over a lease, until that is had; afterwards the `client` stands for itself."""
+
+    def __init__(
+        self, context: Context, pool: Pool, handler: ConnectionHandler, *, is_fresh: bool
+    ) -> None:
+        super().__init__(context)
+        self.client = Http1Client(context)
+        self.lease = Lease(pool, handler, context.server, lambda: self.client.stream_id is None)
+        self._is_fresh = is_fresh
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        yield from self.client.handle_event(event)
+        if isinstance(event, events.Start):
+            error = yield OpenLease(self.lease, is_fresh=self._is_fresh)
+            yield RegisterHttpConnection(self.context.server, error)
+
+
+class UpstreamConnection(layer.Layer):
+    """An upstream connection's layers, with an ear for which streams still belong to it.
+
+    A claimed stream may put its next attempt on the very connection that tells it of the end of an
+    answer, so it is told only when the connection is ready for that.
+    """
+
+    def __init__(
+        self, inner: layer.Layer, lease: Lease | None, is_claimed: Callable[[int], bool]
+    ) -> None:
+        self.context = inner.context  # no layer of its own in the stack
+        self.lease = lease
+        self._inner = inner
+        self._is_claimed = is_claimed
+        self._parted: set[int] = set()
+        self._has_served = lease is not None and lease.is_warm
+        self._unheard: set[int] = set()
+        self._has_ended = False
+        self._is_suspect = False
+
+    def part(self, stream_id: int, is_over: bool) -> None:
+        """Nothing that is still said about a stream is to be heard.
+
+        If its answer `is_over`, the stream may be put on the same connection again.
+        """
+        http2 = self._http2()
+        if http2 is None:
+            if not is_over:  # else there is nothing more to come, and the connection is as new
+                self._parted.add(stream_id)
+        elif (number := http2.our_stream_id.pop(stream_id, None)) is not None:
+            # Else a retry would be taken for the old stream. No stream of ours has the id 0.
+            http2.their_stream_id[number] = 0
+
+    def is_stale_for(self, stream_id: int) -> bool:
+        """Whether the stream is not its first, and nothing has been heard since its request.
+
+        If such a connection ends, it most likely was given up while it waited.
+        """
+        return stream_id in self._unheard
+
+    def has_lost_its_end(self, connection: Connection) -> bool:
+        """Whether it cannot be read from any more since the last look, and nobody has said so."""
+        if self._has_ended or connection.state & ConnectionState.CAN_READ:
+            return False
+        was_suspect, self._is_suspect = self._is_suspect, True
+        return was_suspect
+
+    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.DataReceived):
+            self._has_served = True
+            self._unheard.clear()
+        elif isinstance(event, RequestHeaders):
+            if self._has_served:
+                self._unheard.add(event.stream_id)
+        elif isinstance(event, events.ConnectionClosed):
+            self._has_ended = True
+        ends = []
+        for command in self._inner.handle_event(event):
+            if isinstance(command, ReceiveHttp):
+                stream_id = command.event.stream_id
+                if stream_id in self._parted:
+                    continue
+                if isinstance(command.event, ResponseEndOfMessage) and self._is_claimed(stream_id):
+                    ends.append(command)
+                    continue
+            yield command
+        yield from ends
+
+    _handle_event = handle_event
+
+    def _http2(self) -> Http2Client | None:
+        inner: layer.Layer | None = self._inner
+        while inner is not None and not isinstance(inner, Http2Client):
+            inner = getattr(inner, "child_layer", None)
+        return inner

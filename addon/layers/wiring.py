@@ -1,0 +1,77 @@
+"""Connecting to an upstream, and what mitmproxy's `Server` tells of the connection afterwards."""
+
+import asyncio
+import ssl
+import sys
+import time
+from typing import cast
+
+from cryptography import x509
+from mitmproxy.certs import Cert
+from mitmproxy.connection import Server, TlsVersion
+
+from addon.layers.pool import Target, Wire
+from addon.layers.trust import ALPN
+
+FACTS = (
+    "peername",
+    "sockname",
+    "timestamp_start",
+    "timestamp_tcp_setup",
+    "timestamp_tls_setup",
+    "alpn",
+    "alpn_offers",
+    "certificate_list",
+    "cipher",
+    "cipher_list",
+    "tls_version",
+)
+
+
+async def connect(target: Target, server: Server) -> Wire:
+    """A new connection; `server` tells its facts. OSError or ValueError if it cannot be had."""
+    server.timestamp_start = time.time()
+    reader, writer = await asyncio.open_connection(*target.address, local_addr=target.local)
+    try:
+        server.timestamp_tcp_setup = time.time()
+        server.peername = writer.get_extra_info("peername")
+        server.sockname = writer.get_extra_info("sockname")
+        if target.trust:
+            await writer.start_tls(target.trust, server_hostname=server.sni)
+            _tell_tls(server, target.trust, writer.get_extra_info("ssl_object"))
+    except BaseException:
+        writer.transport.abort()
+        raise
+    facts = {name: getattr(server, name) for name in FACTS}
+    return Wire(target, reader, writer, facts)
+
+
+def tell(server: Server, wire: Wire) -> None:
+    """Let `server` tell the facts of a connection that there was before."""
+    for name, fact in wire.facts.items():
+        setattr(server, name, fact)
+
+
+def _tell_tls(server: Server, context: ssl.SSLContext, connection: ssl.SSLObject) -> None:
+    server.timestamp_tls_setup = time.time()
+    server.alpn_offers = [ALPN.encode()]
+    server.alpn = (connection.selected_alpn_protocol() or "").encode()
+    server.cipher_list = [each["name"] for each in context.get_ciphers()]
+    server.cipher = (connection.cipher() or ("",))[0]
+    server.tls_version = cast(TlsVersion, connection.version())
+    server.certificate_list = _chain(connection)
+
+
+def _chain(connection: ssl.SSLObject) -> list[Cert]:
+    """As the upstream sent it; Python 3.12 tells no more than the first certificate."""
+    if sys.version_info >= (3, 13):
+        sent = connection.get_unverified_chain()
+    else:
+        sent = [connection.getpeercert(binary_form=True) or b""]
+    chain = []
+    for each in sent:
+        try:
+            chain.append(Cert(x509.load_der_x509_certificate(each)))
+        except ValueError:
+            continue  # stock mitmproxy passes over those, too
+    return chain

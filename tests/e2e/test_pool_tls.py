@@ -1,0 +1,130 @@
+"""TLS of upstream connections that outlive the client connections they were made for."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from mitmproxy.certs import CertStore
+
+from addon.simulator import Answer
+from tests.e2e.test_pool import COMPLETION, GOOD, ask, used
+from tests.harness import running_proxy
+from tests.upstream import UpstreamThread
+
+
+def certificate(confdir: Path, name: str) -> ssl.SSLContext:
+    """Of a server, signed by mitmproxy's CA."""
+    entry = CertStore.from_store(confdir, "mitmproxy", 2048).get_cert(name, [x509.DNSName(name)])
+    key = entry.privatekey.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    pem = confdir / f"{name}.pem"
+    pem.write_bytes(key + entry.cert.to_pem())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+class TestTls:
+    @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
+    def test_one_handshake_for_many_clients(self, confdir: Path, http2: bool) -> None:
+        with (
+            UpstreamThread("localhost", 0, certificate(confdir, "localhost")) as upstream,
+            running_proxy(
+                confdir,
+                with_view=True,
+                options={"ssl_verify_upstream_trusted_ca": str(confdir / "mitmproxy-ca-cert.pem")},
+                openrouter_api_base_url=upstream.simulator.openrouter_url,
+            ) as proxy,
+        ):
+            upstream.script(GOOD, Answer.close_before_headers(), GOOD, GOOD)
+            for _ in range(3):
+                assert ask(proxy, http2=http2).json() == COMPLETION
+            assert used(upstream) == [0, 0, 1, 1]
+            told = [flow.server_conn for flow in proxy.flows if flow.server_conn.peername]
+        assert len(told) == 3
+        for server in told:
+            assert server.tls_established
+            assert server.tls_version == "TLSv1.3"
+            assert server.cipher
+            assert server.sni == "localhost"
+            assert server.alpn == b"http/1.1"
+            assert server.certificate_list[0].altnames == x509.GeneralNames(
+                [x509.DNSName("localhost")]
+            )
+            assert server.address == ("localhost", upstream.simulator.port)
+            assert server.timestamp_start
+            assert server.timestamp_tcp_setup
+        first, second, third = told
+        assert second.sockname == third.sockname != first.sockname
+        assert second.timestamp_tls_setup == third.timestamp_tls_setup
+
+    @pytest.mark.parametrize(
+        ("name", "trusted", "says"),
+        [
+            ("localhost", None, "Certificate verify failed: unable to get"),
+            ("elsewhere", "mitmproxy-ca-cert.pem", "Hostname mismatch"),
+            ("localhost", "missing.pem", "No such file"),
+        ],
+        ids=["unknown CA", "another name", "no CA"],
+    )
+    def test_verification(self, confdir: Path, name: str, trusted: str | None, says: str) -> None:
+        with (
+            UpstreamThread("localhost", 0, certificate(confdir, name)) as upstream,
+            running_proxy(
+                confdir,
+                options={"ssl_verify_upstream_trusted_ca": trusted and str(confdir / trusted)},
+                openrouter_api_base_url=upstream.simulator.openrouter_url,
+            ) as proxy,
+        ):
+            answer = ask(proxy)
+        assert answer.status_code == 502
+        assert says in answer.json()["error"]["message"]
+        assert not upstream.simulator.requests
+
+    def test_insecure(self, confdir: Path) -> None:
+        with (
+            UpstreamThread("localhost", 0, certificate(confdir, "elsewhere")) as upstream,
+            running_proxy(
+                confdir,
+                options={"ssl_insecure": True},
+                openrouter_api_base_url=upstream.simulator.openrouter_url,
+            ) as proxy,
+        ):
+            upstream.script(GOOD)
+            assert ask(proxy).json() == COMPLETION
+
+    @pytest.mark.parametrize(
+        "option",
+        [
+            ("ssl_insecure", "false"),
+            ("tls_version_server_min", "TLS1_3"),
+            ("ciphers_server", "nonsense"),
+            ("ciphers_server", "ECDHE-ECDSA-AES128-GCM-SHA256"),
+        ],
+        ids=lambda option: "=".join(option),
+    )
+    def test_other_options_want_another_connection(
+        self, confdir: Path, option: tuple[str, str]
+    ) -> None:
+        """The one that waits would not do: the server has an RSA key, and no more than TLS 1.2."""
+        context = certificate(confdir, "localhost")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with (
+            UpstreamThread("localhost", 0, context) as upstream,
+            running_proxy(
+                confdir,
+                options={"ssl_insecure": True},
+                openrouter_api_base_url=upstream.simulator.openrouter_url,
+            ) as proxy,
+        ):
+            upstream.script(GOOD, GOOD)
+            assert ask(proxy).json() == COMPLETION
+            proxy.command("set", *option)
+            assert ask(proxy).status_code == 502
+            assert used(upstream) == [0]
