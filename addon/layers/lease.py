@@ -26,14 +26,20 @@ from addon.layers import wiring
 from addon.layers.pool import IDLE_S, Pool, Target, Wire
 from addon.layers.trust import trust
 
-READ_BYTES = 65535
+# What a client has not taken yet; asyncio's own limit, at which draining begins to wait.
+MAX_UNSENT = 65536
 
 
 def handler_of(client: Client) -> ConnectionHandler | None:
-    """Who does the I/O for a client, if it is known."""
+    """Who does the I/O for a client that speaks over a socket of asyncio."""
     found: ConnectionHandler | None
     found = ctx.master.addons.get("proxyserver").connections.get(client.id)
-    return found
+    return found if found and _writer(found) else None
+
+
+def _writer(handler: ConnectionHandler) -> asyncio.StreamWriter | None:
+    io = handler.transports.get(handler.client)
+    return io.writer if io and isinstance(io.writer, asyncio.StreamWriter) else None
 
 
 class Lease:
@@ -53,7 +59,10 @@ class Lease:
         self._pool = pool
         self._handler = handler
         self._is_at_rest = is_at_rest
+        self._client = _writer(handler)
         self._heard_at = 0.0  # monotonic
+        self._ended = asyncio.Event()
+        self._at_work: set[asyncio.Task[None]] = set()
         self._told = ServerConnectionHookData(client=handler.client, server=server)
 
     def begin(self, command: "OpenLease") -> None:
@@ -66,6 +75,7 @@ class Lease:
         return (
             self.server.state is ConnectionState.OPEN
             and self._is_at_rest()
+            and not self._at_work
             and time.monotonic() - self._heard_at < IDLE_S
         )
 
@@ -82,14 +92,11 @@ class Lease:
         handler.transports[server] = ConnectionIO(handler=asyncio.current_task())
         is_open, reason = False, "connection cancelled"
         try:
-            wire = self._wire = await self._open(command.is_fresh)
+            self._wire = await self._open(command.is_fresh)
             await handler.handle_hook(ServerConnectedHook(self._told))
             await handler.server_event(events.OpenConnectionCompleted(command, None))
             is_open = True
-            while data := await wire.reader.read(READ_BYTES):
-                self._heard_at = time.monotonic()
-                await handler.server_event(events.DataReceived(server, data))
-                await handler.drain_writers()
+            await self._ended.wait()
         except (OSError, ValueError) as error:
             reason = _reason(error)
         finally:
@@ -111,10 +118,36 @@ class Lease:
         else:
             wire = await wiring.connect(target, server)
         server.state = ConnectionState.OPEN
-        handler.transports[server] = ConnectionIO(asyncio.current_task(), wire.reader, wire.writer)
+        if wire.writer.is_closing():
+            raise OSError("closed by the server")
+        wire.listen(self._hear)
+        handler.transports[server] = ConnectionIO(asyncio.current_task(), writer=wire.writer)
         how = "reuse" if self.is_warm else "connect"
         handler.log(f"server {how} {human.format_address(server.address)}")
         return wire
+
+    def _hear(self, data: bytes) -> None:
+        """The event has been dealt with when this returns, if the handler was at leisure."""
+        if not data:
+            self._ended.set()
+            return
+        self._heard_at = time.monotonic()
+        self._keep(self._handler.server_event(events.DataReceived(self.server, data)))
+        assert self._wire
+        if self._client and self._client.transport.get_write_buffer_size() > MAX_UNSENT:
+            self._wire.transport.pause_reading()
+            self._keep(self._wait_for_client(self._wire.transport))
+
+    async def _wait_for_client(self, upstream: asyncio.Transport) -> None:
+        await self._handler.drain_writers()
+        upstream.resume_reading()
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        """Do it at once, as far as it need not wait."""
+        task = asyncio.create_task(work)
+        if not task.done():
+            self._at_work.add(task)
+            task.add_done_callback(self._at_work.discard)
 
     def _release(self) -> None:
         """From here on neither the handler nor this lease does anything to the connection."""

@@ -3,13 +3,15 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from mitmproxy.connection import Address
 
 IDLE_S = 55.0  # servers commonly close after 60
 MAX_IDLE = 64
+
+
+Listener = Callable[[bytes], None]
 
 
 class Target(NamedTuple):
@@ -23,48 +25,80 @@ class Target(NamedTuple):
     local: Address | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Wire:
-    """A connection; `facts` are the fields of mitmproxy's `Server` as they were once it stood."""
+class Wire(asyncio.StreamReaderProtocol):
+    """A connection: written to as a stream, and heard without delay by who `listens` to it.
 
-    target: Target
-    reader: asyncio.StreamReader
+    Listeners get bytes as they come, and b"" for the end. Without one the connection is closed as
+    soon as anything is heard: no request is on its way. `facts` are the fields of mitmproxy's
+    `Server` as they were once the connection stood.
+    """
+
     writer: asyncio.StreamWriter
     facts: Mapping[str, object]
 
-    def close(self) -> None:
-        """At once: whoever is asked nothing any more need not be told goodbye."""
-        self.writer.transport.abort()
+    def __init__(self, target: Target) -> None:
+        self._errors = asyncio.StreamReader()  # the writer asks it for those
+        super().__init__(self._errors)
+        self.target = target
+        self._listener: Listener | None = None
 
     @property
-    def is_silent(self) -> bool:
-        """Whether nothing, not even an end, is on its way in either direction."""
-        transport, reader = self.writer.transport, self.reader
-        is_unread = reader.at_eof() or reader._buffer  # type: ignore[attr-defined]
-        return not (is_unread or transport.is_closing() or transport.get_write_buffer_size())
+    def transport(self) -> asyncio.Transport:
+        return cast(asyncio.Transport, self.writer.transport)
+
+    def listen(self, listener: Listener | None) -> None:
+        self._listener = listener
+
+    def close(self) -> None:
+        """At once: whoever is asked nothing any more need not be told goodbye."""
+        self._listener = None
+        self.transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)
+        loop = asyncio.get_running_loop()
+        self.writer = asyncio.StreamWriter(transport, self, self._errors, loop)
+
+    def data_received(self, data: bytes) -> None:
+        if self._listener:
+            self._listener(data)
+        else:
+            self.close()
+
+    def eof_received(self) -> bool:
+        self.data_received(b"")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.data_received(b"")
 
 
 class Pool:
     """At most `MAX_IDLE` connections wait, each for `IDLE_S` seconds."""
 
     def __init__(self) -> None:
-        self._idle: dict[_Idle, None] = {}  # in the order in which they came
+        self._idle: dict[Wire, asyncio.TimerHandle] = {}  # in the order in which they came
         self._is_closed = False
 
     def take(self, target: Target) -> Wire | None:
         """The one that has served last, since it is the likeliest to be still there."""
-        for idle in reversed(self._idle):
-            if idle.wire.target == target:
-                del self._idle[idle]
-                return idle.wake()
+        for wire in reversed(self._idle):
+            if wire.target == target:
+                self._idle.pop(wire).cancel()
+                wire.listen(None)
+                return wire
         return None
 
     def give(self, wire: Wire) -> None:
         """Let a connection wait that has got the whole answer to its last request."""
-        if self._is_closed or not wire.is_silent:
+        transport = wire.transport
+        if self._is_closed or transport.is_closing() or transport.get_write_buffer_size():
             wire.close()
             return
-        self._idle[_Idle(wire, self._drop)] = None
+        wire.listen(lambda _: self._drop(wire))
+        self._idle[wire] = asyncio.get_running_loop().call_later(IDLE_S, self._drop, wire)
         if len(self._idle) > MAX_IDLE:
             self._drop(next(iter(self._idle)))
 
@@ -75,35 +109,9 @@ class Pool:
 
     def clear(self) -> None:
         """Close those that wait."""
-        for idle in tuple(self._idle):
-            self._drop(idle)
+        for wire in tuple(self._idle):
+            self._drop(wire)
 
-    def _drop(self, idle: "_Idle") -> None:
-        if idle in self._idle:
-            del self._idle[idle]
-            idle.wake().close()
-
-
-class _Idle(asyncio.Protocol):
-    """Listens to a connection that waits. Whatever there is to hear, it is of no use any more."""
-
-    def __init__(self, wire: Wire, drop: Callable[["_Idle"], None]) -> None:
-        self.wire = wire
-        self._drop = drop
-        self._protocol = wire.writer.transport.get_protocol()
-        wire.writer.transport.set_protocol(self)
-        self._timer = asyncio.get_running_loop().call_later(IDLE_S, drop, self)
-
-    def wake(self) -> Wire:
-        self._timer.cancel()
-        self.wire.writer.transport.set_protocol(self._protocol)
-        return self.wire
-
-    def data_received(self, data: bytes) -> None:
-        self._drop(self)
-
-    def eof_received(self) -> None:
-        self._drop(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._drop(self)
+    def _drop(self, wire: Wire) -> None:
+        self._idle.pop(wire).cancel()
+        wire.close()

@@ -31,7 +31,11 @@ FACTS = (
 async def connect(target: Target, server: Server) -> Wire:
     """A new connection; `server` tells its facts. OSError or ValueError if it cannot be had."""
     server.timestamp_start = time.time()
-    reader, writer = await asyncio.open_connection(*target.address, local_addr=target.local)
+    loop = asyncio.get_running_loop()
+    _, wire = await loop.create_connection(
+        lambda: Wire(target), *target.address, local_addr=target.local
+    )
+    writer = wire.writer
     try:
         server.timestamp_tcp_setup = time.time()
         server.peername = writer.get_extra_info("peername")
@@ -40,10 +44,10 @@ async def connect(target: Target, server: Server) -> Wire:
             await writer.start_tls(target.trust, server_hostname=server.sni)
             _tell_tls(server, target.trust, writer.get_extra_info("ssl_object"))
     except BaseException:
-        writer.transport.abort()
+        wire.close()
         raise
-    facts = {name: getattr(server, name) for name in FACTS}
-    return Wire(target, reader, writer, facts)
+    wire.facts = {name: getattr(server, name) for name in FACTS}
+    return wire
 
 
 def tell(server: Server, wire: Wire) -> None:
