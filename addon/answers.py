@@ -195,7 +195,8 @@ class BodyStream:
         try:
             if not data:
                 return self._pipe.finish()
-            data = self._decode(data)
+            if self._decode:
+                data = self._decode(data)
             self._exchange.receive(data)
             return self._pipe.feed(data)
         except (ValueError, zlib.error) as error:
@@ -208,11 +209,11 @@ class BodyStream:
         return []
 
 
-def _decoder(content_encoding: str) -> Callable[[bytes], bytes]:
+def _decoder(content_encoding: str) -> Callable[[bytes], bytes] | None:
     """Undoes the coding of a stream piece by piece. We ask for none, so this is for odd servers."""
     match content_encoding.strip().lower():
         case "" | "identity":
-            return bytes
+            return None
         case "gzip" | "x-gzip" | "deflate":
             return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress  # tells gzip from zlib itself
 

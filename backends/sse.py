@@ -25,6 +25,19 @@ class Splitter:
         self._searched = 0
         self._at_start = True
 
+    def is_whole(self, data: bytes) -> bool:
+        """Whether `data` comes behind a block and is whole blocks of one line each.
+
+        Most pieces of a stream are, and need not be cut.
+        """
+        return (
+            not self._rest
+            and not self._at_start
+            and data.endswith(b"\n\n")
+            and data.count(b"\n") == 2 * data.count(b"\n\n")
+            and b"\r" not in data
+        )
+
     def feed(self, data: bytes) -> list[bytes]:
         """The blocks completed by `data`; ValueError if one outgrows MAX_EVENT_BYTES."""
         self._rest += data
@@ -61,6 +74,12 @@ class Splitter:
             del self._rest[: len(_BOM)]
         self._at_start = False
         return True
+
+
+def blocks_of(blocks: bytes) -> list[bytes]:
+    """One by one."""
+    splitter = Splitter()
+    return [block for block in (*splitter.feed(blocks), splitter.finish()) if block]
 
 
 def data_of(block: bytes) -> bytes | None:

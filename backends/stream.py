@@ -8,10 +8,12 @@ same wire they pass as they came. No I/O here, and no exception but for a bug.
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from backends.dialect import Encoder
+from backends import sse
+from backends.dialect import ChatEncoder, Encoder
 from backends.errors import ApiError
 from backends.notes import Note
 
@@ -23,7 +25,7 @@ _CONTENT = re.compile(rb'"content"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 @dataclass(slots=True)
 class Chunk:
-    """A piece of the answer, or a comment between pieces.
+    """A piece of the answer, or a comment between pieces: one block, or several without `data`.
 
     `data` is the parsed chunk if the decoder had a reason to parse it: whenever it holds a finish
     reason or usage.
@@ -99,6 +101,7 @@ class Pipe:
     ) -> None:
         self._decoder = decoder
         self._encoder = encoder
+        self._passes = isinstance(encoder, ChatEncoder)
         self._note = note
         self._kept: list[bytes] = []
         self._room = MAX_KEPT_BYTES
@@ -139,11 +142,10 @@ class Pipe:
                 case Chunk(raw, data):
                     if data is not None:
                         self.outcome.see(data)
-                    if self._note and (event_in_front := self._note.before(raw)):
-                        pieces.append(self._encoder.chunk(event_in_front))
-                        self._note = None
-                    if encoded := self._encoder.chunk(raw):
-                        pieces.append(encoded)
+                    if self._passes and not self._note:
+                        pieces.append(raw)
+                    else:
+                        pieces += self._encode(raw)
                     if self._room > 0:
                         self._kept.append(raw)
                         self._room -= len(raw)
@@ -153,6 +155,14 @@ class Pipe:
                 case Failed(error):
                     self.fail(error)
         return pieces
+
+    def _encode(self, blocks: bytes) -> Iterator[bytes]:
+        for block in sse.blocks_of(blocks):
+            if self._note and (event_in_front := self._note.before(block)):
+                self._note = None
+                yield self._encoder.chunk(event_in_front)
+            if encoded := self._encoder.chunk(block):
+                yield encoded
 
 
 def text_of(stream: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from itertools import chain
 
 from mitmproxy.connection import Connection, Server
 from mitmproxy.proxy import commands, events, layer
@@ -75,9 +76,9 @@ class LlmHttpLayer(HttpLayer):
         else:
             inner = self.connections[command.connection]
             self.connections[command.connection] = (
-                UpstreamConnection(inner.client, inner.lease, self._is_claimed)
+                UpstreamConnection(inner.client, inner.lease, self._exchange)
                 if isinstance(inner, PooledConnection)
-                else UpstreamConnection(inner, None, self._is_claimed)
+                else UpstreamConnection(inner, None, self._exchange)
             )
         yield from super().register_connection(command)
 
@@ -88,20 +89,22 @@ class LlmHttpLayer(HttpLayer):
             happens = self._tick()
         elif not self._is_forgotten(event):
             happens = super()._handle_event(event)
-        for command in happens:
+        for command in chain(happens, self._serve_waiting()):
             if isinstance(command, OpenLease):
                 self._remember(command.lease)
                 if self._is_outermost:
                     command.lease.begin(command)
                     continue
             yield command
+        if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
+            self._wakeup = commands.RequestWakeup(self.rules.tick_s)
+            yield self._wakeup
+
+    def _serve_waiting(self) -> layer.CommandGenerator[None]:
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             for each in waiting:
                 yield from self.get_connection(each)
-        if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
-            self._wakeup = commands.RequestWakeup(self.rules.tick_s)
-            yield self._wakeup
 
     def _remember(self, lease: Lease) -> None:
         """And forget those that are over, if no stream turns to their connections any more."""
@@ -124,9 +127,9 @@ class LlmHttpLayer(HttpLayer):
     def _is_in_use(self, connection: Connection) -> bool:
         return connection.connected or connection in self.waiting_for_establishment
 
-    def _is_claimed(self, stream_id: int) -> bool:
+    def _exchange(self, stream_id: int) -> Exchange | None:
         stream = self.streams.get(stream_id)
-        return stream is not None and _exchange_of(stream) is not None
+        return _exchange_of(stream) if stream else None
 
     def _upstream(self, connection: Connection) -> UpstreamConnection | None:
         upstream = self.connections.get(connection)

@@ -56,9 +56,10 @@ class Wire(asyncio.StreamReaderProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)
         loop = asyncio.get_running_loop()
-        self.writer = asyncio.StreamWriter(transport, self, self._errors, loop)
+        self.writer = asyncio.StreamWriter(
+            cast(asyncio.Transport, transport), self, self._errors, loop
+        )
 
     def data_received(self, data: bytes) -> None:
         if self._listener:

@@ -28,7 +28,6 @@ from addon.answers import BodyStream
 from addon.exchange import Exchange
 from addon.layers.rules import Rules, Tick
 from addon.layers.upstream_connection import SERVER_EVENTS, UpstreamConnection
-from addon.upstream import on_wire
 from backends.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -49,6 +48,7 @@ class LlmHttpStream(HttpStream):
 
     exchange: Exchange | None = None
     _head: http.Response | None = None  # the response head that the client has got
+    _is_chunked = False  # it says so, and HTTP/1.1 is spoken with the client
     _has_content = False  # the client has got something of the answer
     wants_fresh = False  # an upstream connection that nobody has used before is asked for
     _joined: UpstreamConnection | None = None  # that of this attempt, once there is one
@@ -75,30 +75,21 @@ class LlmHttpStream(HttpStream):
 
     def handle_event(self, event: events.Event) -> Commands:
         try:
-            for command in super().handle_event(event):
-                if isinstance(command, SendHttp) and isinstance(command.event, RequestHeaders):
-                    self._put_on_wire(command.event)
-                yield command
+            yield from super().handle_event(event)
         except Exception:
             # Stock mitmproxy logs this and leaves the client hanging.
             logger.exception("Internal error in the stream layer; closing the client's connection")
             yield commands.CloseConnection(self.context.client)
 
     def _handle_event(self, event: events.Event) -> Commands:
-        if isinstance(event, Tick):
-            yield from self._on_tick(event.now)
-        elif isinstance(event, SERVER_EVENTS):
+        if isinstance(event, SERVER_EVENTS):
             self._upstream_at = time.monotonic()
             if not self._is_given_up:
                 yield from super()._handle_event(event)
+        elif isinstance(event, Tick):
+            yield from self._on_tick(event.now)
         else:
             yield from super()._handle_event(event)
-
-    def _put_on_wire(self, event: RequestHeaders) -> None:
-        if self.exchange and self.exchange.upstream:
-            credential = self.exchange.upstream.call.request.credential
-            is_http2 = self.context.server.alpn == b"h2"
-            event.request = on_wire(event.request, credential, is_http2=is_http2)
 
     # The request
 
@@ -325,14 +316,18 @@ class LlmHttpStream(HttpStream):
                 self.flow.response = self.rules.stream_head(self.flow)
             self._head = self.flow.response
             assert self._head
+            self._is_chunked = self._head.headers.get("transfer-encoding") == "chunked"
             yield SendHttp(ResponseHeaders(self.stream_id, self._head), self.context.client)
         if is_content and not self._has_content and not all(map(_is_comment, pieces)):
             self._has_content = True
             if self.exchange and self.exchange.talk:
                 self.exchange.talk.first_token_at = self._client_at
-        for piece in pieces:
-            self.sent += piece
-            yield SendHttp(ResponseData(self.stream_id, piece), self.context.client)
+        data = b"".join(pieces)
+        self.sent += data
+        if self._is_chunked:  # the client's layer would look that up again for each piece
+            yield commands.SendData(self.context.client, b"%x\r\n%s\r\n" % (len(data), data))
+        else:
+            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
 
     def _end(self) -> Commands:
         """The stream is complete; the flow shows what the client has got."""

@@ -19,8 +19,10 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.server import ConnectionHandler
 
+from addon.exchange import Exchange
 from addon.layers.lease import Lease, OpenLease
 from addon.layers.pool import Pool
+from addon.upstream import on_wire
 
 # What an upstream says about a stream.
 SERVER_EVENTS = (
@@ -53,17 +55,22 @@ class PooledConnection(layer.Layer):
 class UpstreamConnection(layer.Layer):
     """An upstream connection's layers, with an ear for which streams still belong to it.
 
+    The credential is put onto the heads of requests here.
+
     A claimed stream may put its next attempt on the very connection that tells it of the end of an
     answer, so it is told only when the connection is ready for that.
     """
 
     def __init__(
-        self, inner: layer.Layer, lease: Lease | None, is_claimed: Callable[[int], bool]
+        self,
+        inner: layer.Layer,
+        lease: Lease | None,
+        exchange_of: Callable[[int], Exchange | None],
     ) -> None:
         self.context = inner.context  # no layer of its own in the stack
         self.lease = lease
         self._inner = inner
-        self._is_claimed = is_claimed
+        self._exchange_of = exchange_of
         self._parted: set[int] = set()
         self._has_served = lease is not None and lease.is_warm
         self._unheard: set[int] = set()
@@ -102,8 +109,7 @@ class UpstreamConnection(layer.Layer):
             self._has_served = True
             self._unheard.clear()
         elif isinstance(event, RequestHeaders):
-            if self._has_served:
-                self._unheard.add(event.stream_id)
+            self._begin(event)
         elif isinstance(event, events.ConnectionClosed):
             self._has_ended = True
         ends = []
@@ -112,13 +118,22 @@ class UpstreamConnection(layer.Layer):
                 stream_id = command.event.stream_id
                 if stream_id in self._parted:
                     continue
-                if isinstance(command.event, ResponseEndOfMessage) and self._is_claimed(stream_id):
+                if isinstance(command.event, ResponseEndOfMessage) and self._exchange_of(stream_id):
                     ends.append(command)
                     continue
             yield command
         yield from ends
 
     _handle_event = handle_event
+
+    def _begin(self, event: RequestHeaders) -> None:
+        if self._has_served:
+            self._unheard.add(event.stream_id)
+        exchange = self._exchange_of(event.stream_id)
+        if exchange and exchange.upstream:
+            credential = exchange.upstream.call.request.credential
+            is_http2 = self.context.server.alpn == b"h2"
+            event.request = on_wire(event.request, credential, is_http2=is_http2)
 
     def _http2(self) -> Http2Client | None:
         inner: layer.Layer | None = self._inner
