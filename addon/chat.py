@@ -97,9 +97,8 @@ class ChatEndpoint:
         agent = agents.detect(exchange.headers, original)
         session = self.sessions.get(identity.session_id(exchange.headers, original, agent))
         session.agent = agent.name if agent else None
-        turn = self._desk.take(
-            original, session, agent, self._functional(), self._cooldowns.resting(time.monotonic())
-        )
+        resting = self._cooldowns.resting(time.monotonic())
+        turn = self._desk.take(original, session, agent, self._functional(), resting)
         chat, prompt = self._redacted(asked.body, turn.chat, turn.prompt)
         exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
         exchange.talk.commands = [self._redactor.scrub(each) for each in turn.commands]

@@ -200,10 +200,11 @@ class LlmProxy:
         """Take on a request that is ours; ApiError is its answer if it may not be served."""
         request = flow.request
         headers, reply_fields = access.client_headers(request), [("x-request-id", flow.id)]
+        given = dict(headers)
         exchange = Exchange(claim, headers, reply_fields, self._keeps_flows)
         self._exchanges[flow.id] = exchange
         self._stopping.admit(flow)
-        if request.headers.get("connection", "").lower() == "close":
+        if given.get("connection", "").lower() == "close":
             exchange.reply_fields.append(("connection", "close"))
         if origin := self._access.check_origin(flow):
             exchange.reply_fields += [("access-control-allow-origin", origin), ("vary", "origin")]
@@ -214,7 +215,7 @@ class LlmProxy:
             return
         if claim.endpoint.needs_key:
             self._access.check_client_key(flow)
-        if request.headers.get("upgrade", "").lower() == "websocket":
+        if given.get("upgrade", "").lower() == "websocket":
             # With any other status Codex tries again, or gives up (seen with Codex 0.169).
             raise ApiError(426, "WebSockets are not supported; use HTTP")
         if request.method not in claim.endpoint.methods:
@@ -224,7 +225,7 @@ class LlmProxy:
                 f"Method {request.method} is not allowed for {request.path}; use {allowed}",
                 headers=[("allow", allowed)],
             )
-        if int(request.headers.get("content-length", 0)) > self._rules.max_body_bytes:
+        if int(given.get("content-length", 0)) > self._rules.max_body_bytes:
             raise self._rules.too_large()
 
     def _pass_through(self, flow: http.HTTPFlow, place: Place) -> None:

@@ -1,6 +1,7 @@
 """The upstreams there are keys for, and a backend's request put into the flow."""
 
 import copy
+import dataclasses
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -88,17 +89,17 @@ def on_wire(
     request: http.Request, credential: tuple[str, str] | None, *, is_http2: bool
 ) -> http.Request:
     """The head of a request as it goes on the wire: a copy, so that nothing keeps the secret."""
-    sent = copy.copy(request)
-    data = sent.data = copy.copy(request.data)
-    data.content = None
     fields = request.headers.fields
     if credential:
         name, value = credential[0].encode(), credential[1].encode("utf-8", "surrogateescape")
         fields = (*(field for field in fields if field[0] != name), (name, value))
+    head = dataclasses.replace(request.data, content=None)
     if request.is_http2 and not is_http2:
         # mitmproxy would do the same, but close the connection after the answer.
-        data.http_version = b"HTTP/1.1"
-        fields = ((b"Host", data.authority), *fields)
-        data.authority = b""
-    data.headers = http.Headers(fields)
+        head.http_version = b"HTTP/1.1"
+        fields = ((b"Host", head.authority), *fields)
+        head.authority = b""
+    head.headers = http.Headers(fields)
+    sent = copy.copy(request)
+    sent.data = head
     return sent

@@ -183,6 +183,7 @@ _HEADER_MARKS = tuple(
 )
 _MARKED = frozenset(mark for mark, _, _ in _HEADER_MARKS)
 
+_MESSAGES_LOOKED_AT = 8
 _PROMPTS_LOOKED_AT = 4
 _PROMPT_HEAD = 200
 
@@ -216,7 +217,9 @@ def fit_note(agent: Agent | None, text: str) -> str:
 
 def prompt_heads(chat: Chat) -> list[str]:
     """How the first system prompts begin; one may come after a billing line or the like."""
-    first = islice(system_texts(chat), _PROMPTS_LOOKED_AT)
+    messages = chat.get("messages")
+    begin = messages[:_MESSAGES_LOOKED_AT] if isinstance(messages, list) else []
+    first = islice(system_texts({"messages": begin}), _PROMPTS_LOOKED_AT)
     return [prompt[:_PROMPT_HEAD].lstrip() for prompt in first]
 
 

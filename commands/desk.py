@@ -1,5 +1,6 @@
 """Where commands are run: takes a request's turn, runs what is new, takes all commands out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -87,12 +88,13 @@ class Desk:
 
     def _may_hold_commands(self, messages: Messages) -> bool:
         """A quick look, so that most requests cost nothing."""
+        # For so short a text a pattern is faster than `in`.
+        found = re.compile("|".join(map(re.escape, self.controls.prefixes))).search
         return self._are_commands_enabled and any(
-            prefix in text
+            found(text)
             for message in messages
-            if isinstance(message, dict) and message.get("role") == "user"
+            if message.get("role") == "user"
             for _, text in texts_of(message)
-            for prefix in self.controls.prefixes
         )
 
     def _run(
