@@ -5,7 +5,7 @@ import uuid
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
-from addon import cassette, demo, player
+from addon import demo
 from addon.chat import ChatEndpoint
 from addon.models_list import ModelsList
 from addon.session_log import SessionLog
@@ -57,6 +57,8 @@ def stand_in(settings: Settings) -> AbstractAsyncContextManager[Upstreams] | Non
     Raises SettingsError if a cassette cannot be played back.
     """
     if settings.playback:
+        from addon import cassette, player  # imported only if they are used
+
         is_timed = settings.playback_timing == "recorded"
         return player.upstreams(cassette.load(settings.playback), is_timed)
     return demo.upstreams(settings) if demo.is_wanted(settings) else None

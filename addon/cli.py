@@ -32,7 +32,10 @@ def _proxy(arguments: Sequence[str]) -> int:
     if flags.pop("addon_path"):
         print(Path(__file__).with_name("llm_proxy.py"))
         return 0
-    from addon import layers, masters  # what imports mitmproxy: the subcommands start without
+    from addon import stock  # what imports mitmproxy: the subcommands start without
+
+    stock.defer()
+    from addon import layers, masters
     from addon.proxy import LlmProxy
 
     run = masters.run_web if flags.pop("web") else masters.run_dump

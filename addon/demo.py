@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from addon.simulator import Simulator
 from addon.upstream import Upstreams
 from backends.keys import Key
 from backends.registry import make_backends
@@ -23,6 +22,8 @@ def is_wanted(settings: Settings) -> bool:
 @contextlib.asynccontextmanager
 async def upstreams(settings: Settings) -> AsyncIterator[Upstreams]:
     """The simulated upstreams, while they run; configured keys are not used."""
+    from addon.simulator import Simulator  # imported only if it is used
+
     simulator = await Simulator.start(keep_requests=1)
     try:
         backends = make_backends(
