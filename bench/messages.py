@@ -124,7 +124,6 @@ ANSWERS = {
     "burst": _stream(2000),
     "brisk": _stream(150, pause_s=0.002),
     "paced": _stream(30, pause_s=0.02),
-    "slow": _stream(20, pause_s=0.05),
 }
 
 _WIRES: dict[str, Callable[[Answer], Body]] = {"openrouter": _openrouter, "gemini": _gemini}

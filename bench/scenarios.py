@@ -174,7 +174,7 @@ SECTIONS = {
             ),
             Scenario("stream, a chunk each 2 ms", Traffic("brisk", 1), _PACED),
             Scenario("50 streams, 50 chunks/s each", Traffic("paced", 1, clients=50), _MANY),
-            Scenario("200 streams, 20 chunks/s each", Traffic("slow", 1, clients=200), _MANY),
+            Scenario("200 streams, 50 chunks/s each", Traffic("paced", 1, clients=200), _MANY),
         ),
     ),
     "connect": Section(
