@@ -53,9 +53,10 @@ class Access:
         Web pages can reach loopback addresses: without this any page could use the proxy of
         whoever looks at it.
         """
-        origin = flow.request.headers.get("origin")
-        own = f"{flow.request.scheme}://{flow.request.host_header}"
-        if origin is None or origin == own or origin in self._allowed_origins:
+        origin: str | None = flow.request.headers.get("origin")
+        if origin is None or origin in self._allowed_origins:
+            return origin
+        if origin == f"{flow.request.scheme}://{flow.request.host_header}":
             return origin
         raise ApiError(
             403, f"Browser origin {origin} is not allowed (setting allowed_origins)", param="origin"

@@ -34,15 +34,15 @@ class Endpoint(NamedTuple):
 
 
 ENDPOINTS = (
+    Endpoint("chat", ("POST",), re.compile(f"{_ANY_PREFIX}/chat/completions")),
+    Endpoint("responses", ("POST",), re.compile(f"{_ANY_PREFIX}/responses")),
     Endpoint("root", ("GET", "HEAD"), re.compile("/"), on_hosts=False, needs_key=False),
     Endpoint("health", ("GET", "HEAD"), re.compile("/health"), on_hosts=False, needs_key=False),
     Endpoint("models", ("GET", "HEAD"), re.compile(f"{_PREFIX}/models")),
     # Model ids hold slashes and colons. OpenRouter's .../endpoints is another thing, left to it.
     Endpoint("model", ("GET", "HEAD"), re.compile(rf"{_PREFIX}/models/(?P<id>.+)(?<!/endpoints)")),
     Endpoint("embeddings", ("POST",), re.compile(f"{_ANY_PREFIX}/embeddings")),
-    Endpoint("chat", ("POST",), re.compile(f"{_ANY_PREFIX}/chat/completions")),
     Endpoint("completions", ("POST",), re.compile(f"{_ANY_PREFIX}/completions")),
-    Endpoint("responses", ("POST",), re.compile(f"{_ANY_PREFIX}/responses")),
 )
 
 

@@ -30,7 +30,8 @@ from mitmproxy.addons import (
     tlsconfig,
     upstream_auth,
 )
-from mitmproxy.hooks import Hook
+from mitmproxy.flow import Flow
+from mitmproxy.hooks import Hook, UpdateHook
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 from mitmproxy.tools import cmdline
@@ -71,11 +72,20 @@ class HookTable(AddonManager):
         self._table.clear()
         AddonManager.remove(self, addon)
 
-    async def trigger_event(self, event: Hook) -> None:
-        hooks = self._table.get(event.name)
+    async def handle_lifecycle(self, event: Hook) -> None:
+        await self.trigger_event(event)
+        if self._hooks(UpdateHook.name) and isinstance(message := event.args()[0], Flow):
+            await self.trigger_event(UpdateHook([message]))
+
+    def _hooks(self, name: str) -> list[Callable[..., Any]]:
+        hooks = self._table.get(name)
         if hooks is None:
-            found = (getattr(addon, event.name, None) for addon in traverse(self.chain))
-            hooks = self._table[event.name] = [hook for hook in found if callable(hook)]
+            found = (getattr(addon, name, None) for addon in traverse(self.chain))
+            hooks = self._table[name] = [hook for hook in found if callable(hook)]
+        return hooks
+
+    async def trigger_event(self, event: Hook) -> None:
+        hooks = self._hooks(event.name)
         if not hooks:
             return
         arguments = event.args()

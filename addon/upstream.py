@@ -1,7 +1,6 @@
 """The upstreams there are keys for, and a backend's request put into the flow."""
 
 import copy
-import dataclasses
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -93,7 +92,8 @@ def on_wire(
     if credential:
         name, value = credential[0].encode(), credential[1].encode("utf-8", "surrogateescape")
         fields = (*(field for field in fields if field[0] != name), (name, value))
-    head = dataclasses.replace(request.data, content=None)
+    head = copy.copy(request.data)
+    head.content = None
     if request.is_http2 and not is_http2:
         # mitmproxy would do the same, but close the connection after the answer.
         head.http_version = b"HTTP/1.1"

@@ -181,7 +181,10 @@ _HEADER_MARKS = tuple(
     for mark, prefix in agent.headers
     if is_in_stage(mark)
 )
-_MARKED = frozenset(mark for mark, _, _ in _HEADER_MARKS)
+_PREFIXES = {
+    mark: tuple(prefix for name, prefix, _ in _HEADER_MARKS if name == mark)
+    for mark, _, _ in _HEADER_MARKS
+}
 
 _MESSAGES_LOOKED_AT = 8
 _PROMPTS_LOOKED_AT = 4
@@ -190,12 +193,13 @@ _PROMPT_HEAD = 200
 
 def detect(headers: Headers, chat: Chat) -> Agent | None:
     """The agent that sent the request: by its headers, else its system prompt, else its tools."""
-    shown: dict[str, list[str]] = {}
-    for name, value in headers:
-        if name in _MARKED:
-            shown.setdefault(name, []).append(value)
+    shown = [
+        (name, value)
+        for name, value in headers
+        if name in _PREFIXES and value.startswith(_PREFIXES[name])
+    ]
     for mark, prefix, agent in _HEADER_MARKS if shown else ():
-        if mark in shown and any(value.startswith(prefix) for value in shown[mark]):
+        if any(name == mark and value.startswith(prefix) for name, value in shown):
             return agent
     heads = prompt_heads(chat)
     for agent in AGENTS:

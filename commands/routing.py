@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import NamedTuple
 
 from backends import model_id
@@ -55,12 +56,15 @@ def _candidates(requested: ModelId, wishes: Wishes) -> Iterator[Target]:
         yield Target(requested.backend, requested.name, "the request names its backend")
     if wishes.backend:
         yield Target(wishes.backend, requested.name, "set(backend)")
-    for pattern, targets in wishes.mapping.items():
-        if fnmatchcase(requested.name, pattern):
-            for target in targets:
-                mapped = model_id.parse(target)
-                if mapped.backend and mapped.backend in wishes.functional:
-                    name = mapped.name.replace("{model}", requested.name)
-                    yield Target(mapped.backend, name, f"model_mapping {pattern}")
-            break
+    pattern = _first_match(requested.name, tuple(wishes.mapping))
+    for target in wishes.mapping[pattern] if pattern else ():
+        mapped = model_id.parse(target)
+        if mapped.backend and mapped.backend in wishes.functional:
+            name = mapped.name.replace("{model}", requested.name)
+            yield Target(mapped.backend, name, f"model_mapping {pattern}")
     yield Target(default, requested.name, "the default backend")
+
+
+@lru_cache
+def _first_match(name: str, patterns: tuple[str, ...]) -> str | None:
+    return next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)

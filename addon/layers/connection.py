@@ -45,8 +45,7 @@ class LlmHttpLayer(HttpLayer):
         self, event: GetHttpConnection, *, reuse: bool = True
     ) -> layer.CommandGenerator[None]:
         stream, handler = self.command_sources[event], handler_of(self.context.client)
-        # A parent proxy and client certificates are left to mitmproxy.
-        if not (_exchange_of(stream) and handler) or event.via or self.context.options.client_certs:
+        if not (_exchange_of(stream) and handler) or event.via:  # that is a parent proxy
             yield from super().get_connection(event, reuse=reuse)
             return
         assert isinstance(stream, LlmHttpStream)
@@ -55,6 +54,8 @@ class LlmHttpLayer(HttpLayer):
         if ready and not stream.wants_fresh:
             del self.command_sources[event]
             yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (ready, None)))
+        elif self.context.options.client_certs:  # which only mitmproxy knows how to show
+            yield from super().get_connection(event, reuse=reuse)
         elif sum(map(self._is_in_use, known)) >= self.rules.max_connections:
             self._waiting.append(event)
         else:
