@@ -6,6 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mitmproxy import ctx
+
+from addon.layers.trust import trust
 from backends.keys import Key
 from backends.model_id import BackendName
 from backends.protocol import Backend
@@ -70,9 +73,13 @@ class ModelsList:
         backend, key = self._sources[name]
         try:
             # HTTPS_PROXY may point at ourselves, hence no settings from the environment.
-            async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S) as client:
-                async with asyncio.timeout(TIMEOUT_S):
-                    models = await _fetch(client, backend, key)
+            async with (
+                httpx.AsyncClient(
+                    verify=trust(ctx.options), trust_env=False, timeout=TIMEOUT_S
+                ) as client,
+                asyncio.timeout(TIMEOUT_S),
+            ):
+                models = await _fetch(client, backend, key)
         except (httpx.HTTPError, OSError, TimeoutError, ValueError) as error:
             self._due[name] = time.monotonic() + RETRY_S
             reason = str(error) or type(error).__name__

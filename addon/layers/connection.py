@@ -17,6 +17,7 @@ from mitmproxy.proxy.layers.http import (
 )
 
 from addon.exchange import Exchange
+from addon.layers import trust
 from addon.layers.lease import Lease, OpenLease, handler_of
 from addon.layers.rules import Rules, Tick
 from addon.layers.stream import LlmHttpStream
@@ -54,7 +55,7 @@ class LlmHttpLayer(HttpLayer):
         if ready and not stream.wants_fresh:
             del self.command_sources[event]
             yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (ready, None)))
-        elif self.context.options.client_certs:  # which only mitmproxy knows how to show
+        elif event.tls and not trust.suffices():
             yield from super().get_connection(event, reuse=reuse)
         elif sum(map(self._is_in_use, known)) >= self.rules.max_connections:
             self._waiting.append(event)

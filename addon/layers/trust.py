@@ -5,12 +5,23 @@ import ssl
 from functools import lru_cache
 
 import certifi
+from mitmproxy import ctx
+from mitmproxy.addonmanager import traverse
 from mitmproxy.addons import tlsconfig
 from mitmproxy.net import tls
 from mitmproxy.options import Options
 
 ALPN = "http/1.1"
 UNBOUNDED = tls.Version.UNBOUNDED
+
+
+def suffices() -> bool:
+    """Whether the options say all: no certificate is to be shown, and no script has a say in it."""
+    addons = traverse(ctx.master.addons.chain)
+    having_a_say = [each for each in addons if hasattr(each, "tls_start_server")]
+    return not ctx.options.client_certs and all(
+        isinstance(each, tlsconfig.TlsConfig) for each in having_a_say
+    )
 
 
 def trust(options: Options) -> ssl.SSLContext:

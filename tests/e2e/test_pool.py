@@ -339,6 +339,30 @@ class TestManyAtOnce:
         assert eventually(lambda: upstream.simulator.open_connections == 0)
 
 
+def test_a_client_that_does_not_read(proxy: RunningProxy, upstream: UpstreamThread) -> None:
+    """It holds the upstream up: an answer does not pile up in the proxy."""
+    gate = Gate()
+    events = [Send(b'data: {"choices": [], "x": "%s"}\n\n' % (b"x" * 100_000))] * 200
+    upstream.script(sse_answer(EVENT, *events, Wait(gate), LAST))
+    handlers = proxy.master.addons.get("proxyserver").connections
+
+    def is_held_up() -> bool:
+        writers = [io.writer for each in handlers.values() for io in each.transports.values()]
+        return any(writer and not writer.transport.is_reading() for writer in writers)
+
+    body = b'{"messages":[{"role":"user","content":"x"}],"stream":true}'
+    with socket.create_connection(("127.0.0.1", proxy.port)) as client:
+        client.sendall(
+            b"POST /v1/chat/completions HTTP/1.0\r\nhost: x\r\nauthorization: Bearer "
+            b"%s\r\ncontent-length: %d\r\n\r\n%s" % (CLIENT_KEY.encode(), len(body), body)
+        )
+        assert eventually(is_held_up)
+        assert not gate.reached.is_set()
+        gate.open()
+        with client.makefile("rb") as answer:
+            assert answer.read().count(b"x" * 100_000) == 200
+
+
 def test_all_are_closed_at_the_end(confdir: Path, upstream: UpstreamThread) -> None:
     url = upstream.simulator.openrouter_url
     with running_proxy(confdir, openrouter_api_base_url=url) as proxy:

@@ -7,6 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from mitmproxy.certs import CertStore
+from mitmproxy.tls import TlsData
 
 from addon.simulator import Answer
 from tests.e2e.test_pool import COMPLETION, GOOD, ask, used
@@ -128,3 +129,41 @@ class TestTls:
             proxy.command("set", *option)
             assert ask(proxy).status_code == 502
             assert used(upstream) == [0]
+
+    def test_models_are_asked_for_with_the_same_trust(self, confdir: Path) -> None:
+        with (
+            UpstreamThread("localhost", 0, certificate(confdir, "localhost")) as upstream,
+            running_proxy(
+                confdir,
+                options={"ssl_verify_upstream_trusted_ca": str(confdir / "mitmproxy-ca-cert.pem")},
+                openrouter_api_base_url=upstream.simulator.openrouter_url,
+            ) as proxy,
+            proxy.client() as client,
+        ):
+            ids = [each["id"] for each in client.get("/v1/models").json()["data"]]
+        assert "openrouter:demo/echo" in ids
+
+    def test_a_script_that_has_a_say(self, confdir: Path) -> None:
+        """Whoever pins certificates must not find the pool in the way."""
+
+        class Pinning:
+            def __init__(self) -> None:
+                self.asked: list[str | None] = []
+
+            def tls_start_server(self, data: TlsData) -> None:
+                self.asked.append(data.conn.sni)
+
+        with (
+            UpstreamThread("localhost", 0, certificate(confdir, "localhost")) as upstream,
+            running_proxy(
+                confdir,
+                options={"ssl_insecure": True},
+                openrouter_api_base_url=upstream.simulator.openrouter_url,
+            ) as proxy,
+        ):
+            upstream.script(GOOD, GOOD)
+            script = Pinning()
+            proxy.add(script)
+            assert ask(proxy).status_code == 200
+            assert ask(proxy).status_code == 200
+        assert script.asked == ["localhost"] * 2

@@ -74,7 +74,8 @@ class TestChatCommands:
         assert proxy.command("llm.route.delete", "name=r") == "failover route r deleted"
 
     def test_models(self, proxy: RunningProxy) -> None:
-        assert "openrouter:demo/echo" in proxy.command("llm.models", "echo")
+        # They are asked for when the proxy starts.
+        assert eventually(lambda: "openrouter:demo/echo" in proxy.command("llm.models", "echo"))
 
     @pytest.mark.parametrize(
         ("command", "said"),
