@@ -202,11 +202,14 @@ def detect(headers: Headers, chat: Chat) -> Agent | None:
         if any(name == mark and value.startswith(prefix) for name, value in shown):
             return agent
     heads = prompt_heads(chat)
-    for agent in AGENTS:
-        if agent.prompts and any(head.startswith(agent.prompts) for head in heads):
+    for agent in AGENTS if heads else ():
+        if any(head.startswith(agent.prompts) for head in heads):
             return agent
     offered = tool_names(chat)
-    return next((agent for agent in AGENTS if agent.tools and agent.tools <= offered), None)
+    for agent in AGENTS if offered else ():
+        if agent.tools and agent.tools <= offered:
+            return agent
+    return None
 
 
 def wrap_reply(agent: Agent | None, chat: Chat, text: str) -> Reply:
