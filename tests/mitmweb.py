@@ -100,6 +100,7 @@ def running_mitmweb(directory: Path, confdir: Path) -> Iterator[tuple[MitmWeb, o
             api_key=CLIENT_KEY,
             base_url=f"{process.url}/v1",
             max_retries=0,
+            timeout=20,
             http_client=openai.DefaultHttpxClient(trust_env=False),
         )
         yield MitmWeb(browser, f"http://127.0.0.1:{port}/?token={CLIENT_KEY}"), client
