@@ -158,6 +158,7 @@ class Lease:
                 self._pool.give(self._wire)
             else:
                 self._wire.close()
+                self.server.timestamp_end = time.time()
 
     async def _tell_failure(self, command: "OpenLease", reason: str) -> None:
         self.server.error = self.server.error or reason
@@ -167,7 +168,6 @@ class Lease:
         self.is_over = True
 
     async def _end(self) -> None:
-        self.server.timestamp_end = time.time()
         await self._handler.server_event(events.ConnectionClosed(self.server))
         await self._handler.handle_hook(ServerDisconnectedHook(self._told))
         self.is_over = True

@@ -61,6 +61,7 @@ class TestTls:
             assert server.address == ("localhost", upstream.simulator.port)
             assert server.timestamp_start
             assert server.timestamp_tcp_setup
+            assert not server.timestamp_end
         first, second, third = told
         assert second.sockname == third.sockname != first.sockname
         assert second.timestamp_tls_setup == third.timestamp_tls_setup
