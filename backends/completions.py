@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends import jsonio, openai_wire, sse
-from backends.dialect import KEEP_ALIVE
-from backends.errors import ApiError, bad_request
-from backends.openai_wire import DONE, Chat
+from backends.dialect import ChatEncoder, rewrite
+from backends.errors import bad_request
+from backends.openai_wire import Chat
 
 # Parameters of the same name and meaning in a chat.
 _SAME = (
@@ -71,27 +71,13 @@ class CompletionAsked:
         return CompletionEncoder()
 
 
-class CompletionEncoder:
+class CompletionEncoder(ChatEncoder):
     """A chat's chunks with their text in the place of the delta; the rest is the same."""
 
+    is_identity = False
+
     def chunk(self, raw: bytes) -> bytes:
-        data = sse.data_of(raw)
-        if data is None:
-            return raw
-        try:
-            chunk = jsonio.decode(data)
-        except ValueError:
-            return b""
-        return sse.block(jsonio.encode(_to_text(chunk))) if isinstance(chunk, dict) else b""
-
-    def done(self) -> bytes:
-        return DONE
-
-    def error(self, error: ApiError) -> bytes:
-        return openai_wire.error_event(error)
-
-    def keep_alive(self) -> bytes:
-        return KEEP_ALIVE
+        return rewrite(raw, lambda chunk: sse.block(jsonio.encode(_to_text(chunk))))
 
 
 def to_completion(answer: bytes) -> dict[str, Any] | None:

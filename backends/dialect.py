@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from backends import openai_wire, sse
+from backends import jsonio, openai_wire, sse
 from backends.errors import ApiError
 from backends.openai_wire import DONE, Chat
 
@@ -18,8 +18,10 @@ KEEP_ALIVE = sse.comment("keep-alive")
 class Encoder(Protocol):
     """One streamed answer on its way to the client: a chat's chunks in, the dialect's events out.
 
-    `done` or `error` comes last, and only one of them.
+    `done` or `error` comes last, and only one of them. `is_identity`: chunks may go round it.
     """
+
+    is_identity: bool
 
     def chunk(self, raw: bytes) -> bytes:
         """For one block of a chat's stream, a chunk or a comment; often nothing."""
@@ -85,6 +87,8 @@ class ChatAsked:
 class ChatEncoder:
     """A chat's stream as it is."""
 
+    is_identity = True
+
     def chunk(self, raw: bytes) -> bytes:
         return raw
 
@@ -96,3 +100,18 @@ class ChatEncoder:
 
     def keep_alive(self) -> bytes:
         return KEEP_ALIVE
+
+
+def rewrite(block: bytes, of: Callable[[dict[str, Any]], bytes]) -> bytes:
+    """A block of a chat's stream in another dialect: a chunk is what `of` makes of it.
+
+    Comments stay, anything else is left out.
+    """
+    data = sse.data_of(block)
+    if data is None:
+        return block
+    try:
+        chunk = jsonio.decode(data)
+    except ValueError:
+        return b""
+    return of(chunk) if isinstance(chunk, dict) else b""

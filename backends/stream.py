@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from backends import sse
-from backends.dialect import ChatEncoder, Encoder
+from backends.dialect import Encoder
 from backends.errors import ApiError
 from backends.notes import Note
 
@@ -101,7 +101,6 @@ class Pipe:
     ) -> None:
         self._decoder = decoder
         self._encoder = encoder
-        self._passes = isinstance(encoder, ChatEncoder)
         self._note = note
         self._kept: list[bytes] = []
         self._room = MAX_KEPT_BYTES
@@ -142,7 +141,7 @@ class Pipe:
                 case Chunk(raw, data):
                     if data is not None:
                         self.outcome.see(data)
-                    if self._passes and not self._note:
+                    if self._encoder.is_identity and not self._note:
                         pieces.append(raw)
                     else:
                         pieces += self._encode(raw)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends import jsonio, sse
+from backends.dialect import rewrite
 from backends.errors import ApiError
 from backends.gemini.wire import Json
 from backends.openai_wire import Chat
@@ -73,6 +74,8 @@ class ResponseEncoder:
     An answer is kept before its last event is sent: the client may go on at once.
     """
 
+    is_identity = False
+
     def __init__(self, asked: ResponseAsked) -> None:
         self._asked = asked
         self._answer = asked.answer()
@@ -80,14 +83,10 @@ class ResponseEncoder:
         self._number = 0
 
     def chunk(self, raw: bytes) -> bytes:
-        data = sse.data_of(raw)
-        if data is None:
-            return raw
-        try:
-            chunk = jsonio.decode(data)
-        except ValueError:
-            return b""
-        events = self._answer.take(chunk) if isinstance(chunk, dict) else []
+        return rewrite(raw, self._take)
+
+    def _take(self, chunk: Json) -> bytes:
+        events = self._answer.take(chunk)
         return b"" if self._answer.output.is_empty else self._write(events)
 
     def done(self) -> bytes:

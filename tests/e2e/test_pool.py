@@ -4,9 +4,10 @@ import asyncio
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,31 +128,44 @@ def test_every_use_is_admitted(proxy: RunningProxy, upstream: UpstreamThread) ->
     assert hooks.count["error"] == 1
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
-@pytest.mark.parametrize(
-    "death", [Answer.close_before_headers(), Answer.reset_before_headers()], ids=["close", "reset"]
-)
+Asking = Callable[..., httpx.Response]
+
+
+@pytest.fixture(params=["whole", "stream"])
+def good(request: pytest.FixtureRequest) -> Answer:
+    return GOOD if request.param == "whole" else sse_answer(EVENT, LAST)
+
+
+@pytest.fixture(params=["http1", "http2"])
+def asking(request: pytest.FixtureRequest, proxy: RunningProxy, good: Answer) -> Asking:
+    return partial(ask, proxy, http2=request.param == "http2", stream=good is not GOOD)
+
+
+@pytest.fixture(params=["close", "reset"])
+def death(request: pytest.FixtureRequest) -> Answer:
+    is_reset = request.param == "reset"
+    return Answer.reset_before_headers() if is_reset else Answer.close_before_headers()
+
+
 class TestStale:
     """An upstream may close a connection that waits just when the next request is on its way."""
 
     def test_it_is_replaced_unnoticed(
         self,
+        asking: Asking,
+        good: Answer,
+        death: Answer,
         proxy: RunningProxy,
         upstream: UpstreamThread,
         log_dir: Path,
-        death: Answer,
-        http2: bool,
-        stream: bool,
     ) -> None:
-        good = sse_answer(EVENT, LAST) if stream else GOOD
         upstream.script(GOOD, death, good, good)
         ask(proxy)
-        answer = ask(proxy, http2=http2, session="stale", stream=stream)
+        answer = asking(session="stale")
         assert answer.status_code == 200
         assert answer.text.count("hi") == 1
         assert answer.headers["x-llm-proxy-attempts"] == "1"
-        assert ask(proxy, session="next", stream=stream).status_code == 200  # none rests
+        assert asking(session="next").status_code == 200  # none rests
         assert used(upstream) == [0, 0, 1, 1]
         assert len({each.body for each in upstream.simulator.requests[-3:-1]}) == 1
         (entry,) = entries(log_dir, "stale")
@@ -160,33 +174,32 @@ class TestStale:
         (flow,) = [each for each in proxy.flows if each.metadata.get("llm_session") == "stale"]
         assert "llm_connection" not in flow.metadata
 
+    def test_the_client_stays(
+        self, good: Answer, death: Answer, proxy: RunningProxy, upstream: UpstreamThread
+    ) -> None:
+        """The connection has waited for the same client."""
+        upstream.script(good, death, good, good)
+        with proxy.client() as client:
+            for _ in range(3):
+                body = PROMPT | {"stream": good is not GOOD}
+                assert client.post("/v1/chat/completions", json=body).text.count("hi") == 1
+        assert used(upstream) == [0, 0, 1, 1]
+
     def test_it_is_replaced_once(
-        self,
-        proxy: RunningProxy,
-        upstream: UpstreamThread,
-        log_dir: Path,
-        death: Answer,
-        http2: bool,
-        stream: bool,
+        self, asking: Asking, death: Answer, proxy: RunningProxy, upstream: UpstreamThread
     ) -> None:
         upstream.script(GOOD, death, death, GOOD)
         ask(proxy)
-        answer = ask(proxy, http2=http2, stream=stream)
+        answer = asking()
         assert answer.status_code == 502
         assert "broke off the connection" in answer.json()["error"]["message"]
         assert used(upstream) == [0, 0, 1]
 
     def test_a_new_connection_is_not_replaced(
-        self,
-        proxy: RunningProxy,
-        upstream: UpstreamThread,
-        log_dir: Path,
-        death: Answer,
-        http2: bool,
-        stream: bool,
+        self, asking: Asking, death: Answer, upstream: UpstreamThread
     ) -> None:
         upstream.script(death, GOOD)
-        assert ask(proxy, http2=http2, stream=stream).status_code == 502
+        assert asking().status_code == 502
         assert used(upstream) == [0]
 
 
