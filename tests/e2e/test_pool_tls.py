@@ -1,7 +1,10 @@
 """TLS of upstream connections that outlive the client connections they were made for."""
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -11,7 +14,7 @@ from mitmproxy.tls import TlsData
 
 from addon.simulator import Answer
 from tests.e2e.test_pool import COMPLETION, GOOD, ask, used
-from tests.harness import running_proxy
+from tests.harness import RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
 
 
@@ -31,18 +34,31 @@ def certificate(confdir: Path, name: str) -> ssl.SSLContext:
     return context
 
 
+@contextmanager
+def serving(
+    confdir: Path,
+    options: dict[str, Any],
+    name: str = "localhost",
+    highest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+) -> Iterator[tuple[UpstreamThread, RunningProxy]]:
+    """An upstream that says its name is this, and a proxy with mitmproxy's `options` before it."""
+    context = certificate(confdir, name)
+    context.maximum_version = highest
+    with UpstreamThread("localhost", 0, context) as upstream:
+        url = upstream.simulator.openrouter_url
+        proxy = running_proxy(confdir, with_view=True, options=options, openrouter_api_base_url=url)
+        with proxy as running:
+            yield upstream, running
+
+
+def trusting(confdir: Path, name: str = "mitmproxy-ca-cert.pem") -> dict[str, Any]:
+    return {"ssl_verify_upstream_trusted_ca": str(confdir / name)}
+
+
 class TestTls:
     @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
     def test_one_handshake_for_many_clients(self, confdir: Path, http2: bool) -> None:
-        with (
-            UpstreamThread("localhost", 0, certificate(confdir, "localhost")) as upstream,
-            running_proxy(
-                confdir,
-                with_view=True,
-                options={"ssl_verify_upstream_trusted_ca": str(confdir / "mitmproxy-ca-cert.pem")},
-                openrouter_api_base_url=upstream.simulator.openrouter_url,
-            ) as proxy,
-        ):
+        with serving(confdir, trusting(confdir)) as (upstream, proxy):
             upstream.script(GOOD, Answer.close_before_headers(), GOOD, GOOD)
             for _ in range(3):
                 assert ask(proxy, http2=http2).json() == COMPLETION
@@ -76,28 +92,15 @@ class TestTls:
         ids=["unknown CA", "another name", "no CA"],
     )
     def test_verification(self, confdir: Path, name: str, trusted: str | None, says: str) -> None:
-        with (
-            UpstreamThread("localhost", 0, certificate(confdir, name)) as upstream,
-            running_proxy(
-                confdir,
-                options={"ssl_verify_upstream_trusted_ca": trusted and str(confdir / trusted)},
-                openrouter_api_base_url=upstream.simulator.openrouter_url,
-            ) as proxy,
-        ):
+        options = trusting(confdir, trusted) if trusted else {}
+        with serving(confdir, options, name) as (upstream, proxy):
             answer = ask(proxy)
         assert answer.status_code == 502
         assert says in answer.json()["error"]["message"]
         assert not upstream.simulator.requests
 
     def test_insecure(self, confdir: Path) -> None:
-        with (
-            UpstreamThread("localhost", 0, certificate(confdir, "elsewhere")) as upstream,
-            running_proxy(
-                confdir,
-                options={"ssl_insecure": True},
-                openrouter_api_base_url=upstream.simulator.openrouter_url,
-            ) as proxy,
-        ):
+        with serving(confdir, {"ssl_insecure": True}, "elsewhere") as (upstream, proxy):
             upstream.script(GOOD)
             assert ask(proxy).json() == COMPLETION
 
@@ -115,16 +118,8 @@ class TestTls:
         self, confdir: Path, option: tuple[str, str]
     ) -> None:
         """The one that waits would not do: the server has an RSA key, and no more than TLS 1.2."""
-        context = certificate(confdir, "localhost")
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-        with (
-            UpstreamThread("localhost", 0, context) as upstream,
-            running_proxy(
-                confdir,
-                options={"ssl_insecure": True},
-                openrouter_api_base_url=upstream.simulator.openrouter_url,
-            ) as proxy,
-        ):
+        highest = ssl.TLSVersion.TLSv1_2
+        with serving(confdir, {"ssl_insecure": True}, highest=highest) as (upstream, proxy):
             upstream.script(GOOD, GOOD)
             assert ask(proxy).json() == COMPLETION
             proxy.command("set", *option)
@@ -133,12 +128,7 @@ class TestTls:
 
     def test_models_are_asked_for_with_the_same_trust(self, confdir: Path) -> None:
         with (
-            UpstreamThread("localhost", 0, certificate(confdir, "localhost")) as upstream,
-            running_proxy(
-                confdir,
-                options={"ssl_verify_upstream_trusted_ca": str(confdir / "mitmproxy-ca-cert.pem")},
-                openrouter_api_base_url=upstream.simulator.openrouter_url,
-            ) as proxy,
+            serving(confdir, trusting(confdir)) as (_, proxy),
             proxy.client() as client,
         ):
             ids = [each["id"] for each in client.get("/v1/models").json()["data"]]
@@ -154,14 +144,7 @@ class TestTls:
             def tls_start_server(self, data: TlsData) -> None:
                 self.asked.append(data.conn.sni)
 
-        with (
-            UpstreamThread("localhost", 0, certificate(confdir, "localhost")) as upstream,
-            running_proxy(
-                confdir,
-                options={"ssl_insecure": True},
-                openrouter_api_base_url=upstream.simulator.openrouter_url,
-            ) as proxy,
-        ):
+        with serving(confdir, {"ssl_insecure": True}) as (upstream, proxy):
             upstream.script(GOOD, GOOD)
             script = Pinning()
             proxy.add(script)
