@@ -44,7 +44,9 @@ new Promise(done => {
 """
 ACT = """
 (found => found && (found.%s, true))(
-    [...document.querySelectorAll(%s)].find(element => element.textContent.includes(%s))
+    [...document.querySelectorAll(%s)].find(
+        element => !element.disabled && element.textContent.includes(%s)
+    )
 )
 """
 SELECT_ALL = {"type": "keyDown", "key": "a", "modifiers": 2, "commands": ["selectAll"]}
@@ -81,7 +83,7 @@ class Browser:
         return value
 
     def click(self, selector: str, text: str = "") -> None:
-        """Click the first element that a CSS selector finds and that has this text in it."""
+        """Click the first enabled element that a CSS selector finds and that has the text in it."""
         self._act(selector, text, "click()")
 
     def type(self, selector: str, text: str, *, enter: bool = False) -> None:
