@@ -26,13 +26,14 @@ class Splitter:
         self._at_start = True
 
     def is_whole(self, data: bytes) -> bool:
-        """Whether `data` comes behind a block and is whole blocks of one line each.
+        """Whether `data` comes behind a block and is whole blocks of one line, the first with data.
 
         Most pieces of a stream are, and need not be cut.
         """
         return (
             not self._rest
             and not self._at_start
+            and data.startswith(b"data:")
             and data.endswith(b"\n\n")
             and data.count(b"\n") == 2 * data.count(b"\n\n")
             and b"\r" not in data

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from backends.dialect import ChatEncoder
 from backends.errors import ApiError
@@ -13,7 +13,7 @@ from backends.keys import Key
 from backends.openai_wire import DONE, error_event
 from backends.openrouter import OpenRouter, OpenRouterCall, to_api_error
 from backends.protocol import Headers, Prompt, UpstreamRequest
-from backends.stream import Outcome, Pipe
+from backends.stream import Chunk, Outcome, Pipe
 
 KEY = Key("OPENROUTER_API_KEY", "sk-or-secret")
 BODY = b'{"model":"openrouter:a/b:free", "x":1.0,"messages":[{"role":"user","content":"\xc3\xa9"}]}'
@@ -257,6 +257,27 @@ def test_streams_at_random_splits(name: str, cuts: list[int]) -> None:
     given, expected = STREAMS[name]
     edges = [0, *sorted(min(cut, len(given)) for cut in cuts), len(given)]
     assert run([given[a:b] for a, b in itertools.pairwise(edges)])[0] == expected
+
+
+BLOCKS = [
+    b": wait\n\n",
+    b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n',
+    b'data: {"choices":[{"delta":{"content":"[DONE]"}}]}\n\n',
+    b"data: one\ndata: two\n\n",
+    b"data: x\r\n\r\n",
+    b"\n",
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(BLOCKS), min_size=1)))
+@example([[BLOCKS[1]], [BLOCKS[0], BLOCKS[1]]])
+def test_a_comment_hides_no_content(reads: list[list[bytes]]) -> None:
+    """By its first byte a piece is told for a comment: nothing of an answer may stand behind it."""
+    decoder = CALL.decoder()
+    events = [event for read in reads for event in decoder.feed(b"".join(read))]
+    pieces = [event.raw for event in events if isinstance(event, Chunk)]
+    assert all(b"data" not in piece for piece in pieces if piece.startswith(b":"))
+    assert b"".join(pieces) == b"".join(map(b"".join, reads))[: len(b"".join(pieces))]
 
 
 def test_the_outcome_is_read_on_the_way() -> None:
