@@ -68,11 +68,12 @@ class OpenRouter:
     def _request(self, path: str, prompt: Prompt, key: Key) -> UpstreamRequest:
         chat, body = prompt.chat, prompt.body
         if prompt.model and chat.get("model") != prompt.model:
+            body = body and _with_model(body, chat.get("model"), prompt.model)
             chat = {**chat, "model": prompt.model}
         if prompt.project and isinstance(chat.get("metadata", {}), dict):
             chat = {**chat, "metadata": {**chat.get("metadata", {}), "project": prompt.project}}
-        if body is None or chat is not prompt.chat:
-            body = jsonio.encode(chat)
+            body = None
+        body = body or jsonio.encode(chat)
         headers = [*self._headers(prompt.headers), ("content-type", "application/json")]
         return UpstreamRequest("POST", f"{self.base_url}/{path}", headers, body, _credential(key))
 
@@ -249,6 +250,18 @@ def _object(body: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def _with_model(body: bytes, old: str | None, new: str) -> bytes | None:
+    """A request with another model, all else as the client wrote it; None if that is not so simple.
+
+    A key that stands in the body once is the request's own, unless that is spelled with escapes.
+    """
+    if old is None or body.count(b'"model"') != 1 or b"\\u006" in body:
+        return None
+    value = re.escape(jsonio.encode(old))
+    field = re.compile(rb'"model"\s*:\s*(%s)' % value).match(body, body.index(b'"model"'))
+    return field and body[: field.start(1)] + jsonio.encode(new) + body[field.end(1) :]
 
 
 def _credential(key: Key) -> tuple[str, str]:

@@ -31,12 +31,56 @@ class TestRequest:
     def test_the_prefix_goes_and_all_else_stays(self) -> None:
         request = prepare("a/b:free")
         assert request.url == "https://or.example/api/v1/chat/completions"
-        assert request.body == BODY.replace(b"openrouter:", b"").replace(b'", ', b'",')
+        assert request.body == BODY.replace(b"openrouter:", b"")
         assert request.credential == ("authorization", "Bearer sk-or-secret")
         assert "sk-or-secret" not in repr(request)
 
     def test_an_unchanged_body_is_sent_as_it_came(self) -> None:
         assert prepare("openrouter:a/b:free").body is BODY
+
+    @pytest.mark.parametrize(
+        ("body", "sent"),
+        [
+            (
+                b'{"messages":[], "model" : "or:x" , "n":1.0}',
+                b'{"messages":[], "model" : "y" , "n":1.0}',
+            ),
+            (
+                b'{"model":"or:x","s":"\\"model\\":\\"or:x\\""}',
+                b'{"model":"y","s":"\\"model\\":\\"or:x\\""}',
+            ),
+            (b'{"a":{"model":"or:x"}, "model":"or:x"}', b'{"a":{"model":"or:x"},"model":"y"}'),
+            (
+                b'{"a":{"model":"or:x"}, "m\\u006fdel":"or:x"}',
+                b'{"a":{"model":"or:x"},"model":"y"}',
+            ),
+            (b'{"model":"or:z", "model":"or:x"}', b'{"model":"y"}'),
+            (b'{"a":"model", "model":"or:x"}', b'{"a":"model","model":"y"}'),
+            (b'{"model":"or\\u003ax", "n":1}', b'{"model":"y","n":1}'),
+            (b'{"n":1, "messages":[]}', b'{"n":1,"messages":[],"model":"y"}'),
+        ],
+    )
+    def test_only_the_model_changes(self, body: bytes, sent: bytes) -> None:
+        """Or all is written anew, where the model's place is in doubt."""
+        prompt = Prompt(json.loads(body), body, "y", [], "s")
+        assert OpenRouter("").prepare(prompt, KEY).request.body == sent
+
+    @given(
+        st.dictionaries(
+            st.sampled_from(["a", "model", '"model"', "metadata"]),
+            st.recursive(
+                st.sampled_from(["or:x", "model", '"model":"or:x"', "é"]) | st.integers(),
+                lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["model"]), inner),
+                max_leaves=4,
+            ),
+        ),
+        st.booleans(),
+    )
+    def test_nothing_but_the_model_changes(self, chat: dict[str, Any], is_ascii: bool) -> None:
+        chat["model"] = "or:x"
+        body = json.dumps(chat, ensure_ascii=is_ascii).encode()
+        sent = OpenRouter("").prepare(Prompt(chat, body, "y", [], "s"), KEY).request.body
+        assert json.loads(sent) == {**chat, "model": "y"}
 
     def test_a_changed_chat_is_written_anew(self) -> None:
         prompt = Prompt({"messages": []}, None, None, [], "s")
