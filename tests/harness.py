@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 import tempfile
 import threading
@@ -96,6 +97,20 @@ class RunningProxy:
         else:
             options |= {"base_url": self.url}
         return httpx.Client(headers=headers, http2=http2, trust_env=False, timeout=20, **options)
+
+    def send_prompt(
+        self, chat: dict[str, Any], *, session: str = "raw", version: str = "1.1"
+    ) -> socket.socket:
+        """A connection on which a prompt has been sent, and no answer read."""
+        body = json.dumps(chat)
+        head = (
+            f"POST /v1/chat/completions HTTP/{version}\r\nhost: x\r\n"
+            f"authorization: Bearer {CLIENT_KEY}\r\nx-session-id: {session}\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        )
+        client = socket.create_connection(("127.0.0.1", self.port))
+        client.sendall(f"{head}{body}".encode())
+        return client
 
     def openai(self, *, tunnel: bool = False) -> openai.OpenAI:
         """The SDK, told to use us as base URL or as HTTPS proxy for api.openai.com."""

@@ -1,10 +1,12 @@
 """The simulated upstream for tests that are not async themselves: it runs in its own thread."""
 
 import asyncio
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +22,22 @@ def eventually(is_so: Callable[[], bool]) -> bool:
     while not is_so() and time.monotonic() < deadline:
         time.sleep(0.001)
     return is_so()
+
+
+@contextmanager
+def unreachable_port() -> Iterator[int]:
+    """One on which connections are neither accepted nor refused.
+
+    The kernel drops what comes to a listener with a full backlog.
+    """
+    with socket.socket() as full, ExitStack() as fillers:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            filler = fillers.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
 
 
 class UpstreamThread:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from addon.simulator import json_answer
 from tests.harness import CLIENT_KEY, running_proxy
-from tests.upstream import UpstreamThread
+from tests.upstream import UpstreamThread, unreachable_port
 
 COMPLETION = {"id": "g", "choices": [{"index": 0, "message": {"content": "hi"}}]}
 
@@ -32,16 +32,9 @@ def test_a_refused_connection_is_forgotten(confdir: Path) -> None:
 
 
 def test_a_connection_that_is_never_accepted_times_out(confdir: Path) -> None:
-    with socket.socket() as full:
-        # A listener with a full backlog: the kernel drops further connections silently.
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(full.getsockname())
-        port = full.getsockname()[1]
-        with running_proxy(
+    with (
+        unreachable_port() as port,
+        running_proxy(
             confdir,
             openrouter_api_base_url=f"http://127.0.0.1:{port}/api/v1",
             connect_timeout=0.2,
@@ -49,9 +42,8 @@ def test_a_connection_that_is_never_accepted_times_out(confdir: Path) -> None:
                 "OPENROUTER_API_KEY": "sk-or-v1-upstream",
                 "LLM_INTERACTIVE_PROXY_API_KEY": CLIENT_KEY,
             },
-        ) as proxy:
-            answer = proxy.client().post("/v1/chat/completions", json={"messages": [{}]})
-        for filler in fillers:
-            filler.close()
+        ) as proxy,
+    ):
+        answer = proxy.client().post("/v1/chat/completions", json={"messages": [{}]})
     assert answer.status_code == 504
     assert "within 0.2 s (setting connect_timeout)" in answer.json()["error"]["message"]

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ from tests.e2e.failing import (
     model_of,
     told,
 )
-from tests.harness import CLIENT_KEY, RunningProxy, running_proxy
+from tests.harness import RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
 
 TIMEOUT_S = 0.4
@@ -248,13 +247,7 @@ def test_a_client_that_leaves_ends_the_attempts(
     before = len(chat.calls(name))
     upstream.script(*[failing(500)] * faults, Answer.raw(hang))
     prompt = {"model": name, "messages": [{"role": "user", "content": "hi"}]}
-    body = json.dumps({**prompt, "stream": stream}).encode()
-    with socket.create_connection(("127.0.0.1", proxy.port)) as client:
-        client.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\n"
-            b"x-session-id: %s\r\ncontent-length: %d\r\n\r\n%s"
-            % (CLIENT_KEY.encode(), session.encode(), len(body), body)
-        )
+    with proxy.send_prompt({**prompt, "stream": stream}, session=session):
         assert hang.gate.reached.wait(5)
     assert hang.gate.client_gone.wait(5)
     time.sleep(TIMEOUT_S + 0.2)

@@ -3,7 +3,6 @@
 import gzip
 import itertools
 import json
-import socket
 from typing import Any
 
 import httpx
@@ -253,12 +252,7 @@ def test_a_client_that_leaves_ends_the_upstream_too(
 ) -> None:
     hang = Hang()
     upstream.script(sse_answer(EVENT, hang) if where == "within" else Answer.raw(hang))
-    request = b'{"messages":[{}],"stream":true}'
-    with socket.create_connection(("127.0.0.1", proxy.port)) as client:
-        client.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer "
-            b"client-key-for-tests\r\ncontent-length: %d\r\n\r\n%s" % (len(request), request)
-        )
+    with proxy.send_prompt({"messages": [{}], "stream": True}):
         assert hang.gate.reached.wait(5)
     assert hang.gate.client_gone.wait(5)
 

@@ -1,7 +1,6 @@
 """Upstream connections that outlive the client connections they were made for."""
 
 import asyncio
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from addon.layers import pool
 from addon.simulator import Answer, Cut, Gate, Hang, Send, Wait, json_answer, sse_answer
 from tests.e2e.failing import entries
 from tests.harness import CLIENT_KEY, OnlyHttp2, RunningProxy, running_proxy
-from tests.upstream import UpstreamThread, eventually
+from tests.upstream import UpstreamThread, eventually, unreachable_port
 
 URL = "https://api.openai.com/v1/chat/completions"
 EVENT = {"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": None}]}
@@ -268,12 +267,7 @@ def test_a_cancelled_request_is_not_kept(
 ) -> None:
     hang = Hang()
     upstream.script(sse_answer(EVENT, hang) if is_streaming else Answer.raw(hang), GOOD)
-    body = b'{"messages":[{"role":"user","content":"x"}],"stream":true}'
-    with socket.create_connection(("127.0.0.1", proxy.port)) as client:
-        client.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer "
-            b"%s\r\ncontent-length: %d\r\n\r\n%s" % (CLIENT_KEY.encode(), len(body), body)
-        )
+    with proxy.send_prompt(PROMPT | {"stream": True}):
         assert hang.gate.reached.wait(5)
     assert hang.gate.client_gone.wait(5)
     assert ask(proxy).json() == COMPLETION
@@ -310,16 +304,24 @@ async def ask_at_once(proxy: RunningProxy, count: int) -> list[httpx.Response]:
         return await asyncio.gather(*asking)
 
 
+def ask_while_all_wait(
+    proxy: RunningProxy, upstream: UpstreamThread, count: int
+) -> list[httpx.Response]:
+    """No answer comes before the upstream has got every request."""
+    gate = Gate()
+    upstream.script(*[Answer.raw(Wait(gate), *GOOD.wire)] * count)
+    with ThreadPoolExecutor(1) as executor:
+        answers = executor.submit(asyncio.run, ask_at_once(proxy, count))
+        assert eventually(lambda: len(used(upstream)) == count)
+        gate.open()
+        return answers.result(20)
+
+
 class TestManyAtOnce:
     def test_none_waits_for_another(self, proxy: RunningProxy, upstream: UpstreamThread) -> None:
         """mitmproxy would open five connections."""
-        gate = Gate()
-        upstream.script(*[Answer.raw(Wait(gate), *GOOD.wire)] * 40)
-        with ThreadPoolExecutor(1) as executor:
-            answers = executor.submit(asyncio.run, ask_at_once(proxy, 40))
-            assert eventually(lambda: len(used(upstream)) == 40)
-            gate.open()
-            assert [each.json() for each in answers.result(20)] == [COMPLETION] * 40
+        answers = ask_while_all_wait(proxy, upstream, 40)
+        assert [each.json() for each in answers] == [COMPLETION] * 40
         assert sorted(used(upstream)) == list(range(40))
 
     def test_there_is_a_limit(self, confdir: Path, upstream: UpstreamThread) -> None:
@@ -334,13 +336,7 @@ class TestManyAtOnce:
         self, proxy: RunningProxy, upstream: UpstreamThread, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pool, "MAX_IDLE", 3)
-        gate = Gate()
-        upstream.script(*[Answer.raw(Wait(gate), *GOOD.wire)] * 10)
-        with ThreadPoolExecutor(1) as executor:
-            answers = executor.submit(asyncio.run, ask_at_once(proxy, 10))
-            assert eventually(lambda: len(used(upstream)) == 10)
-            gate.open()
-            answers.result(20)
+        ask_while_all_wait(proxy, upstream, 10)
         assert eventually(lambda: upstream.simulator.open_connections == 3)
 
     def test_not_for_long(
@@ -363,12 +359,8 @@ def test_a_client_that_does_not_read(proxy: RunningProxy, upstream: UpstreamThre
         writers = [io.writer for each in handlers.values() for io in each.transports.values()]
         return any(writer and not writer.transport.is_reading() for writer in writers)
 
-    body = b'{"messages":[{"role":"user","content":"x"}],"stream":true}'
-    with socket.create_connection(("127.0.0.1", proxy.port)) as client:
-        client.sendall(
-            b"POST /v1/chat/completions HTTP/1.0\r\nhost: x\r\nauthorization: Bearer "
-            b"%s\r\ncontent-length: %d\r\n\r\n%s" % (CLIENT_KEY.encode(), len(body), body)
-        )
+    # In HTTP/1.0 the answer is not cut into chunks, and so easily counted.
+    with proxy.send_prompt(PROMPT | {"stream": True}, version="1.0") as client:
         assert eventually(is_held_up)
         assert not gate.reached.is_set()
         gate.open()
@@ -386,34 +378,22 @@ def test_all_are_closed_at_the_end(confdir: Path, upstream: UpstreamThread) -> N
 
 
 def test_a_client_that_leaves_while_we_connect(confdir: Path, log_dir: Path) -> None:
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)  # the kernel drops what comes when the backlog is full
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(full.getsockname())
-        connecting = threading.Event()
+    connecting = threading.Event()
 
-        class Seen:
-            def server_connect(self, data: ServerConnectionHookData) -> None:
-                connecting.set()
+    class Seen:
+        def server_connect(self, data: ServerConnectionHookData) -> None:
+            connecting.set()
 
-        with running_proxy(
+    with (
+        unreachable_port() as port,
+        running_proxy(
             confdir,
-            openrouter_api_base_url=f"http://127.0.0.1:{full.getsockname()[1]}/api/v1",
+            openrouter_api_base_url=f"http://127.0.0.1:{port}/api/v1",
             sessions={"log_dir": str(log_dir)},
-        ) as proxy:
-            proxy.add(Seen())
-            with socket.create_connection(("127.0.0.1", proxy.port)) as client:
-                body = b'{"messages":[{"role":"user","content":"x"}]}'
-                client.sendall(
-                    b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-session-id: left\r\n"
-                    b"authorization: Bearer %s\r\ncontent-length: %d\r\n\r\n%s"
-                    % (CLIENT_KEY.encode(), len(body), body)
-                )
-                assert connecting.wait(5)
-            (entry,) = entries(log_dir, "left")
-        for filler in fillers:
-            filler.close()
+        ) as proxy,
+    ):
+        proxy.add(Seen())
+        with proxy.send_prompt(PROMPT, session="left"):
+            assert connecting.wait(5)
+        (entry,) = entries(log_dir, "left")
     assert entry["error"]
