@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mitmproxy import ctx
 
-from addon.layers.trust import trust
+from addon import layers
 from backends.keys import Key
 from backends.model_id import BackendName
 from backends.protocol import Backend
@@ -74,9 +75,7 @@ class ModelsList:
         try:
             # HTTPS_PROXY may point at ourselves, hence no settings from the environment.
             async with (
-                httpx.AsyncClient(
-                    verify=trust(ctx.options), trust_env=False, timeout=TIMEOUT_S
-                ) as client,
+                httpx.AsyncClient(verify=_trust(), trust_env=False, timeout=TIMEOUT_S) as client,
                 asyncio.timeout(TIMEOUT_S),
             ):
                 models = await _fetch(client, backend, key)
@@ -89,6 +88,15 @@ class ModelsList:
         self._models[name] = [{**model, "id": f"{name}:{model['id']}"} for model in models]
         self._names[name] = [model["id"] for model in models]
         logger.info("%s offers %d models", backend.title, len(models))
+
+
+def _trust() -> ssl.SSLContext | bool:
+    """Whom prompts trust, too; on a misfit the authorities that `httpx` knows."""
+    if layers.missing():
+        return True
+    from addon.layers.trust import trust  # which might not work
+
+    return trust(ctx.options)
 
 
 async def _fetch(client: "httpx.AsyncClient", backend: Backend, key: Key) -> list[Model]:

@@ -30,6 +30,7 @@ USED = {
         "HttpStream.handle_protocol_error",
         "HttpStream.send_response",
         "GetHttpConnection.connection_spec_matches",
+        "GetHttpConnectionCompleted",
         "RegisterHttpConnection",
         "SendHttp",
     ),

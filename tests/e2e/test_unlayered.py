@@ -7,6 +7,8 @@ import openai
 import pytest
 from mitmproxy import http
 
+from addon import layers
+from addon.layers import trust
 from addon.proxy import LlmProxy
 from commands.config import Settings
 from tests.harness import UPSTREAM_KEY, RunningProxy, running_proxy
@@ -14,11 +16,12 @@ from tests.upstream import UpstreamThread
 
 HELLO = [{"role": "user", "content": "hi"}]
 recorded: list[http.HTTPFlow] = []
+MISFIT = "mitmproxy 99 does not fit"
 
 
 class Unlayered(LlmProxy):
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, "mitmproxy 99 does not fit")
+        super().__init__(settings, MISFIT)
 
     def response(self, flow: http.HTTPFlow) -> None:
         super().response(flow)
@@ -27,13 +30,16 @@ class Unlayered(LlmProxy):
 
 @pytest.fixture(scope="module")
 def proxy(confdir: Path, upstream: UpstreamThread) -> Iterator[RunningProxy]:
-    with running_proxy(
-        confdir,
-        addon_class=Unlayered,
-        openrouter_api_base_url=upstream.simulator.openrouter_url,
-        gemini_api_base_url=upstream.simulator.gemini_url,
-    ) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layers, "missing", lambda: MISFIT)
+        patch.delattr(trust, "_context")  # it would not work
+        with running_proxy(
+            confdir,
+            addon_class=Unlayered,
+            openrouter_api_base_url=upstream.simulator.openrouter_url,
+            gemini_api_base_url=upstream.simulator.gemini_url,
+        ) as running:
+            yield running
 
 
 @pytest.mark.parametrize("model", ["openrouter:demo/echo", "gemini:gemini-3-pro"])
@@ -57,3 +63,8 @@ def test_errors_have_openai_s_shape(proxy: RunningProxy) -> None:
     with pytest.raises(openai.RateLimitError, match="Rate limit"):
         proxy.openai().chat.completions.create(model="demo/error-429", messages=HELLO)
     assert "x-request-id" in proxy.client().get("/nothing").headers
+
+
+def test_models_are_listed(proxy: RunningProxy) -> None:
+    ids = [each["id"] for each in proxy.client().get("/v1/models").json()["data"]]
+    assert "openrouter:demo/echo" in ids
