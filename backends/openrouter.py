@@ -161,8 +161,7 @@ class StreamDecoder:
         self._splitter = sse.Splitter()
 
     def feed(self, data: bytes) -> list[Event]:
-        is_plain = b"[DONE]" not in data and not _MATTERS.search(data)
-        if is_plain and self._splitter.is_whole(data):
+        if self._splitter.is_whole(data) and b"[DONE]" not in data and not _MATTERS.search(data):
             return [Chunk(data)]
         return [_read_block(block) for block in self._splitter.feed(data)]
 

@@ -224,16 +224,14 @@ def fit_note(agent: Agent | None, text: str) -> str:
 
 def prompt_heads(chat: Chat) -> list[str]:
     """How the first system prompts begin; one may come after a billing line or the like."""
-    messages = chat.get("messages")
-    begin = messages[:_MESSAGES_LOOKED_AT] if isinstance(messages, list) else []
-    first = islice(system_texts({"messages": begin}), _PROMPTS_LOOKED_AT)
+    first = islice(system_texts(chat, _MESSAGES_LOOKED_AT), _PROMPTS_LOOKED_AT)
     return [prompt[:_PROMPT_HEAD].lstrip() for prompt in first]
 
 
-def system_texts(chat: Chat) -> Iterator[str]:
-    """The texts of system and developer messages, in order."""
+def system_texts(chat: Chat, most: int | None = None) -> Iterator[str]:
+    """The texts of system and developer messages, in order; of the first `most` messages only."""
     messages = chat.get("messages")
-    for message in messages if isinstance(messages, list) else ():
+    for message in messages[:most] if isinstance(messages, list) else ():
         if isinstance(message, dict) and message.get("role") in ("system", "developer"):
             yield from (text for _, text in texts_of(message))
 

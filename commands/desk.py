@@ -88,12 +88,12 @@ class Desk:
 
     def _may_hold_commands(self, messages: Messages) -> bool:
         """A quick look, so that most requests cost nothing."""
-        # For so short a text a pattern is faster than `in`.
+        # To find something so short, a pattern is faster than `in`.
         found = re.compile("|".join(map(re.escape, self.controls.prefixes))).search
         return self._are_commands_enabled and any(
             found(text)
             for message in messages
-            if message.get("role") == "user"
+            if isinstance(message, dict) and message.get("role") == "user"
             for _, text in texts_of(message)
         )
 
