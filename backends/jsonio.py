@@ -9,6 +9,12 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+Json = dict[str, Any]
+"""Any JSON object."""
+
+Warnings = list[str]
+"""`<parameter>=<reason>` for what was left out though it changes the answer or its limits."""
+
 
 def decode(body: bytes) -> Any:
     """Parse one JSON text; raises ValueError that says where it is broken."""
@@ -27,3 +33,13 @@ def encode(value: Any) -> bytes:
         return to_json(value)
     except (PydanticSerializationError, ValueError):
         return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def objects(value: object) -> list[Json]:
+    """The objects in a JSON list; none if it is not a list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def string(value: object) -> str | None:
+    """A JSON string that is not empty; None for anything else."""
+    return value if isinstance(value, str) and value else None

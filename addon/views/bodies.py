@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from backends import jsonio, sse
-from backends.gemini.wire import Json, objects
+from backends.jsonio import Json, objects
 
 STREAM_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 JSON_STARTS = (b"{", b"[")

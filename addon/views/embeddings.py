@@ -7,7 +7,7 @@ from addon.views.conversation import ASSISTANT, Conversation, Message, told
 from addon.views.gemini_parts import blocks_of
 from addon.views.openai_parts import content_of
 from addon.views.pieces import as_object, usage_messages
-from backends.gemini.wire import Json, objects
+from backends.jsonio import Json, objects
 
 INPUT = "input"
 OUTSIDE_PARAMETERS = frozenset({"input", "requests"})

@@ -16,7 +16,7 @@ from addon.views.conversation import (
 from addon.views.gemini_parts import blocks_of
 from addon.views.json_text import pretty
 from addon.views.pieces import as_object, as_text, error_message, named, usage_messages
-from backends.gemini.wire import Json, objects, string
+from backends.jsonio import Json, objects, string
 
 ROLES: Mapping[str, str] = {"model": ASSISTANT, "": USER}
 OUTSIDE_PARAMETERS = frozenset({"contents", "systemInstruction", "tools", "generationConfig"})

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from addon.views.conversation import Block, Kind
 from addon.views.json_text import pretty
 from addon.views.pieces import as_object, as_text, call_block, inline, medium, unknown
-from backends.gemini.wire import Json, Part
+from backends.gemini.wire import Part
+from backends.jsonio import Json
 
 NO_TEXT = Block("text")
 

@@ -10,7 +10,7 @@ from addon.views.conversation import ASSISTANT, TOOL, Block, Conversation, Messa
 from addon.views.json_text import pretty_source
 from addon.views.openai_parts import blocks_of, is_signed
 from addon.views.pieces import as_object, as_text, call_block, error_message, named, usage_messages
-from backends.gemini.wire import Json, objects, string
+from backends.jsonio import Json, objects, string
 
 OUTSIDE_PARAMETERS = frozenset({"messages", "tools", "functions"})
 OUTSIDE_HEAD = frozenset({"choices", "usage", "error", "object", "created"})

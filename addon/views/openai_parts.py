@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from addon.views.conversation import Block
 from addon.views.pieces import as_object, as_text, inline, medium, unknown
-from backends.gemini.wire import Json, objects, string
+from backends.jsonio import Json, objects, string
 
 
 def blocks_of(message: Json) -> Iterator[Block]:

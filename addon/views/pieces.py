@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from addon.views.conversation import ERROR, Block, Kind, Message, told
 from addon.views.json_text import clipped, fields, pretty, short
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 LONGEST_ADDRESS = 500
 LONGEST_NAME = 200

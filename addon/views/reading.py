@@ -8,7 +8,7 @@ from addon.views.bodies import Body, open_body
 from addon.views.conversation import ASSISTANT, ERROR, Conversation, told
 from addon.views.json_text import clipped
 from addon.views.pieces import error_message
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 LONGEST_UNREADABLE = 500
 

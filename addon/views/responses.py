@@ -25,7 +25,7 @@ from addon.views.pieces import (
     unknown,
     usage_messages,
 )
-from backends.gemini.wire import Json, objects, string
+from backends.jsonio import Json, objects, string
 
 OUTSIDE_PARAMETERS = frozenset({"input", "instructions", "tools"})
 HEAD = ("id", "model", "status", "incomplete_details")

@@ -12,7 +12,8 @@ from backends.gemini.request import Manner, Translation, translate
 from backends.gemini.response import Reading
 from backends.gemini.signatures import SignatureMemory
 from backends.gemini.stream import StreamDecoder
-from backends.gemini.wire import credential_of, objects, string
+from backends.gemini.wire import credential_of
+from backends.jsonio import objects, string
 from backends.keys import Key
 from backends.openai_wire import Chat
 from backends.protocol import Prompt, UpstreamRequest

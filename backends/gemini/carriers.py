@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from backends.gemini import proto_schema, schema
 from backends.gemini.keywords import types_of
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 WRAPPED = "value"
 """Arguments that are no object stand under this name: Gemini's functions take named ones only."""

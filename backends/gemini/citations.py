@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from backends.gemini.wire import Json, objects, string
+from backends.jsonio import Json, objects, string
 
 
 def to_annotations(metadata: object, text: str) -> list[Json]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from backends.gemini import media
 from backends.gemini.response import Reading, Reply
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 
 def to_completion(reading: Reading, events: Iterable[Json]) -> Json:

@@ -18,7 +18,8 @@ from backends.gemini.generations import Generation
 from backends.gemini.parts import to_parts
 from backends.gemini.signatures import PLACEHOLDER, Signatures
 from backends.gemini.tools import Toolbox
-from backends.gemini.wire import Content, Json, Part, Warnings, string
+from backends.gemini.wire import Content, Part
+from backends.jsonio import Json, Warnings, string
 
 NO_RESULT = "tool result not available (cancelled)"
 _BLANK: Part = {"text": " "}

@@ -11,7 +11,8 @@ from backends import jsonio
 from backends.errors import ApiError, bad_request
 from backends.gemini import errors
 from backends.gemini.generations import Model
-from backends.gemini.wire import Json, credential_of, objects
+from backends.gemini.wire import credential_of
+from backends.jsonio import Json, objects
 from backends.keys import Key
 from backends.protocol import Prompt, UpstreamRequest
 

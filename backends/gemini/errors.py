@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from backends import jsonio
 from backends.errors import ApiError
-from backends.gemini.wire import Json, objects
+from backends.jsonio import Json, objects
 
 MAX_RATE_DELAY_S = 300.0
 """Whoever has to wait longer than this has used up a quota, not met a rate limit."""

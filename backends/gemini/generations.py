@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from backends.errors import bad_request
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 MAX_OUTPUT_TOKENS = 65_536
 """The limit of every current text model, as long as the answer is streamed (model pages)."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 TYPES: Mapping[type, str] = {
     str: "string",

@@ -5,7 +5,7 @@ import re
 import struct
 from typing import Any
 
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 _RATE = re.compile(r"rate=(\d+)")
 _DEFAULT_RATE = 24_000

@@ -15,7 +15,8 @@ from backends.errors import ApiError, bad_request
 from backends.gemini.carriers import Carrier
 from backends.gemini.generations import MAX_OUTPUT_TOKENS, Model
 from backends.gemini.tools import Toolbox
-from backends.gemini.wire import Json, Part, Warnings, objects, string
+from backends.gemini.wire import Part
+from backends.jsonio import Json, Warnings, objects, string
 
 MAX_STOPS = 5
 LITTLE_OUTPUT = 2048

@@ -14,7 +14,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from backends.errors import ApiError
 from backends.gemini.generations import Generation
-from backends.gemini.wire import Json, Part
+from backends.gemini.wire import Part
+from backends.jsonio import Json
 
 # By the end of a file's name. An address without one of these goes out without a type.
 MIME_TYPES: Mapping[str, str] = {

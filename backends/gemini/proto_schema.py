@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 
 from backends.gemini.keywords import describe, types_of
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 MAX_REPEATS = 2
 """A recursive schema has to be unrolled before, so often; it then ends in objects of any kind."""

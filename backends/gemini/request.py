@@ -11,7 +11,7 @@ from backends.gemini.generations import Model
 from backends.gemini.parameters import read_parameters
 from backends.gemini.signatures import SignatureMemory, Signatures
 from backends.gemini.tools import Toolbox, read_tools
-from backends.gemini.wire import Json, Warnings
+from backends.jsonio import Json, Warnings
 
 
 @dataclass(frozen=True, slots=True)

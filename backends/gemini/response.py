@@ -22,7 +22,8 @@ from backends.gemini.signatures import (
 )
 from backends.gemini.tools import Toolbox
 from backends.gemini.usage import Usage
-from backends.gemini.wire import Json, Part, objects, string
+from backends.gemini.wire import Part
+from backends.jsonio import Json, objects, string
 
 EMPTY = "empty_response"
 """The code of an answer without anything in it."""

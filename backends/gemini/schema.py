@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends.gemini.keywords import REWRITES, merge, types_of
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 MAX_DEPTH = 64
 MAX_NODES = 20_000

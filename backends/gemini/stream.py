@@ -12,7 +12,7 @@ from backends import jsonio, sse
 from backends.errors import ApiError
 from backends.gemini.completion import to_completion
 from backends.gemini.response import Delta, Ending, Reading, Reply
-from backends.gemini.wire import Json, objects
+from backends.jsonio import Json, objects
 from backends.stream import Chunk, Done, Event, Failed
 
 # Line breaks to JavaScript and Unicode, but not to JSON: some clients cut events at them. In UTF-8

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from backends.errors import ApiError, bad_request
 from backends.gemini.carriers import WRAPPED, Carrier
 from backends.gemini.generations import Generation
-from backends.gemini.wire import Json, Warnings
+from backends.jsonio import Json, Warnings
 
 MAX_DECLARATIONS = 512
 

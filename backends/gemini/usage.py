@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 
 class Usage:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backends.gemini.wire import Json, objects, string
+from backends.jsonio import Json, objects, string
 from backends.responses.events import COMPLETED, IN_PROGRESS, INCOMPLETE
 from backends.responses.output import Output
 from backends.responses.request import REASONING, Request

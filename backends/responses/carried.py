@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backends import jsonio
-from backends.gemini.wire import Json, objects
+from backends.jsonio import Json, objects
 
 _OURS = "llm-proxy-1."
 """Tells our strings from those of OpenAI's own, which nobody but OpenAI can read."""

@@ -4,7 +4,7 @@ OpenAI's own item for it is for nobody else to read. Here the model is asked for
 words that Codex has for other providers, and the item has that sealed.
 """
 
-from backends.gemini.wire import Json, string
+from backends.jsonio import Json, string
 from backends.responses import carried
 
 TRIGGER = "compaction_trigger"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from backends import jsonio
-from backends.gemini.wire import Json, objects, string
+from backends.jsonio import Json, objects, string
 
 
 def to_content(content: object) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from backends import jsonio, sse
 from backends.dialect import rewrite
 from backends.errors import ApiError
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 from backends.openai_wire import Chat
 from backends.responses import failures, request
 from backends.responses.answer import Answer

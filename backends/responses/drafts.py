@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from backends import jsonio
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 from backends.responses import compaction
 from backends.responses.carried import Carried
 from backends.responses.events import REFUSAL, SUMMARY, TEXT, Channel, event

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 IN_PROGRESS = "in_progress"
 COMPLETED = "completed"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from backends.errors import ApiError
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 
 RATE_LIMIT = "rate_limit_exceeded"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from backends import jsonio
-from backends.gemini.wire import Json
+from backends.jsonio import Json
 from backends.responses import free_text
 from backends.responses.events import ARGUMENTS, INPUT, Channel
 from backends.responses.free_text import FreeText

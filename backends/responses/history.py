@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from backends.errors import bad_request
-from backends.gemini.wire import Json, Warnings, string
+from backends.jsonio import Json, Warnings, string
 from backends.responses import carried, compaction
 from backends.responses.content import split_refusal, to_content, to_result
 from backends.responses.forms import BUILT_IN, FORMS

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from backends.gemini.wire import Json, objects, string
+from backends.jsonio import Json, objects, string
 from backends.responses.drafts import Call, Compaction, Draft, Reasoning, Refusal, Text
 from backends.responses.events import COMPLETED, IN_PROGRESS, event
 from backends.responses.tools import Toolbox

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from backends import jsonio, openai_wire, sse
-from backends.gemini.wire import Json, string
+from backends.jsonio import Json, string
 from backends.responses import request
 from backends.responses.events import COMPLETED, INCOMPLETE
 from backends.responses.store import ResponseStore

@@ -10,7 +10,7 @@ from typing import Any
 
 from backends import openai_wire
 from backends.errors import ApiError, bad_request
-from backends.gemini.wire import Json, Warnings
+from backends.jsonio import Json, Warnings
 from backends.openai_wire import Chat
 from backends.responses.history import History
 from backends.responses.store import ResponseStore

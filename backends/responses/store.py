@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backends import jsonio
-from backends.gemini.wire import Json, string
+from backends.jsonio import Json, string
 
 
 @dataclass(frozen=True, slots=True)

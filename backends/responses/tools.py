@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from backends import jsonio
 from backends.errors import ApiError, bad_request
-from backends.gemini.wire import Json, Warnings, objects, string
+from backends.jsonio import Json, Warnings, objects, string
 from backends.responses import free_text
 from backends.responses.forms import BUILT_IN, CUSTOM, FORMS, FUNCTION, Form
 
