@@ -9,12 +9,11 @@ from addon import demo
 from addon.chat import ChatEndpoint
 from addon.models_list import ModelsList
 from addon.session_log import SessionLog
-from addon.upstream import Upstreams
 from backends.completions import read_completion
 from backends.dialect import read_chat
 from backends.model_id import BACKEND_NAMES
 from backends.redact import Redactor
-from backends.registry import make_backends
+from backends.registry import Upstreams, make_backends
 from backends.responses.dialect import Responses
 from backends.responses.store import ResponseStore
 from commands.config import Settings

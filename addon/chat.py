@@ -13,7 +13,6 @@ from addon.exchange import Exchange, Talk, Upstream
 from addon.history import entry_of
 from addon.models_list import ModelsList
 from addon.session_log import SessionLog
-from addon.upstream import Upstreams
 from backends import jsonio, openai_wire
 from backends.dialect import Dialect
 from backends.errors import bad_request
@@ -22,6 +21,7 @@ from backends.notes import Note
 from backends.openai_wire import Chat
 from backends.protocol import Prompt
 from backends.redact import Redactor
+from backends.registry import Upstreams
 from commands import agents, failover, identity, routing
 from commands.agents import Agent, ToolCall
 from commands.desk import Desk, once_model

@@ -3,9 +3,8 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from addon.upstream import Upstreams
 from backends.keys import Key
-from backends.registry import make_backends
+from backends.registry import Upstreams, make_backends
 from commands.config import Settings
 
 MODEL = "openrouter:demo/echo"

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 
 from addon.loopback.server import Server
 from addon.loopback.wire import Answer, Framing, Pause, Received, Send, Step, json_answer
-from addon.upstream import Upstreams
 from backends import sse
 from backends.keys import Key
 from backends.model_id import BACKEND_NAMES
 from backends.playback import Cassette, Playback, Recording, credential
+from backends.registry import Upstreams
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from mitmproxy.master import Master
 from mitmproxy.utils import human
 
 from addon import demo
-from addon.upstream import Upstreams
 from backends.keys import Key
+from backends.registry import Upstreams
 from commands.config import Settings
 
 logger = logging.getLogger(__name__)

@@ -1,59 +1,12 @@
-"""The upstreams there are keys for, and a backend's request put into the flow."""
+"""A backend's request put into a flow, and its head as it goes on the wire."""
 
 import copy
-from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from mitmproxy import http
 
-from backends.errors import ApiError
-from backends.keys import Key
-from backends.model_id import BackendName
-from backends.protocol import Backend, UpstreamRequest
-
-
-class Upstreams:
-    """All backends, and the keys of those that have some.
-
-    `is_recorded`: their answers are what this proxy gave to its clients, its own notes included.
-    """
-
-    def __init__(
-        self,
-        backends: Mapping[BackendName, Backend],
-        keys: Mapping[BackendName, Sequence[Key]],
-        *,
-        is_recorded: bool = False,
-    ) -> None:
-        self.backends = backends
-        self.keys = keys
-        self.is_recorded = is_recorded
-
-    def check(self, name: BackendName) -> None:
-        """ApiError that tells what to set if there is no key for a backend."""
-        if name not in self.keys:
-            raise ApiError(
-                400,
-                f"No API key for {self.backends[name].title}: set {name.upper()}_API_KEY in the "
-                "proxy's environment or .env, or try the proxy with --demo",
-                param="model",
-                code="no_api_key",
-            )
-
-    def sources(self) -> dict[BackendName, tuple[Backend, Key]]:
-        """Every backend that can be asked, with its first key."""
-        return {name: (self.backends[name], keys[0]) for name, keys in self.keys.items()}
-
-    def addresses(self) -> frozenset[tuple[str, int]]:
-        """The (host, port) of every upstream that can be asked."""
-        requests = (backend.models_request(key, None) for backend, key in self.sources().values())
-        return frozenset(address_of(request.url) for request in requests)
-
-
-def address_of(url: str) -> tuple[str, int]:
-    """The (host, port) that a URL leads to."""
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+from backends.protocol import UpstreamRequest
+from backends.registry import address_of
 
 
 def put_into(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> None:
