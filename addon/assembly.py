@@ -60,7 +60,7 @@ def stand_in(settings: Settings) -> AbstractAsyncContextManager[Upstreams] | Non
 
         is_timed = settings.playback_timing == "recorded"
         return player.upstreams(cassette.load(settings.playback), is_timed)
-    return demo.upstreams(settings) if demo.is_wanted(settings) else None
+    return demo.upstreams(settings) if settings.is_demo else None
 
 
 def _desk(settings: Settings) -> Desk:

@@ -11,13 +11,6 @@ MODEL = "openrouter:demo/echo"
 KEY = Key("DEMO_KEY", "demo")
 
 
-def is_wanted(settings: Settings) -> bool:
-    """Whether to simulate: always with --demo, and with --demo=auto if no key is configured."""
-    if settings.playback:
-        return False
-    return settings.demo == "on" or (settings.demo == "auto" and not settings.api_keys)
-
-
 @contextlib.asynccontextmanager
 async def upstreams(settings: Settings) -> AsyncIterator[Upstreams]:
     """The simulated upstreams, while they run; configured keys are not used."""

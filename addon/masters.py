@@ -8,10 +8,9 @@ from mitmproxy.tools import cmdline, main as tools
 
 from addon import startup
 from addon.lean import LeanMaster
-from addon.proxy import LlmProxy
 
 
-def run_dump(addon: LlmProxy, arguments: Sequence[str]) -> None:
+def run_dump(addon: object, arguments: Sequence[str]) -> None:
     class LlmDump(LeanMaster):
         def __init__(self, options: Options) -> None:
             super().__init__(options, addon, arguments)
@@ -25,7 +24,7 @@ def _filters(parsed: argparse.Namespace) -> dict[str, str]:
     return {"save_stream_filter": text, "dumper_filter": text} if text else {}
 
 
-def run_web(addon: LlmProxy, arguments: Sequence[str]) -> None:
+def run_web(addon: object, arguments: Sequence[str]) -> None:
     from mitmproxy.tools.web.master import WebMaster  # imported only if it is used
 
     class LlmWeb(WebMaster):

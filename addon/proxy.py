@@ -12,7 +12,7 @@ from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy import layer, server_hooks
 from mitmproxy.utils import asyncio_utils
 
-from addon import access, annotate, endpoints, logs, record, startup, unlayered, views
+from addon import access, annotate, demo, endpoints, logs, record, startup, unlayered, views
 from addon.access import Access
 from addon.answers import Answers, BodyStream, add_fields, kept_fields, stream_head
 from addon.assembly import VERSION, make_chat, stand_in
@@ -138,7 +138,8 @@ class LlmProxy:
         if self._misfit:
             logger.warning("No failover and no time-outs: %s", self._misfit)
         self._reask.base_url = startup.local_url(addresses[0])
-        startup.announce(addresses[0], self._settings, upstreams, self._client_key)
+        hint = demo.hint if self._settings.is_demo else None
+        startup.announce(addresses[0], self._settings, upstreams, self._client_key, hint)
         await self._models.all()
 
     # Connections

@@ -2,7 +2,7 @@
 
 import ipaddress
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mitmproxy import ctx
 from mitmproxy.addons.proxyserver import Proxyserver
@@ -10,7 +10,6 @@ from mitmproxy.connection import Address
 from mitmproxy.master import Master
 from mitmproxy.utils import human
 
-from addon import demo
 from backends.keys import Key
 from backends.registry import Upstreams
 from commands.config import Settings
@@ -84,9 +83,16 @@ def local_url(address: Address) -> str:
 
 
 def announce(
-    address: Address, settings: Settings, upstreams: Upstreams, client_key: Key | None
+    address: Address,
+    settings: Settings,
+    upstreams: Upstreams,
+    client_key: Key | None,
+    hint: Callable[[str, str | None], str] | None,
 ) -> None:
-    """Tell that we are ready, and how to use us. A generated key is printed, never logged."""
+    """Say that the proxy is ready, and how to use it. A generated key is printed, never logged.
+
+    `hint` makes further lines from the base URL and the client key as a shell reads it.
+    """
     url = f"http://{human.format_address(address)}"
     offer = ", ".join(f"{name} (keys: {len(keys)})" for name, keys in upstreams.keys.items())
     logger.info(
@@ -98,10 +104,11 @@ def announce(
     shown = f"${CLIENT_KEY_NAME}" if client_key else None
     if client_key and settings.client_key is None:
         shown = client_key.value
-        hint = f"(set {CLIENT_KEY_NAME} to choose one)"
-        print(f"Client key of this run: {shown}\n{hint}\n", flush=True)
-    if demo.is_wanted(settings):
-        print(demo.hint(f"{url}/v1", shown), flush=True)
+        print(
+            f"Client key of this run: {shown}\n(set {CLIENT_KEY_NAME} to choose one)\n", flush=True
+        )
+    if hint:
+        print(hint(f"{url}/v1", shown), flush=True)
 
 
 def add_to(master: Master, addon: object) -> None:

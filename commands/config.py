@@ -284,6 +284,12 @@ class Settings(BaseModel):
     ] = "off"
 
     @property
+    def is_demo(self) -> bool:
+        """Whether the upstreams are simulated: with --demo=auto only if there is no key."""
+        is_wanted = self.demo == "on" or (self.demo == "auto" and not self.api_keys)
+        return is_wanted and not self.playback
+
+    @property
     def api_keys(self) -> Mapping[BackendName, tuple[Key, ...]]:
         """The keys of each backend that has some."""
         keys: dict[BackendName, tuple[Key, ...]] = {

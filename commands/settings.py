@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from backends.model_id import BACKEND_NAMES, BackendName, ModelId
 from commands.errors import CommandError, ModelNotAvailable, did_you_mean
-from commands.values import check_prefix
 
 DEFAULT_PREFIX = "!/"
 
@@ -51,6 +50,19 @@ FunctionalBackends = Mapping[BackendName, FunctionalBackend]
 
 # What the text of a value may be. A ValueError tells the rule, to be read behind the value's label;
 # a CommandError is a sentence of its own.
+
+
+def check_prefix(text: str) -> str:
+    """`text`, if it can introduce commands in a chat; else ValueError with the rule it breaks."""
+    if not 2 <= len(text) <= 10:
+        raise ValueError("must be 2 to 10 characters long")
+    if any(character.isspace() for character in text):
+        raise ValueError("must not contain spaces")
+    if not text.isprintable():
+        raise ValueError("must consist of printable characters")
+    if len(text) == 2 and text[0] == text[1]:
+        raise ValueError("must not be the same character twice")
+    return text
 
 
 def parse_backend(text: str) -> BackendName:

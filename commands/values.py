@@ -22,23 +22,11 @@ from pydantic import (
 
 from backends.keys import Key
 from backends.model_id import BACKEND_NAMES, BackendName
+from commands.settings import check_prefix
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST_NAME = rf"^{_LABEL}(?:\.{_LABEL})*$"
-
-
-def check_prefix(text: str) -> str:
-    """`text`, if it can introduce commands in a chat; else ValueError with the rule it breaks."""
-    if not 2 <= len(text) <= 10:
-        raise ValueError("must be 2 to 10 characters long")
-    if any(character.isspace() for character in text):
-        raise ValueError("must not contain spaces")
-    if not text.isprintable():
-        raise ValueError("must consist of printable characters")
-    if len(text) == 2 and text[0] == text[1]:
-        raise ValueError("must not be the same character twice")
-    return text
 
 
 def is_loopback(host: str) -> bool:

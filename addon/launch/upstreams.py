@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import httpx
 
-from addon import demo
 from addon.launch.finding import Case, Finding, Mark
 from backends.keys import Key
 from backends.model_id import BackendName
@@ -25,7 +24,7 @@ _REFUSALS = (400, 401, 403)  # Gemini answers 400 to a wrong key
 def check_upstreams(case: Case) -> Iterator[Finding]:
     """A finding for each key."""
     settings = case.settings
-    if settings.playback or demo.is_wanted(settings):
+    if settings.playback or settings.is_demo:
         yield Finding(Mark.OK, "upstreams: none is asked, so no key is needed")
         return
     if not settings.api_keys:

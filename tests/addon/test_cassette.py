@@ -10,7 +10,7 @@ from mitmproxy.exceptions import FlowReadException
 from mitmproxy.io import FlowReader, FlowWriter
 from mitmproxy.test import tflow
 
-from addon import cassette, demo, record
+from addon import cassette, record
 from addon.cassette import Recorder
 from addon.loopback.wire import Pause, Received, Send
 from addon.player import Player
@@ -189,7 +189,7 @@ def test_playback_needs_no_choice_of_a_backend_and_no_demo(tmp_path: Path) -> No
     keys = {"OPENROUTER_API_KEY": "for-openrouter", "GEMINI_API_KEY": "for-gemini"}
     for environ in (keys, {}):
         settings = load({"demo": "auto"}, environ | {"PROXY_PLAYBACK": "run.mitm"}, tmp_path)
-        assert not demo.is_wanted(settings)
+        assert not settings.is_demo
 
 
 KEY = Key("CASSETTE", "cassette")
