@@ -1,12 +1,13 @@
 """What lists of flows tell of an exchange: comment, marker, and flat metadata to filter by."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mitmproxy import http
 
 from addon import record
 from addon.exchange import Exchange
+from backends.usage import Usage, read_usage
 from commands.session import Entry
 
 FAILED = ":x:"
@@ -75,7 +76,7 @@ def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], 
 
 def _asked(exchange: Exchange) -> Facts:
     talk, served = exchange.talk, exchange.upstream
-    return {record.ENDPOINT: exchange.claim.endpoint.name if exchange.claim else ""} | _known(
+    return {record.ENDPOINT: exchange.endpoint} | _known(
         llm_session=talk and talk.session.id,
         llm_agent=talk and talk.session.agent,
         llm_project=talk and talk.session.settings.project,
@@ -88,18 +89,18 @@ def _asked(exchange: Exchange) -> Facts:
 
 
 def _answered(exchange: Exchange, entry: Entry | None, error: str | None) -> Facts:
-    usage = exchange.outcome.usage
+    usage = read_usage(exchange.outcome.usage) or Usage()
     attempts = entry.attempts if entry else ()
     return _known(
         llm_error=error,
         llm_finish_reason=exchange.outcome.finish_reason,
-        llm_prompt_tokens=_number(usage, "prompt_tokens"),
-        llm_completion_tokens=_number(usage, "completion_tokens"),
-        llm_cost=_number(usage, "cost"),
+        llm_prompt_tokens=usage.prompt_tokens,
+        llm_completion_tokens=usage.completion_tokens,
+        llm_cost=usage.cost,
         llm_ttft_s=entry and entry.first_token_s and round(entry.first_token_s, 3),
         llm_total_s=entry and entry.total_s and round(entry.total_s, 3),
         llm_attempts=len(attempts),
-        **{f"llm_attempt_{number}": told for number, told in enumerate(attempts, 1)},
+        **{f"llm_attempt_{number}": str(each) for number, each in enumerate(attempts, 1)},
     )
 
 
@@ -121,34 +122,28 @@ def _names(exchange: Exchange) -> str:
 
 
 def _summary(exchange: Exchange, entry: Entry | None, error: str | None) -> Iterator[str]:
-    talk, usage = exchange.talk, exchange.outcome.usage
+    talk, usage = exchange.talk, read_usage(exchange.outcome.usage) or Usage()
     if talk and talk.commands:
         yield " ".join(talk.commands)
-    asked, answered = _number(usage, "prompt_tokens"), _number(usage, "completion_tokens")
-    if exchange.upstream and (asked or answered):
-        yield f"{_short(asked or 0)}+{_short(answered or 0)} tok"
-    if cost := _number(usage, "cost"):
+    if exchange.upstream and (usage.prompt_tokens or usage.completion_tokens):
+        yield f"{_short(usage.prompt_tokens)}+{_short(usage.completion_tokens)} tok"
+    if cost := usage.cost:
         yield f"${cost:.4f}" if cost >= SMALLEST_COST else f"< ${SMALLEST_COST}"
     if entry and entry.first_token_s:
         yield f"ttft {_time(entry.first_token_s)}"
-    if talk and talk.journey and (talk.journey.planned > 1 or len(talk.attempts) > 1):
-        made = len(talk.attempts) + talk.journey.is_open
-        yield f"attempt {made}/{max(made, talk.journey.planned)}"
+    log = exchange.attempts
+    if log and (log.planned > 1 or len(log.failed) > 1):
+        yield f"attempt {log.made}/{max(log.made, log.planned)}"
     if exchange.outcome.finish_reason not in _USUAL_ENDS:
         yield f"ended by {exchange.outcome.finish_reason}"
     if error:
         yield error if len(error) <= LONGEST_REASON else f"{error[:LONGEST_REASON]}..."
 
 
-def _number(usage: Mapping[str, Any] | None, name: str) -> float | None:
-    value = usage.get(name) if usage else None
-    return value if isinstance(value, int | float) else None
-
-
 def _time(seconds: float) -> str:
     return f"{seconds:.1f}s" if seconds >= 0.1 else f"{seconds * 1000:.0f}ms"
 
 
-def _short(count: float) -> str:
+def _short(count: int) -> str:
     """A number of tokens as people read it."""
-    return f"{count:.0f}" if count < 1000 else f"{count / 1000:.1f}k"
+    return str(count) if count < 1000 else f"{count / 1000:.1f}k"

@@ -8,7 +8,7 @@ from mitmproxy import http
 
 from addon import bodies, record, upstream
 from addon.answers import encode, json_reply, sse_reply
-from addon.attempts import Attempts, Means, Plan
+from addon.attempts import AttemptDeps, AttemptRunner, Plan
 from addon.exchange import Exchange, Talk, Upstream
 from addon.history import entry_of
 from addon.models_list import ModelsList
@@ -88,9 +88,8 @@ class ChatEndpoint:
 
     async def __call__(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """Answer a message of commands alone, or send the prompt on its way. Raises ApiError."""
-        assert exchange.claim
         body = bodies.read(flow.request, self._max_body_bytes)
-        exchange.asked = asked = self._dialects[exchange.claim.endpoint.name](body)
+        exchange.asked = asked = self._dialects[exchange.endpoint](body)
         original = asked.chat
         if openai_wire.is_stream(original):
             exchange.encoder = asked.encoder()
@@ -212,14 +211,13 @@ class ChatEndpoint:
         session = exchange.talk.session
         project = session.settings.project
         prompt = Prompt(chat, body, None, exchange.headers, session.id, project)
-        means = Means(
+        deps = AttemptDeps(
             self.upstreams.backends,
             self._cooldowns,
             self._silence_s,
             2 * max(self._silence_s.values()),
         )
-        exchange.talk.journey = Attempts(means, exchange, prompt, plan)
-        exchange.talk.journey.start(flow)
+        AttemptRunner(deps, exchange, prompt, plan).start(flow)
 
     def record(self, exchange: Exchange) -> Entry | None:
         """Write the exchange into its session's history; a note without a place is kept for later.
@@ -232,9 +230,9 @@ class ChatEndpoint:
         if exchange.note and not exchange.note.is_placed:
             earlier = talk.session.note
             talk.session.note = "\n".join(filter(None, (exchange.note.text, earlier)))
-        if talk.journey and not exchange.outcome.error:
-            self._cooldowns.forgive(talk.journey.current)
-            talk.session.sticky = (talk.session.settings, talk.journey.current)
+        if exchange.attempts and not exchange.outcome.error:
+            self._cooldowns.forgive(exchange.attempts.current)
+            talk.session.sticky = (talk.session.settings, exchange.attempts.current)
         entry = entry_of(exchange, talk, self._redactor.scrub, time.monotonic())
         talk.session.history.append(entry)
         if self._log:

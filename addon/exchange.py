@@ -6,22 +6,18 @@ never gets into `flow.metadata`, which is saved and shown.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
 from addon import record
-from addon.endpoints import Claim
 from backends.dialect import Asked, Encoder
 from backends.errors import ApiError
 from backends.notes import Note
 from backends.protocol import Call, Headers
 from backends.stream import Outcome, Pipe
+from commands.failover import Attempt, AttemptResult
 from commands.routing import Target
 from commands.session import Session
-
-if TYPE_CHECKING:
-    from addon.attempts import Attempts
 
 
 @dataclass(slots=True)
@@ -39,53 +35,82 @@ class Upstream:
 
 
 @dataclass(slots=True)
-class Talk:
-    """What the history is told of an exchange besides its outcome.
+class AttemptLog:
+    """The attempts of one prompt, as far as they have come."""
 
-    `time` is in seconds since the epoch, the other times are monotonic. `model` is who would have
-    been asked, if the proxy answers itself. `commands` are those that were typed. `attempts` are
-    those that failed, for people; `journey` makes them.
-    """
+    current: Attempt
+    started: float
+    """When the current attempt began, monotonic."""
+    planned: int
+    """How many attempts are possible, the current one included."""
+    failed: list[AttemptResult] = field(default_factory=list)
+    is_open: bool = False
+    """The current attempt has been sent, and has not failed yet."""
+
+    @property
+    def made(self) -> int:
+        """How many attempts have been sent or given up before that."""
+        return len(self.failed) + self.is_open
+
+    def result(self, error: str | None, now: float) -> AttemptResult:
+        """How the current attempt has ended."""
+        backend, model, key = self.current
+        return AttemptResult(backend, model, key.name, error, now - self.started)
+
+
+@dataclass(slots=True)
+class Talk:
+    """Session, timing and text of a prompt: what its history entry needs beside the outcome."""
 
     session: Session
     prompt: str
+    """The human's newest text, without commands and secrets."""
     time: float
+    """Seconds since the epoch; the other times are monotonic."""
     started: float
-    attempts: list[str] = field(default_factory=list)
-    journey: "Attempts | None" = None
     first_token_at: float | None = None
     model: str = ""
+    """If the proxy replies itself: who would have been asked."""
     commands: Sequence[str] = ()
+    """The commands of this turn, as typed."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """`claim` is None for a path on our own address that names no endpoint.
+    """One client request and all that becomes of it."""
 
-    `headers` are the client's, without credentials. `reply_fields` go onto every answer of this
-    request, whoever makes it. `talk` is there for prompts. `upstream` is set once one is routed,
-    and `pipe` too if the client wants a stream; `asked` is what it has sent, and `encoder` writes
-    its stream, whatever attempts that takes; `note` goes in front of the answer. `retry` puts
-    another request into the flow if there is one to try after an error; else it returns the error
-    to tell the client. `requested` is the model that the client named. If somebody will look at
-    the flow (`is_kept`), `sides` has what the flow itself will not show (see `record`), and
-    `received` what the upstream sends.
-    """
-
-    claim: Claim | None
+    endpoint: str
+    """Name of the endpoint, empty for a path on our own address that names none."""
+    model_id: str
+    """The model that the path names, if it names one."""
     headers: Headers
+    """The client's headers without credentials."""
     reply_fields: Headers
+    """Headers for every response to this request, whoever makes it."""
     is_kept: bool = False
+    """Somebody will look at the flow or save it."""
     requested: str | None = None
+    """The model that the client named."""
     asked: Asked | None = None
+    """The client's request, read."""
     encoder: Encoder | None = None
+    """Writes the client's stream, however many attempts that takes; None for a whole response."""
     sides: dict[str, bytes] = field(default_factory=dict)
+    """If `is_kept`: the bodies that the flow itself will not show, see `record`."""
     received: bytearray = field(default_factory=bytearray)
+    """If `is_kept`: the body that the upstream sends."""
     upstream: Upstream | None = None
+    """Where the current attempt goes; None until the request is routed."""
     pipe: Pipe | None = None
+    """Translates the stream of the current attempt."""
     talk: Talk | None = None
+    """None if the request is not a prompt."""
+    attempts: AttemptLog | None = None
+    """None if no upstream is asked, or there can be only one attempt."""
     retry: Callable[[http.HTTPFlow, ApiError], ApiError | None] | None = None
+    """Start the next attempt. Returns None if one was started, else the error for the client."""
     note: Note | None = None
+    """Text in front of the answer."""
     outcome: Outcome = field(default_factory=Outcome)
 
     def receive(self, data: bytes) -> None:

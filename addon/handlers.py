@@ -52,7 +52,7 @@ class Handlers:
         return json_reply(200, {"object": "list", "data": [*routes, *await self._models.all()]})
 
     async def _show_model(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
-        wanted = exchange.claim.argument if exchange.claim else ""
+        wanted = exchange.model_id
         model = await self._models.find(wanted, self._chat.default_backend)
         if model is None:
             raise ApiError(

@@ -202,7 +202,8 @@ class LlmProxy:
         request = flow.request
         headers, reply_fields = access.client_headers(request), [("x-request-id", flow.id)]
         given = dict(headers)
-        exchange = Exchange(claim, headers, reply_fields, self._keeps_flows)
+        name, argument = (claim.endpoint.name, claim.argument) if claim else ("", "")
+        exchange = Exchange(name, argument, headers, reply_fields, self._keeps_flows)
         self._exchanges[flow.id] = exchange
         self._stopping.admit(flow)
         if given.get("connection", "").lower() == "close":
@@ -240,9 +241,9 @@ class LlmProxy:
     @fail_closed
     async def request(self, flow: http.HTTPFlow) -> None:
         exchange = self._exchanges.get(flow.id)
-        if exchange is None or exchange.claim is None or flow.response:
+        if exchange is None or not exchange.endpoint or flow.response:
             return
-        handler = self._handlers.table[exchange.claim.endpoint.name]
+        handler = self._handlers.table[exchange.endpoint]
         try:
             flow.response = await handler(flow, exchange)
         except ApiError as error:
@@ -336,8 +337,7 @@ def _reply_fields(exchange: Exchange) -> Headers:
     served = exchange.upstream
     if served is None:
         return exchange.reply_fields
-    talk = exchange.talk
-    attempts = len(talk.attempts) + talk.journey.is_open if talk and talk.journey else 1
+    attempts = exchange.attempts.made if exchange.attempts else 1
     told = [
         ("x-llm-proxy-backend", served.target.backend),
         ("x-llm-proxy-model", served.target.name),

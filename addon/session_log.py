@@ -24,9 +24,13 @@ class SessionLog:
         """Add one exchange; a full disk is logged and does not disturb the proxy."""
         try:
             with (self._folder / file_name(session_id)).open("ab") as file:
-                file.write(jsonio.encode(entry._asdict()) + b"\n")
+                file.write(jsonio.encode(_to_json(entry)) + b"\n")
         except OSError as error:
             logger.warning("Cannot write the log of session %s: %s", session_id, error)
+
+
+def _to_json(entry: Entry) -> jsonio.Json:
+    return {**entry._asdict(), "attempts": list(map(str, entry.attempts))}
 
 
 def file_name(session_id: str) -> str:

@@ -1,7 +1,7 @@
 """The commands of mitmproxy's and mitmweb's command bar, on the same handlers as the chat's."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from mitmproxy import ctx, exceptions, flow, http
 from mitmproxy.addonmanager import Loader
@@ -9,6 +9,7 @@ from mitmproxy.addonmanager import Loader
 from addon import compare
 from addon.chat import ChatEndpoint
 from addon.reask import Reask
+from backends.usage import Usage
 from commands.builtin import COMMANDS
 from commands.errors import CommandError
 from commands.identity import DEFAULT
@@ -132,8 +133,8 @@ def _session_line(session: Session) -> str:
 
 
 def _entry_line(entry: Entry) -> str:
-    usage: Mapping[str, object] = entry.usage or {}
-    tokens = f"{usage.get('prompt_tokens', 0)}+{usage.get('completion_tokens', 0)} tok"
+    usage = entry.usage or Usage()
+    tokens = f"{usage.prompt_tokens}+{usage.completion_tokens} tok"
     end = entry.error or entry.finish_reason or "answered"
     who = entry.model if entry.handler == "backend" else "proxy"
     prompt = " ".join(entry.prompt.split())

@@ -43,3 +43,14 @@ def objects(value: object) -> list[Json]:
 def string(value: object) -> str | None:
     """A JSON string that is not empty; None for anything else."""
     return value if isinstance(value, str) and value else None
+
+
+MAX_NUMBER = 1e15
+"""Above it a number in foreign JSON is nonsense, and floats lose whole numbers soon after."""
+
+
+def number(value: object) -> float | None:
+    """A JSON number of a sensible size; None for anything else, booleans and NaN included."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if -MAX_NUMBER < value < MAX_NUMBER else None

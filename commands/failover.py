@@ -22,6 +22,23 @@ class Attempt(NamedTuple):
         return f"{self.backend}:{self.model} with {self.key.name}"
 
 
+class AttemptResult(NamedTuple):
+    """How an attempt ended. `error` has a status and a reason, None for an attempt that answered.
+
+    `seconds` is the time from its start to its end.
+    """
+
+    backend: BackendName
+    model: str
+    key_name: str
+    error: str | None
+    seconds: float
+
+    def __str__(self) -> str:
+        end = self.error or "ok"
+        return f"{self.backend}:{self.model} with {self.key_name}: {end} ({self.seconds:.2f} s)"
+
+
 Keys = Mapping[BackendName, Sequence[Key]]
 Element = tuple[BackendName, str]
 
@@ -173,13 +190,13 @@ def all_resting(attempts: Sequence[Attempt], cooldowns: Cooldowns, now: float) -
     )
 
 
-def all_failed(last: ApiError, attempts: Sequence[str]) -> ApiError:
+def all_failed(last: ApiError, attempts: Sequence[AttemptResult]) -> ApiError:
     """The last error, told together with what the attempts before it came to."""
     if len(attempts) < 2:
         return last
     return ApiError(
         last.status,
-        f"All backends failed: {'; '.join(attempts)}",
+        f"All backends failed: {'; '.join(map(str, attempts))}",
         type=last.type,
         code=last.code,
         param=last.param,

@@ -4,36 +4,20 @@ The commands themselves are in `commands.builtin`.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from backends.model_id import ModelId
 from commands.errors import CommandError, did_you_mean
 from commands.routes import Routes
 from commands.scanner import Argument, Call
+from commands.session import Entry
 from commands.settings import FunctionalBackends, GlobalSettings, SessionSettings
 
 ANY = sys.maxsize
 """As many words as one likes."""
-
-
-class HistoryEntry(Protocol):
-    """One exchange of a session. `usage` is OpenAI's, with `cost` in USD where it is known."""
-
-    @property
-    def handler(self) -> str: ...  # "proxy" or "backend"
-    @property
-    def model(self) -> str: ...
-    @property
-    def key_name(self) -> str | None: ...
-    @property
-    def attempts(self) -> Sequence[str]: ...
-    @property
-    def usage(self) -> Mapping[str, Any] | None: ...
-    @property
-    def error(self) -> str | None: ...
 
 
 @dataclass(slots=True)
@@ -52,7 +36,7 @@ class Context:
     configured: GlobalSettings
     routes: Routes
     backends: FunctionalBackends
-    history: Sequence[HistoryEntry]
+    history: Sequence[Entry]
     cooldowns: Sequence[str]
     banner: Callable[[], str]
     once: ModelId | None = None

@@ -4,10 +4,11 @@ import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from backends.model_id import ModelId
-from commands.failover import Attempt
+from backends.usage import Usage
+from commands.failover import Attempt, AttemptResult
 from commands.settings import SessionSettings
 
 # Of a prompt or answer the history keeps this many characters.
@@ -17,8 +18,8 @@ MAX_TEXT = 32_768
 class Entry(NamedTuple):
     """One exchange in the history. Times in seconds, `time` since the epoch.
 
-    `key_name` and `attempts` tell how a backend was asked; `usage` is OpenAI's, with `cost` in USD
-    where the upstream says it. `first_token_s` is None if no stream was wanted.
+    `key_name` and `attempts` tell how a backend was asked. `first_token_s` is None if no stream was
+    wanted.
     """
 
     time: float
@@ -28,9 +29,9 @@ class Entry(NamedTuple):
     model: str
     project: str | None = None
     key_name: str | None = None
-    attempts: tuple[str, ...] = ()
+    attempts: tuple[AttemptResult, ...] = ()
     finish_reason: str | None = None
-    usage: dict[str, Any] | None = None
+    usage: Usage | None = None
     first_token_s: float | None = None
     total_s: float | None = None
     error: str | None = None

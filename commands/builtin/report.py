@@ -1,10 +1,7 @@
 """Commands that tell how things are and change nothing."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
 from commands.errors import did_you_mean
-from commands.registry import ANY, Arguments, Context, HistoryEntry, command, words
+from commands.registry import ANY, Arguments, Context, command, words
 from commands.routing import Wishes, resolve
 from commands.settings import TABLE, SessionSettings, SettingRow
 
@@ -49,38 +46,23 @@ def explain(context: Context, arguments: Arguments) -> str:
         if entry.handler == "backend":
             key = f" with {entry.key_name}" if entry.key_name else ""
             end = f"failed: {entry.error}" if entry.error else f"served by {entry.model}{key}"
-            return "; ".join([*entry.attempts, f"last answer {end}"])
+            return "; ".join([*map(str, entry.attempts), f"last answer {end}"])
     return "no backend has been asked in this session"
-
-
-# What `usage` sums up: where it is in OpenAI's usage object, and what to call it.
-COUNTS = (
-    (("prompt_tokens",), "prompt tokens"),
-    (("prompt_tokens_details", "cached_tokens"), "of them cached"),
-    (("completion_tokens",), "completion tokens"),
-    (("completion_tokens_details", "reasoning_tokens"), "of them reasoning"),
-)
 
 
 @command("usage", "tells the tokens and the cost of this session")
 def show_usage(context: Context, arguments: Arguments) -> str:
     asked = [entry for entry in context.history if entry.handler == "backend"]
-    counts = (f"{_sum(asked, path):.0f} {label}" for path, label in COUNTS)
-    has_cost = any(_number(entry.usage, ("cost",)) is not None for entry in asked)
-    cost = f"${_sum(asked, ('cost',)):.4f}" if has_cost else "unknown"
-    return f"{len(asked)} requests to backends: {', '.join(counts)}; cost: {cost}"
-
-
-def _sum(entries: Iterable[HistoryEntry], path: tuple[str, ...]) -> float:
-    return sum(_number(entry.usage, path) or 0 for entry in entries)
-
-
-def _number(usage: Mapping[str, Any] | None, path: tuple[str, ...]) -> float | None:
-    """The number at `path`, if the upstream sent one."""
-    value: Any = usage
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, int | float) else None
+    usages = [entry.usage for entry in asked if entry.usage]
+    costs = [usage.cost for usage in usages if usage.cost is not None]
+    return (
+        f"{len(asked)} requests to backends: "
+        f"{sum(usage.prompt_tokens for usage in usages)} prompt tokens, "
+        f"{sum(usage.cached_tokens for usage in usages)} of them cached, "
+        f"{sum(usage.completion_tokens for usage in usages)} completion tokens, "
+        f"{sum(usage.reasoning_tokens for usage in usages)} of them reasoning; "
+        f"cost: {f'${sum(costs):.4f}' if costs else 'unknown'}"
+    )
 
 
 @command(

@@ -1,18 +1,24 @@
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
+from backends.usage import Usage
+from commands.failover import AttemptResult
+from commands.session import Entry
 from commands.settings import FunctionalBackend
 from tests.commands.builtin.chat import new_context, run
 
+FAILED = AttemptResult("openrouter", "foo", "KEY_1", "429 Slow down", 0.5)
 
-class Entry(NamedTuple):
-    handler: str = "backend"
-    model: str = "openrouter:foo"
-    key_name: str | None = "KEY_1"
-    attempts: tuple[str, ...] = ()
-    usage: dict[str, Any] | None = None
-    error: str | None = None
+
+def asked(**facts: Any) -> Entry:
+    """An answer of a backend."""
+    return Entry(0.0, "backend", "", "", "openrouter:foo", key_name="KEY_1", **facts)
+
+
+def replied() -> Entry:
+    """A reply of the proxy."""
+    return Entry(0.0, "proxy", "", "", "openrouter:foo")
 
 
 def test_status() -> None:
@@ -45,11 +51,17 @@ def test_status_tells_what_was_set(texts: list[str], expected: str) -> None:
 
 def test_why() -> None:
     context = new_context()
-    attempts = ("openrouter:foo with KEY_1: HTTP 429", "gemini:a with KEY: HTTP 503")
-    context.history = [Entry(attempts=attempts, error="All backends failed"), Entry("proxy")]
-    assert run(context, "why") == f"{'; '.join(attempts)}; last answer failed: All backends failed"
-    context.history = [*context.history, Entry()]
-    assert run(context, "why") == "last answer served by openrouter:foo with KEY_1"
+    second = FAILED._replace(backend="gemini", model="a", key_name="KEY", error="503 Busy")
+    failed = asked(attempts=(FAILED, second), error="All backends failed")
+    context.history = [failed, replied()]
+    assert run(context, "why") == (
+        "openrouter:foo with KEY_1: 429 Slow down (0.50 s); "
+        "gemini:a with KEY: 503 Busy (0.50 s); last answer failed: All backends failed"
+    )
+    context.history = [*context.history, asked(attempts=(FAILED._replace(error=None),))]
+    assert run(context, "why") == (
+        "openrouter:foo with KEY_1: ok (0.50 s); last answer served by openrouter:foo with KEY_1"
+    )
 
 
 def test_usage() -> None:
@@ -58,14 +70,8 @@ def test_usage() -> None:
         "0 requests to backends: 0 prompt tokens, 0 of them cached, 0 completion tokens, "
         "0 of them reasoning; cost: unknown"
     )
-    usage = {
-        "prompt_tokens": 100,
-        "completion_tokens": 10,
-        "prompt_tokens_details": {"cached_tokens": 50},
-        "completion_tokens_details": None,
-        "cost": 0.01,
-    }
-    context.history = [Entry(usage=usage), Entry(), Entry("proxy"), Entry(usage=usage)]
+    usage = Usage(prompt_tokens=100, completion_tokens=10, cached_tokens=50, cost=0.01)
+    context.history = [asked(usage=usage), asked(), replied(), asked(usage=usage)]
     assert run(context, "usage") == (
         "3 requests to backends: 200 prompt tokens, 100 of them cached, 20 completion tokens, "
         "0 of them reasoning; cost: $0.0200"
