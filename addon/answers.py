@@ -68,9 +68,11 @@ class Answers:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
 
-    def error(self, error: ApiError) -> http.Response:
-        """An error as a whole answer with its status."""
-        body = self._redactor.scrub_bytes(jsonio.encode(error.body()))
+    def error(self, error: ApiError, exchange: Exchange | None = None) -> http.Response:
+        """An error as a whole answer with its status, in the client's dialect if that is known."""
+        dialect = exchange and exchange.dialect
+        value = dialect.error_body(error) if dialect else error.body()
+        body = self._redactor.scrub_bytes(jsonio.encode(value))
         return _whole(error.status, body, _as_type("application/json", error.headers))
 
     def error_event(self, exchange: Exchange, error: ApiError) -> bytes:

@@ -9,13 +9,10 @@ from addon import demo
 from addon.chat import ChatEndpoint
 from addon.models_list import ModelsList
 from addon.session_log import SessionLog
-from backends.completions import read_completion
-from backends.dialect import read_chat
+from backends.dialects.registry import DIALECTS
 from backends.model_id import BACKEND_NAMES
 from backends.redact import Redactor
 from backends.registry import Upstreams, make_backends
-from backends.responses.dialect import Responses
-from backends.responses.store import ResponseStore
 from commands.config import Settings
 from commands.controls import Controls
 from commands.desk import Desk
@@ -41,10 +38,9 @@ def make_chat(settings: Settings, models: ModelsList, redactor: Redactor) -> Cha
         is_sticky=settings.sticky,
         silence_s={name: settings.timeouts.get(name, settings.timeout) for name in BACKEND_NAMES},
         max_body_bytes=settings.max_body_mib * 2**20,
-        dialects={
-            "chat": read_chat,
-            "completions": read_completion,
-            "responses": Responses(ResponseStore(), time.time, lambda: uuid.uuid4().hex),
+        readers={
+            name: dialect.make_reader(time.time, lambda: uuid.uuid4().hex)
+            for name, dialect in DIALECTS.items()
         },
         log=SessionLog(log_dir) if log_dir else None,
     )

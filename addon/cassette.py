@@ -16,11 +16,10 @@ from mitmproxy.io import FlowReader, FlowWriter
 
 from addon import record
 from addon.answers import kept_fields
-from addon.endpoints import PROMPTS
-from backends import completions, jsonio, openai_wire, playback
+from backends import jsonio, openai_wire, playback
+from backends.dialects.registry import DIALECTS
 from backends.errors import ApiError
 from backends.playback import Cassette, Recording
-from backends.responses import recorded
 from commands.config import SettingsError
 
 logger = logging.getLogger(__name__)
@@ -28,13 +27,7 @@ logger = logging.getLogger(__name__)
 _READERS: Mapping[str, Callable[[bytes], dict[str, Any]]] = {
     playback.EMBEDDINGS: openai_wire.read_embeddings,
     # A prompt is kept as a chat, whatever dialect the client speaks.
-    **dict.fromkeys(PROMPTS, openai_wire.read_chat),
-}
-# Where clients speak another dialect than the chat, an answer is put back into the chat's form: in
-# playback their dialect writes it anew.
-_COMPLETIONS: Mapping[str, Callable[[bytes], dict[str, Any] | None]] = {
-    "completions": completions.to_completion,
-    "responses": recorded.to_completion,
+    **dict.fromkeys(DIALECTS, openai_wire.read_chat),
 }
 
 
@@ -78,9 +71,11 @@ def load(path: Path) -> Cassette:
     try:
         for flow in _flows(path):
             if isinstance(flow, http.HTTPFlow) and (request := _request_of(flow)):
-                endpoint = flow.metadata["llm_endpoint"]
-                kind = playback.CHAT if endpoint in PROMPTS else playback.EMBEDDINGS
-                cassette.add(kind, request, _recording_of(flow, _COMPLETIONS.get(endpoint)))
+                dialect = DIALECTS.get(flow.metadata["llm_endpoint"])
+                kind = playback.CHAT if dialect else playback.EMBEDDINGS
+                # An answer is kept as a chat's: in playback the client's dialect writes it anew.
+                to_completion = dialect.from_response if dialect else None
+                cassette.add(kind, request, _recording_of(flow, to_completion))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be played back: {error.strerror}") from None
     except FlowReadException as error:

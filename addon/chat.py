@@ -14,7 +14,7 @@ from addon.history import entry_of
 from addon.models_list import ModelsList
 from addon.session_log import SessionLog
 from backends import jsonio, openai_wire
-from backends.dialect import Dialect
+from backends.dialect import Reader
 from backends.errors import bad_request
 from backends.model_id import BackendName
 from backends.notes import Note
@@ -42,7 +42,7 @@ OVERRIDES = frozenset({"once", "set(model)"})
 class ChatEndpoint:
     """`upstreams` may be replaced while running: the demo's come up after the addon.
 
-    `dialects` are what clients speak, by the endpoint that they come to.
+    `readers` read requests, by the endpoint that they come to.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ChatEndpoint:
         is_sticky: bool,
         silence_s: Mapping[BackendName, float],
         max_body_bytes: int,
-        dialects: Mapping[str, Dialect],
+        readers: Mapping[str, Reader],
         log: SessionLog | None,
     ) -> None:
         self.upstreams = upstreams
@@ -72,7 +72,7 @@ class ChatEndpoint:
         self._is_sticky = is_sticky
         self._silence_s = silence_s
         self._max_body_bytes = max_body_bytes
-        self._dialects = dialects
+        self._readers = readers
         self._log = log
         self._cooldowns = Cooldowns()
 
@@ -89,7 +89,7 @@ class ChatEndpoint:
     async def __call__(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """Answer a message of commands alone, or send the prompt on its way. Raises ApiError."""
         body = bodies.read(flow.request, self._max_body_bytes)
-        exchange.asked = asked = self._dialects[exchange.endpoint](body)
+        exchange.asked = asked = self._readers[exchange.endpoint](body)
         original = asked.chat
         if openai_wire.is_stream(original):
             exchange.encoder = asked.encoder()

@@ -5,6 +5,8 @@ from enum import Enum
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from backends.dialects.registry import DIALECTS, Dialect
+
 # A base URL may or may not end in /v1, and OpenRouter's clients use /api/v1.
 _PREFIX = r"(?:/api)?(?:/v1)?"
 # On a vendor's host the OpenAI dialect lives under many prefixes (/openai/v1, /v1beta/openai, ...).
@@ -23,7 +25,8 @@ class Endpoint(NamedTuple):
     """`path` is matched in full; its group `id` is the argument.
 
     `on_hosts`: also claimed on a listed LLM host, and then never sent there.
-    `needs_key`: the client must show the client key.
+    `needs_key`: the client must show the client key. `dialect` is that of endpoints that take a
+    prompt.
     """
 
     name: str
@@ -31,23 +34,21 @@ class Endpoint(NamedTuple):
     path: re.Pattern[str]
     on_hosts: bool = True
     needs_key: bool = True
+    dialect: Dialect | None = None
 
 
 ENDPOINTS = (
-    Endpoint("chat", ("POST",), re.compile(f"{_ANY_PREFIX}/chat/completions")),
-    Endpoint("responses", ("POST",), re.compile(f"{_ANY_PREFIX}/responses")),
+    *(
+        Endpoint(dialect.name, ("POST",), re.compile(_ANY_PREFIX + dialect.path), dialect=dialect)
+        for dialect in DIALECTS.values()
+    ),
     Endpoint("root", ("GET", "HEAD"), re.compile("/"), on_hosts=False, needs_key=False),
     Endpoint("health", ("GET", "HEAD"), re.compile("/health"), on_hosts=False, needs_key=False),
     Endpoint("models", ("GET", "HEAD"), re.compile(f"{_PREFIX}/models")),
     # Model ids hold slashes and colons. OpenRouter's .../endpoints is another thing, left to it.
     Endpoint("model", ("GET", "HEAD"), re.compile(rf"{_PREFIX}/models/(?P<id>.+)(?<!/endpoints)")),
     Endpoint("embeddings", ("POST",), re.compile(f"{_ANY_PREFIX}/embeddings")),
-    Endpoint("completions", ("POST",), re.compile(f"{_ANY_PREFIX}/completions")),
 )
-
-
-PROMPTS = ("chat", "completions", "responses")
-"""The endpoints that take a prompt, each in a dialect of its own."""
 
 
 class Claim(NamedTuple):

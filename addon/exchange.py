@@ -11,6 +11,7 @@ from mitmproxy import http
 
 from addon import record
 from backends.dialect import Asked, Encoder
+from backends.dialects.registry import Dialect
 from backends.errors import ApiError
 from backends.notes import Note
 from backends.protocol import Call, Headers
@@ -89,6 +90,8 @@ class Exchange:
     """Headers for every response to this request, whoever makes it."""
     is_kept: bool = False
     """Somebody will look at the flow or save it."""
+    dialect: Dialect | None = None
+    """What the client speaks; None if the endpoint takes no prompt."""
     requested: str | None = None
     """The model that the client named."""
     asked: Asked | None = None

@@ -6,9 +6,9 @@ from mitmproxy import http
 
 from addon.answers import json_reply
 from addon.chat import ChatEndpoint
-from addon.endpoints import PROMPTS
 from addon.exchange import Exchange
 from addon.models_list import ModelsList
+from backends.dialects.registry import DIALECTS
 from backends.errors import ApiError
 
 Handler = Callable[[http.HTTPFlow, Exchange], Awaitable[http.Response | None]]
@@ -28,7 +28,7 @@ class Handlers:
             "models": self._list_models,
             "model": self._show_model,
             "embeddings": chat.embed,
-            **dict.fromkeys(PROMPTS, chat),
+            **dict.fromkeys(DIALECTS, chat),
         }
 
     async def _root(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
@@ -49,7 +49,8 @@ class Handlers:
             {"id": name, "object": "model", "created": 0, "owned_by": "failover-route"}
             for name in self._chat.route_names
         ]
-        return json_reply(200, {"object": "list", "data": [*routes, *await self._models.all()]})
+        models = [*routes, *await self._models.all()]
+        return json_reply(200, DIALECTS["chat"].models_list(models))
 
     async def _show_model(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
         wanted = exchange.model_id

@@ -182,9 +182,10 @@ class LlmProxy:
             else:
                 self._pass_through(flow, place)
         except ApiError as error:
-            if exchange := self._exchanges.get(flow.id):
+            exchange = self._exchanges.get(flow.id)
+            if exchange:
                 exchange.outcome.error = error
-            flow.response = self._answers.error(error)
+            flow.response = self._answers.error(error, exchange)
         finally:
             if flow.id in self._exchanges or flow.response:
                 access.drop_credentials(flow.request)
@@ -202,8 +203,10 @@ class LlmProxy:
         request = flow.request
         headers, reply_fields = access.client_headers(request), [("x-request-id", flow.id)]
         given = dict(headers)
-        name, argument = (claim.endpoint.name, claim.argument) if claim else ("", "")
-        exchange = Exchange(name, argument, headers, reply_fields, self._keeps_flows)
+        exchange = Exchange("", "", headers, reply_fields, self._keeps_flows)
+        if claim:
+            exchange.endpoint, exchange.model_id = claim.endpoint.name, claim.argument
+            exchange.dialect = claim.endpoint.dialect
         self._exchanges[flow.id] = exchange
         self._stopping.admit(flow)
         if given.get("connection", "").lower() == "close":
@@ -248,7 +251,7 @@ class LlmProxy:
             flow.response = await handler(flow, exchange)
         except ApiError as error:
             exchange.outcome.error = error
-            flow.response = self._answers.error(error)
+            flow.response = self._answers.error(error, exchange)
         annotate.begin(flow, exchange)
         if self._misfit:
             unlayered.add_credential(flow, exchange)

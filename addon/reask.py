@@ -7,8 +7,8 @@ from mitmproxy import exceptions, http
 from mitmproxy.utils import asyncio_utils
 
 from addon import record
-from addon.endpoints import PROMPTS
 from backends import jsonio
+from backends.dialects.registry import DIALECTS
 from backends.keys import Key
 from commands.session import Sessions
 
@@ -63,7 +63,7 @@ class Reask:
 
 _CHAT = "/v1/chat/completions"
 # A prompt is kept as a chat, whatever dialect the client speaks.
-_PATHS = {"embeddings": "/v1/embeddings"} | dict.fromkeys(PROMPTS, _CHAT)
+_PATHS = {"embeddings": "/v1/embeddings"} | dict.fromkeys(DIALECTS, _CHAT)
 
 
 def _prompt(flow: http.HTTPFlow) -> dict[str, object]:

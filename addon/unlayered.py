@@ -33,4 +33,4 @@ def read_whole(flow: http.HTTPFlow, exchange: Exchange, answers: Answers) -> Non
         flow.response = answers.whole(exchange, flow.response)
     except ApiError as error:
         exchange.outcome.error = error
-        flow.response = answers.error(error)
+        flow.response = answers.error(error, exchange)

@@ -40,7 +40,7 @@ _IMPOSSIBLE: Mapping[str, tuple[object, ...]] = {
 
 
 def read_completion(body: bytes) -> "CompletionAsked":
-    """A `Dialect`."""
+    """A `Reader`."""
     given = openai_wire.read_object(body, "prompt")
     for name, harmless in _IMPOSSIBLE.items():
         if given.get(name) not in harmless:

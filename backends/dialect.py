@@ -59,12 +59,12 @@ class Asked(Protocol):
     def encoder(self) -> Encoder: ...
 
 
-Dialect = Callable[[bytes], Asked]
+Reader = Callable[[bytes], Asked]
 """Reads a request's body; ApiError 400 with `param` if it cannot be served."""
 
 
 def read_chat(body: bytes) -> "ChatAsked":
-    """A `Dialect`: the form inside is the client's own."""
+    """A `Reader`: the form inside is the client's own."""
     return ChatAsked(openai_wire.read_chat(body), body)
 
 

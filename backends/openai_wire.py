@@ -73,6 +73,11 @@ def tool_call(id: str, name: str, arguments: Mapping[str, Any]) -> dict[str, Any
     return {"id": id, "type": "function", "function": function}
 
 
+def models_list(models: list[dict[str, Any]]) -> dict[str, Any]:
+    """The response of `GET /v1/models`."""
+    return {"object": "list", "data": models}
+
+
 def error_event(error: ApiError) -> bytes:
     """An error inside a stream: the only form that both OpenAI SDKs turn into an exception."""
     return sse.block(jsonio.encode(error.body()))

@@ -113,7 +113,7 @@ class LlmHttpStream(HttpStream):
         if self.exchange and not self.flow.response:
             size = len(self.request_body_buf) + len(event.data)
             if size > self.rules.max_body_bytes:
-                self.flow.response = self.rules.answers.error(self.rules.too_large())
+                self.flow.response = self.rules.answers.error(self.rules.too_large(), self.exchange)
         return self.flow.response is not None
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
@@ -263,7 +263,7 @@ class LlmHttpStream(HttpStream):
             yield from self._end()
         else:
             self.exchange.outcome.error = error
-            self.flow.response = self.rules.answers.error(error)
+            self.flow.response = self.rules.answers.error(error, self.exchange)
             yield from self.send_response()
 
     def _tell(self, error: ApiError) -> bytes:

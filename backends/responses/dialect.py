@@ -25,7 +25,7 @@ class Responses:
     new_id: Callable[[], str]
 
     def __call__(self, body: bytes) -> "ResponseAsked":
-        """A `Dialect`."""
+        """A `Reader`."""
         return ResponseAsked(self, request.read(body, self.store), int(self.clock()))
 
 

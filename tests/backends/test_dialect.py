@@ -1,15 +1,15 @@
 """The chat dialect: the identity, on bytes where it can be."""
 
 from backends import sse
-from backends.dialect import Asked, Dialect, read_chat
+from backends.dialect import Asked, Reader, read_chat
 from backends.errors import ApiError
 
 BODY = b'{"messages": [{"role":"user","content":"hi"}], "x": 1.0}'
 
 
 def test_everything_passes() -> None:
-    dialect: Dialect = read_chat
-    asked: Asked = dialect(BODY)
+    read: Reader = read_chat
+    asked: Asked = read(BODY)
     assert asked.chat == {"messages": [{"role": "user", "content": "hi"}], "x": 1.0}
     assert asked.body is BODY
     assert asked.warnings == ()

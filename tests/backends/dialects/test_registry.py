@@ -1,0 +1,53 @@
+import pytest
+
+from addon.endpoints import Place, match
+from backends import jsonio
+from backends.dialects.registry import DIALECTS, Dialect
+from backends.errors import ApiError
+
+REQUESTS = {
+    "chat": b'{"messages": [{"role": "user", "content": "Hi"}]}',
+    "completions": b'{"prompt": "Hi"}',
+    "responses": b'{"input": "Hi"}',
+}
+COMPLETION = {
+    "id": "x",
+    "object": "chat.completion",
+    "created": 5,
+    "model": "m",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Hello"},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ],
+}
+EACH = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+
+
+@EACH
+def test_a_prompt_is_read_and_its_response_read_back(dialect: Dialect) -> None:
+    read = dialect.make_reader(lambda: 5.0, lambda: "id")
+    request = read(REQUESTS[dialect.name])
+    assert request.chat["messages"] == [{"role": "user", "content": "Hi"}]
+    response = jsonio.encode(request.whole(COMPLETION))
+    completion = (dialect.from_response or jsonio.decode)(response)
+    assert completion is not None
+    assert completion["choices"][0]["message"]["content"] == "Hello"
+
+
+@EACH
+@pytest.mark.parametrize("place", [Place.OURSELVES, Place.LLM_HOST])
+@pytest.mark.parametrize("prefix", ["", "/v1", "/api/v1", "/openai/deployments/x"])
+def test_paths_lead_to_their_dialect(dialect: Dialect, place: Place, prefix: str) -> None:
+    claim = match(f"{prefix}{dialect.path}?a=b", place)
+    assert claim is not None
+    assert claim.endpoint.dialect is dialect
+
+
+@EACH
+def test_errors_have_a_body(dialect: Dialect) -> None:
+    error = ApiError(429, "Slow down")
+    assert "Slow down" in str(dialect.error_body(error))
