@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends import jsonio, openai_wire, sse
-from backends.dialect import ChatEncoder, rewrite
+from backends.dialects.chat import ChatEncoder, rewrite
 from backends.errors import bad_request
 from backends.openai_wire import Chat
 

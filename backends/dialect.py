@@ -5,14 +5,10 @@ chunks. So the chat dialect is the identity, on bytes where it can be.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from backends import jsonio, openai_wire, sse
 from backends.errors import ApiError
-from backends.openai_wire import DONE, Chat
-
-KEEP_ALIVE = sse.comment("keep-alive")
+from backends.openai_wire import Chat
 
 
 class Encoder(Protocol):
@@ -61,57 +57,3 @@ class Asked(Protocol):
 
 Reader = Callable[[bytes], Asked]
 """Reads a request's body; ApiError 400 with `param` if it cannot be served."""
-
-
-def read_chat(body: bytes) -> "ChatAsked":
-    """A `Reader`: the form inside is the client's own."""
-    return ChatAsked(openai_wire.read_chat(body), body)
-
-
-@dataclass(frozen=True, slots=True)
-class ChatAsked:
-    """A chat request: everything passes as it is."""
-
-    chat: Chat
-    body: bytes
-
-    warnings = ()
-
-    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
-        return completion
-
-    def encoder(self) -> "ChatEncoder":
-        return ChatEncoder()
-
-
-class ChatEncoder:
-    """A chat's stream as it is."""
-
-    is_identity = True
-
-    def chunk(self, raw: bytes) -> bytes:
-        return raw
-
-    def done(self) -> bytes:
-        return DONE
-
-    def error(self, error: ApiError) -> bytes:
-        return openai_wire.error_event(error)
-
-    def keep_alive(self) -> bytes:
-        return KEEP_ALIVE
-
-
-def rewrite(block: bytes, of: Callable[[dict[str, Any]], bytes]) -> bytes:
-    """A block of a chat's stream in another dialect: a chunk is what `of` makes of it.
-
-    Comments stay, anything else is left out.
-    """
-    data = sse.data_of(block)
-    if data is None:
-        return block
-    try:
-        chunk = jsonio.decode(data)
-    except ValueError:
-        return b""
-    return of(chunk) if isinstance(chunk, dict) else b""

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from backends import completions, openai_wire
-from backends.dialect import Reader, read_chat
+from backends.dialect import Reader
+from backends.dialects.chat import read_chat
 from backends.errors import ApiError
 from backends.jsonio import Json
 from backends.responses import recorded

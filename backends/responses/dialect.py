@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends import jsonio, sse
-from backends.dialect import rewrite
+from backends.dialects.chat import rewrite
 from backends.errors import ApiError
 from backends.jsonio import Json
 from backends.openai_wire import Chat

@@ -7,7 +7,7 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from backends import sse
-from backends.dialect import ChatEncoder
+from backends.dialects.chat import ChatEncoder
 from backends.notes import Note
 from backends.openai_wire import DONE
 from backends.openrouter import StreamDecoder

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, strategies as st
 
-from backends.dialect import ChatEncoder
+from backends.dialects.chat import ChatEncoder
 from backends.errors import ApiError
 from backends.keys import Key
 from backends.openai_wire import DONE, error_event

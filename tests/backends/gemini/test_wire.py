@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given, strategies as st
 
-from backends.dialect import ChatEncoder
+from backends.dialects.chat import ChatEncoder
 from backends.errors import ApiError
 from backends.openai_wire import DONE, error_event
 from backends.stream import Outcome, Pipe

@@ -1,7 +1,8 @@
 """The chat dialect: the identity, on bytes where it can be."""
 
 from backends import sse
-from backends.dialect import Asked, Reader, read_chat
+from backends.dialect import Asked, Reader
+from backends.dialects.chat import read_chat
 from backends.errors import ApiError
 
 BODY = b'{"messages": [{"role":"user","content":"hi"}], "x": 1.0}'
