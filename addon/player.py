@@ -10,7 +10,8 @@ from addon.loopback.wire import Answer, Framing, Pause, Received, Send, Step, js
 from backends import sse
 from backends.keys import Key
 from backends.model_id import BACKEND_NAMES
-from backends.playback import Cassette, Playback, Recording, credential
+from backends.openai_compatible import credential_of
+from backends.playback import Cassette, Playback, Recording
 from backends.registry import Upstreams
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Player:
     """Answers requests for a recording by its number, and for the models of a backend."""
 
     def __init__(self, cassette: Cassette, key: Key, is_timed: bool) -> None:
-        self._credential = credential(key)
+        self._credential = credential_of(key)
         self._is_timed = is_timed
         self._recordings = cassette.recordings
         self._models = {

@@ -16,7 +16,7 @@ from backends.errors import ApiError
 from backends.keys import Key
 from backends.likeness import Gist, Part
 from backends.model_id import BackendName
-from backends.openrouter import OpenRouterCall
+from backends.openai_compatible import OpenAiCall, credential_of
 from backends.protocol import Headers, Prompt, UpstreamRequest
 
 CHAT = "chat"
@@ -151,11 +151,6 @@ def _keys(gist: Gist, is_stream: bool) -> Iterator[tuple[bool, tuple[object, ...
         yield shape, gist.loose
 
 
-def credential(key: Key) -> tuple[str, str]:
-    """What the sender of the recordings asks for: they are not for everybody on this machine."""
-    return ("authorization", f"Bearer {key.value}")
-
-
 @dataclass(frozen=True, slots=True)
 class Playback:
     """A backend whose every answer is recorded."""
@@ -165,34 +160,34 @@ class Playback:
 
     title = "The cassette"
 
-    def prepare(self, prompt: Prompt, key: Key) -> OpenRouterCall:
+    def prepare(self, prompt: Prompt, key: Key) -> OpenAiCall:
         return self._call(CHAT, prompt, key, "choices")
 
-    def embed(self, prompt: Prompt, key: Key) -> OpenRouterCall:
+    def embed(self, prompt: Prompt, key: Key) -> OpenAiCall:
         return self._call(EMBEDDINGS, prompt, key, "data")
 
-    def _call(self, endpoint: str, prompt: Prompt, key: Key, result: str) -> OpenRouterCall:
+    def _call(self, endpoint: str, prompt: Prompt, key: Key, result: str) -> OpenAiCall:
         """A miss is an answer too, so that it ends a prompt as an upstream's 404 would."""
         try:
             number = self.cassette.find(endpoint, prompt.chat)
         except ApiError as miss:
-            return Missed(self._request("none", prompt, key), miss=miss)
-        return OpenRouterCall(self._request(str(number), prompt, key), result)
+            return Missed(self._request("none", prompt, key), self.title, miss=miss)
+        return OpenAiCall(self._request(str(number), prompt, key), self.title, result)
 
     def _request(self, path: str, prompt: Prompt, key: Key) -> UpstreamRequest:
         body = prompt.body or jsonio.encode(prompt.chat)
         headers = [("content-type", "application/json")]
-        return UpstreamRequest("POST", f"{self.base_url}/{path}", headers, body, credential(key))
+        return UpstreamRequest("POST", f"{self.base_url}/{path}", headers, body, credential_of(key))
 
     def models_request(self, key: Key, page: str | None) -> UpstreamRequest:
-        return UpstreamRequest("GET", f"{self.base_url}/models", [], credential=credential(key))
+        return UpstreamRequest("GET", f"{self.base_url}/models", [], credential=credential_of(key))
 
     def read_models(self, body: bytes) -> tuple[list[dict[str, Any]], None]:
         return jsonio.decode(body)["data"], None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missed(OpenRouterCall):
+class Missed(OpenAiCall):
     """A prompt that has no recorded answer."""
 
     miss: ApiError

@@ -16,7 +16,8 @@ from addon.loopback.wire import Pause, Received, Send
 from addon.player import Player
 from backends import jsonio
 from backends.keys import Key
-from backends.playback import Cassette, Recording, credential
+from backends.openai_compatible import credential_of
+from backends.playback import Cassette, Recording
 from commands.config import SettingsError, load
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -214,7 +215,7 @@ def player(is_timed: bool) -> Player:
 
 
 def get(path: str) -> Received:
-    return Received(1, "GET", path, (credential(KEY),), b"")
+    return Received(1, "GET", path, (credential_of(KEY),), b"")
 
 
 def test_answers_at_once() -> None:

@@ -9,8 +9,8 @@ from openai.types.chat import ChatCompletionChunk
 from backends import sse
 from backends.dialects.chat import ChatEncoder
 from backends.notes import Note
+from backends.openai_compatible import StreamDecoder
 from backends.openai_wire import DONE
-from backends.openrouter import StreamDecoder
 from backends.stream import Outcome, Pipe, text_of
 
 
@@ -25,7 +25,7 @@ LAST = sse.block(b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}')
 
 def stream(*events: bytes) -> tuple[list[bytes], Note, Pipe]:
     note = Note("model set to x")
-    pipe = Pipe(StreamDecoder(), ChatEncoder(), Outcome(), note)
+    pipe = Pipe(StreamDecoder("OpenRouter"), ChatEncoder(), Outcome(), note)
     return pipe.feed(b"".join((*events, LAST, DONE))), note, pipe
 
 
