@@ -11,7 +11,8 @@ from backends import sse
 from backends.keys import Key
 from backends.model_id import BACKEND_NAMES
 from backends.openai_compatible import credential_of
-from backends.playback import Cassette, Playback, Recording
+from backends.playback import Cassette, Recording
+from backends.recordings.backend import Playback
 from backends.registry import Upstreams
 
 logger = logging.getLogger(__name__)

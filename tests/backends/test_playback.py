@@ -6,8 +6,9 @@ import pytest
 
 from backends.errors import ApiError
 from backends.keys import Key
-from backends.playback import Cassette, Playback, Recording
+from backends.playback import Cassette, Recording
 from backends.protocol import Prompt
+from backends.recordings.backend import Playback
 
 KEY = Key("CASSETTE", "cassette")
 DONE = b"data: [DONE]\n\n"
