@@ -13,9 +13,9 @@ from weakref import WeakSet
 from mitmproxy import http
 from mitmproxy.connection import Client
 
+from backends.backend import Headers
 from backends.errors import ApiError
 from backends.keys import Key
-from backends.protocol import Headers
 
 # What a client may show as its credential, to us or to the vendor it believes to talk to.
 CREDENTIAL_HEADERS = (

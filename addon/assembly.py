@@ -12,7 +12,7 @@ from addon.session_log import SessionLog
 from backends.dialects.registry import DIALECTS
 from backends.model_id import BACKEND_NAMES
 from backends.redact import Redactor
-from backends.registry import Upstreams, make_backends
+from backends.vendors.registry import Upstreams, make_backends
 from commands.config import Settings
 from commands.controls import Controls
 from commands.desk import Desk

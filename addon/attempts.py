@@ -8,9 +8,9 @@ from mitmproxy import http
 
 from addon import upstream
 from addon.exchange import AttemptLog, Exchange, Upstream
+from backends.backend import Backend, ChatCall, Prompt
 from backends.errors import ApiError
 from backends.model_id import BackendName
-from backends.protocol import Backend, ChatCall, Prompt
 from backends.stream import Outcome, Pipe
 from commands import failover
 from commands.failover import Attempt, Cooldowns

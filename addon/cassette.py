@@ -16,16 +16,16 @@ from mitmproxy.io import FlowReader, FlowWriter
 
 from addon import record
 from addon.answers import kept_fields
-from backends import jsonio, openai_wire, playback
+from backends import jsonio, openai_wire
 from backends.dialects.registry import DIALECTS
 from backends.errors import ApiError
-from backends.playback import Cassette, Recording
+from backends.recordings.cassette import CHAT, EMBEDDINGS, Cassette, Recording
 from commands.config import SettingsError
 
 logger = logging.getLogger(__name__)
 
 _READERS: Mapping[str, Callable[[bytes], dict[str, Any]]] = {
-    playback.EMBEDDINGS: openai_wire.read_embeddings,
+    EMBEDDINGS: openai_wire.read_embeddings,
     # A prompt is kept as a chat, whatever dialect the client speaks.
     **dict.fromkeys(DIALECTS, openai_wire.read_chat),
 }
@@ -72,7 +72,7 @@ def load(path: Path) -> Cassette:
         for flow in _flows(path):
             if isinstance(flow, http.HTTPFlow) and (request := _request_of(flow)):
                 dialect = DIALECTS.get(flow.metadata["llm_endpoint"])
-                kind = playback.CHAT if dialect else playback.EMBEDDINGS
+                kind = CHAT if dialect else EMBEDDINGS
                 # An answer is kept as a chat's: in playback the client's dialect writes it anew.
                 to_completion = dialect.from_response if dialect else None
                 cassette.add(kind, request, _recording_of(flow, to_completion))

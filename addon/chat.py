@@ -14,14 +14,14 @@ from addon.history import entry_of
 from addon.models_list import ModelsList
 from addon.session_log import SessionLog
 from backends import jsonio, openai_wire
+from backends.backend import Prompt
 from backends.dialect import Reader
 from backends.errors import bad_request
 from backends.model_id import BackendName
 from backends.notes import Note
 from backends.openai_wire import Chat
-from backends.protocol import Prompt
 from backends.redact import Redactor
-from backends.registry import Upstreams
+from backends.vendors.registry import Upstreams
 from commands import agents, failover, identity, routing
 from commands.agents import Agent, ToolCall
 from commands.desk import Desk, once_model

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from backends.keys import Key
-from backends.registry import Upstreams, make_backends
+from backends.vendors.registry import Upstreams, make_backends
 from commands.config import Settings
 
 MODEL = "openrouter:demo/echo"

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from mitmproxy import http
 
 from addon import record
+from backends.backend import Call, Headers
 from backends.dialect import Asked, Encoder
 from backends.dialects.registry import Dialect
 from backends.errors import ApiError
 from backends.notes import Note
-from backends.protocol import Call, Headers
 from backends.stream import Outcome, Pipe
 from commands.failover import Attempt, AttemptResult
 from commands.routing import Target

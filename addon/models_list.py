@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from mitmproxy import ctx
 
 from addon import layers
+from backends.backend import Backend
 from backends.keys import Key
 from backends.model_id import BackendName
-from backends.protocol import Backend
 
 if TYPE_CHECKING:
     import httpx

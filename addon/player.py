@@ -10,10 +10,10 @@ from addon.loopback.wire import Answer, Framing, Pause, Received, Send, Step, js
 from backends import sse
 from backends.keys import Key
 from backends.model_id import BACKEND_NAMES
-from backends.openai_compatible import credential_of
-from backends.playback import Cassette, Recording
 from backends.recordings.backend import Playback
-from backends.registry import Upstreams
+from backends.recordings.cassette import Cassette, Recording
+from backends.vendors.openai_compatible import credential_of
+from backends.vendors.registry import Upstreams
 
 logger = logging.getLogger(__name__)
 

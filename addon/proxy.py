@@ -30,9 +30,9 @@ from addon.reask import Reask
 from addon.stopping import Stopping
 from addon.ui_commands import UiCommands
 from addon.web_style import WebStyle
+from backends.backend import Headers
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
-from backends.protocol import Headers
 from backends.redact import Redactor
 from backends.stream import Pipe
 from commands.config import Settings

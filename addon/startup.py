@@ -11,7 +11,7 @@ from mitmproxy.master import Master
 from mitmproxy.utils import human
 
 from backends.keys import Key
-from backends.registry import Upstreams
+from backends.vendors.registry import Upstreams
 from commands.config import Settings
 
 logger = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from mitmproxy import http
 
-from backends.protocol import UpstreamRequest
-from backends.registry import address_of
+from backends.backend import UpstreamRequest
+from backends.vendors.registry import address_of
 
 
 def put_into(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> None:

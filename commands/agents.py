@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from backends.backend import Headers
 from backends.openai_wire import Chat
-from backends.protocol import Headers
 
 COMPLETION_TOOL = "attempt_completion"
 """The tool by which Cline and Roo Code end a task; without it they take a text for a mistake."""

@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 
+from backends.backend import Headers
 from backends.openai_wire import Chat
-from backends.protocol import Headers
 from commands.agents import Agent
 
 DEFAULT = "default"

@@ -16,7 +16,7 @@ from addon.launch.environment import Proxy
 from addon.launch.finding import Case, Finding, Mark
 from addon.launch.server import Tenant
 from addon.launch.trust import CERTIFICATE
-from backends.registry import address_of
+from backends.vendors.registry import address_of
 
 VERSION_S = 5.0
 """Agents that are slow to tell their version are not waited for."""

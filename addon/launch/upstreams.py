@@ -8,10 +8,10 @@ from dataclasses import replace
 import httpx
 
 from addon.launch.finding import Case, Finding, Mark
+from backends.backend import Backend, UpstreamRequest
 from backends.keys import Key
 from backends.model_id import BackendName
-from backends.protocol import Backend, UpstreamRequest
-from backends.registry import make_backends
+from backends.vendors.registry import make_backends
 
 TIMEOUT_S = 3.0
 

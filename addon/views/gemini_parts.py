@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from addon.views.conversation import Block, Kind
 from addon.views.json_text import pretty
 from addon.views.pieces import as_object, as_text, call_block, inline, medium, unknown
-from backends.gemini.wire import Part
 from backends.jsonio import Json
+from backends.vendors.gemini.wire import Part
 
 NO_TEXT = Block("text")
 

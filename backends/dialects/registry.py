@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from backends import completions, openai_wire
+from backends import openai_wire
 from backends.dialect import Reader
+from backends.dialects import completions
 from backends.dialects.chat import read_chat
+from backends.dialects.responses import from_response
+from backends.dialects.responses.dialect import Responses
+from backends.dialects.responses.store import ResponseStore
 from backends.errors import ApiError
 from backends.jsonio import Json
-from backends.responses import recorded
-from backends.responses.dialect import Responses
-from backends.responses.store import ResponseStore
 
 Clock = Callable[[], float]
 """Gives seconds since the epoch."""
@@ -52,7 +53,7 @@ _ROWS = (
         "responses",
         "/responses",
         lambda clock, new_id: Responses(ResponseStore(), clock, new_id),
-        from_response=recorded.to_completion,
+        from_response=from_response.to_completion,
     ),
 )
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends import jsonio
+from backends.backend import Prompt, UpstreamRequest
 from backends.errors import ApiError
 from backends.keys import Key
-from backends.openai_compatible import OpenAiCall, credential_of
-from backends.playback import CHAT, EMBEDDINGS, Cassette
-from backends.protocol import Prompt, UpstreamRequest
+from backends.recordings.cassette import CHAT, EMBEDDINGS, Cassette
+from backends.vendors.openai_compatible import OpenAiCall, credential_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from addon.loopback.wire import Pause, Received, Send
 from addon.player import Player
 from backends import jsonio
 from backends.keys import Key
-from backends.openai_compatible import credential_of
-from backends.playback import Cassette, Recording
+from backends.recordings.cassette import Cassette, Recording
+from backends.vendors.openai_compatible import credential_of
 from commands.config import SettingsError, load
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}

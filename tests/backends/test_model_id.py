@@ -3,7 +3,7 @@
 import pytest
 
 from backends import model_id
-from backends.registry import make_backends
+from backends.vendors.registry import make_backends
 
 
 @pytest.mark.parametrize(

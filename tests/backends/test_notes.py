@@ -9,9 +9,9 @@ from openai.types.chat import ChatCompletionChunk
 from backends import sse
 from backends.dialects.chat import ChatEncoder
 from backends.notes import Note
-from backends.openai_compatible import StreamDecoder
 from backends.openai_wire import DONE
 from backends.stream import Outcome, Pipe, text_of
+from backends.vendors.openai_compatible import StreamDecoder
 
 
 def event(**delta: Any) -> bytes:

@@ -11,7 +11,7 @@ from backends.openai_wire import Chat
 from commands import agents, identity, messages
 from commands.agents import ToolCall
 from commands.scanner import scan
-from tests.backends.responses.asking import ask
+from tests.backends.dialects.responses.asking import ask
 
 WIRE = Path(__file__).resolve().parent.parent / "wire" / "agents"
 REQUESTS = sorted(WIRE.glob("*.json"))

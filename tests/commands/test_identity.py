@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backends.protocol import Headers
+from backends.backend import Headers
 from commands import identity
 from commands.agents import AGENTS
 

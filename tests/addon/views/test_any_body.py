@@ -17,7 +17,7 @@ from mitmproxy.test import tflow
 from addon import record, views
 from tests.addon.views.test_responses import BODIES
 from tests.addon.views.test_transcripts import ANSWERS, REQUESTS, call, chat, sse, user
-from tests.backends.gemini.asking import WIRE
+from tests.backends.vendors.gemini.asking import WIRE
 
 MUTATIONS = 400
 # In JSON: what is put in the place of a value.

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from addon.views import Answer, Call, read_answer
-from tests.backends.gemini.asking import recorded
+from tests.backends.vendors.gemini.asking import recorded
 
 ERROR = {"error": {"message": "Over", "code": 503}}
 

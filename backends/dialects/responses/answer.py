@@ -1,0 +1,122 @@
+"""A chat's answer as a response object, whole or as it stands while it is streamed."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from backends.dialects.responses.events import COMPLETED, IN_PROGRESS, INCOMPLETE
+from backends.dialects.responses.output import Output
+from backends.dialects.responses.request import REASONING, Request
+from backends.jsonio import Json, objects, string
+
+# What a response repeats of its request, and what stands there if the request has none (API
+# reference). `model` is the one that answered, where that is known.
+_ECHOED: Mapping[str, object] = {
+    "background": False,
+    "instructions": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "metadata": {},
+    "model": "",
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "prompt_cache_key": None,
+    "reasoning": {"effort": None, "summary": None},
+    "safety_identifier": None,
+    "service_tier": "auto",
+    "store": True,
+    "temperature": None,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_logprobs": None,
+    "top_p": None,
+    "truncation": "disabled",
+    "user": None,
+}
+
+_CUT_SHORT: Mapping[str | None, str] = {
+    "length": "max_output_tokens",
+    "content_filter": "content_filter",
+}
+"""Finish reasons of answers that are not complete, and why in the words of this API."""
+
+
+class Answer:
+    """Reads completions and chunks; `id` and `created` (seconds since the epoch) are its own."""
+
+    def __init__(self, request: Request, created: int, new_id: Callable[[], str]) -> None:
+        given = request.given
+        self.id = f"resp_{new_id()}"
+        self.output = Output(
+            request.toolbox,
+            new_id,
+            takes_sealed=request.includes(REASONING),
+            is_compaction=request.is_to_compact,
+        )
+        self._head: Json = {
+            name: default if given.get(name) is None else given[name]
+            for name, default in _ECHOED.items()
+        }
+        self._head |= {"id": self.id, "object": "response", "created_at": created}
+        self._usage: Json | None = None
+        self.finish_reason: str | None = None
+
+    @property
+    def status(self) -> str:
+        return INCOMPLETE if self.finish_reason in _CUT_SHORT else COMPLETED
+
+    def take(self, data: Json) -> list[Json]:
+        """The events that tell of a chunk, or of a completion."""
+        self._head["model"] = string(data.get("model")) or self._head["model"]
+        if isinstance(data.get("usage"), dict):
+            self._usage = data["usage"]
+        events = []
+        for choice in objects(data.get("choices")):
+            if choice.get("index", 0) == 0:
+                events += self._take(choice)
+        return events
+
+    def finish(self) -> list[Json]:
+        """The events that end the output."""
+        return self.output.finish(self.status)
+
+    def response(self, status: str, error: Json | None = None) -> Json:
+        """The response object as far as it is known."""
+        reason = _CUT_SHORT.get(self.finish_reason) if status == INCOMPLETE else None
+        return {
+            **self._head,
+            "status": status,
+            "error": error,
+            "incomplete_details": {"reason": reason} if reason else None,
+            "output": self.output.shown if status != IN_PROGRESS else [],
+            "usage": _to_usage(self._usage) if self._usage else None,
+        }
+
+    def _take(self, choice: Json) -> list[Json]:
+        # Some providers send "" on every chunk that is not the last.
+        self.finish_reason = string(choice.get("finish_reason")) or self.finish_reason
+        delta = choice.get("delta", choice.get("message"))
+        logprobs = choice.get("logprobs")
+        tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
+        return self.output.take(delta, objects(tokens)) if isinstance(delta, dict) else []
+
+
+def _to_usage(usage: Json) -> Json:
+    """Codex fails a turn whose usage lacks a count (its reader of events)."""
+    prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    inside, outside = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    return {
+        "input_tokens": prompt,
+        "input_tokens_details": {
+            "cached_tokens": _count(inside, "cached_tokens"),
+            "cache_write_tokens": _count(inside, "cache_write_tokens"),
+        },
+        "output_tokens": completion,
+        "output_tokens_details": {"reasoning_tokens": _count(outside, "reasoning_tokens")},
+        "total_tokens": _count(usage, "total_tokens") or prompt + completion,
+    }
+
+
+def _count(holder: Any, name: str) -> int:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    return value if isinstance(value, int) else 0

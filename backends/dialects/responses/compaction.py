@@ -1,0 +1,44 @@
+"""Compaction: a history is handed in, and what comes back takes its place in later requests.
+
+OpenAI's own item for it is for nobody else to read. Here the model is asked for a summary, in the
+words that Codex has for other providers, and the item has that sealed.
+"""
+
+from backends.dialects import opaque_state
+from backends.jsonio import Json, string
+
+TRIGGER = "compaction_trigger"
+ITEM = "compaction"
+"""Types of items: what the client ends its input with, and what it gets."""
+
+REQUEST = """\
+You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff summary for another LLM that \
+will resume the task.
+
+Include:
+- Current progress and key decisions made
+- Important context, constraints, or user preferences
+- What remains to be done (clear next steps)
+- Any critical data, examples, or references needed to continue
+
+Be concise, structured, and focused on helping the next LLM seamlessly continue the work.
+"""
+SUMMARY = """\
+Another language model started to solve this problem and produced a summary of its thinking \
+process. You also have access to the state of the tools that were used by that language model. Use \
+this to build on the work that has already been done and avoid duplicating work. Here is the \
+summary produced by the other language model, use the information in this summary to assist with \
+your own analysis:
+"""
+UNREADABLE = "(There was a summary, but it is only for the provider that made it to read.)"
+
+
+def to_item(id: str, text: str) -> Json:
+    """What the client gets for a summary."""
+    return {"type": ITEM, "id": id, "encrypted_content": opaque_state.pack({"summary": text})}
+
+
+def from_item(item: Json) -> str | None:
+    """The summary; None if it was not made here."""
+    unpacked = opaque_state.unpack(item.get("encrypted_content"))
+    return string(unpacked.get("summary")) if unpacked else None

@@ -1,0 +1,56 @@
+"""A response that a client got, read back as the chat's completion that it was made of."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from backends import jsonio, openai_wire, sse
+from backends.dialects.responses import request
+from backends.dialects.responses.events import COMPLETED, INCOMPLETE
+from backends.dialects.responses.store import ResponseStore
+from backends.jsonio import Json, string
+
+
+def to_completion(answer: bytes) -> dict[str, Any] | None:
+    """Of a whole response or a stream; None if it did not come to its end."""
+    for response in _responses(answer):
+        if response.get("status") in (COMPLETED, INCOMPLETE):
+            return _to_completion(response)
+    return None
+
+
+def _responses(answer: bytes) -> Iterator[Json]:
+    splitter = sse.Splitter()
+    for block in (*splitter.feed(answer), splitter.finish()):
+        data = sse.data_of(block)
+        try:
+            value = jsonio.decode(block if data is None else data)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            response = value.get("response", value)
+            if isinstance(response, dict):
+                yield response
+
+
+def _to_completion(response: Json) -> Json:
+    asked = request.read(jsonio.encode({"input": response["output"]}), ResponseStore())
+    messages = asked.chat["messages"]
+    completion = openai_wire.completion_of(
+        messages[-1] if messages else {"role": "assistant", "content": ""},
+        id=str(response.get("id")),
+        model=string(response.get("model")) or "",
+        created=int(response.get("created_at") or 0),
+    )
+    if response["status"] == INCOMPLETE:
+        details = response.get("incomplete_details") or {}
+        is_length = details.get("reason") == "max_output_tokens"
+        completion["choices"][0]["finish_reason"] = "length" if is_length else "content_filter"
+    if usage := response.get("usage"):
+        completion["usage"] = {
+            "prompt_tokens": usage["input_tokens"],
+            "prompt_tokens_details": usage["input_tokens_details"],
+            "completion_tokens": usage["output_tokens"],
+            "completion_tokens_details": usage["output_tokens_details"],
+            "total_tokens": usage["total_tokens"],
+        }
+    return completion

@@ -1,0 +1,186 @@
+"""The items of a conversation as messages of a chat.
+
+What a model has thought, said and called in one go are items of their own here, and one message
+with calls in a chat.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from backends.dialects import opaque_state
+from backends.dialects.responses import compaction
+from backends.dialects.responses.content import split_refusal, to_content, to_result
+from backends.dialects.responses.forms import BUILT_IN, FORMS
+from backends.dialects.responses.store import ResponseStore
+from backends.dialects.responses.tools import flat_name
+from backends.errors import bad_request
+from backends.jsonio import Json, Warnings, string
+
+_KINDS = {form.item: (kind, form) for kind, form in FORMS.items()}
+"""Kinds of tools and their forms, by the type of a call's item."""
+
+_MODEL_ROLES = frozenset({"assistant", "tool"})
+
+
+class History:
+    """Reads items one by one. `messages` are complete once `finish` was called.
+
+    `items` are those that were read, found in the store where the client only named them. `tools`
+    were declared by items.
+    """
+
+    def __init__(self, store: ResponseStore, warnings: Warnings) -> None:
+        self._store = store
+        self._warnings = warnings
+        self._assistant: Json | None = None
+        self._details: list[Json] = []
+        self._extra_content: dict[str, Any] = {}
+        self._unanswered: set[str] = set()
+        self.messages: list[Json] = []
+        self.items: list[Json] = []
+        self.tools: list[Any] = []
+        self._readers: Mapping[object, Callable[[Json, str], None]] = {
+            "message": self._read_message,
+            "reasoning": self._read_reasoning,
+            "additional_tools": self._read_tools,
+            compaction.TRIGGER: self._read_trigger,
+            compaction.ITEM: self._read_compaction,
+            **dict.fromkeys(_KINDS, self._read_call),
+            **{f"{item}_output": self._read_output for item in _KINDS},
+            # What they found is in the model's text.
+            "web_search_call": lambda item, param: None,
+        }
+
+    def read(self, items: Iterable[Any], param: str) -> None:
+        """Items at this path of the request; ApiError 400 if one cannot be read."""
+        for index, given in enumerate(items):
+            place = f"{param}[{index}]"
+            if not isinstance(given, dict):
+                raise bad_request(f"'{place}' must be an object", place)
+            item = self._look_up(given, place)
+            self.items.append(item)
+            kind = string(item.get("type")) or "message"
+            if reader := self._readers.get(kind):
+                reader(item, place)
+            else:
+                self._warnings.append(f"input=items of type {kind} are not supported")
+
+    @property
+    def is_to_compact(self) -> bool:
+        """Whether the client wants the history summed up, and nothing else."""
+        return bool(self.items) and self.items[-1].get("type") == compaction.TRIGGER
+
+    def finish(self) -> None:
+        self._end_turn()
+        for message in self.messages:
+            for call in message.get("tool_calls", ()):
+                if call["id"] in self._extra_content:
+                    call["extra_content"] = self._extra_content[call["id"]]
+
+    def _look_up(self, item: Json, param: str) -> Json:
+        """The item itself, unless the client left it, or what is sealed in it, with us."""
+        kind = string(item.get("type"))
+        found = self._store.find_item(item.get("id"))
+        if kind == "item_reference" or (kind is None and item.keys() == {"id"}):
+            if found is None:
+                raise bad_request(f"Item '{item.get('id')}' not found.", f"{param}.id")
+            return found
+        return found if kind == "reasoning" and found else item
+
+    # The model's side
+
+    def _read_reasoning(self, item: Json, param: str) -> None:
+        """Only what we have sealed is of use; a summary is not what the model has thought."""
+        if sealed := opaque_state.unseal(item.get("encrypted_content")):
+            self._details += sealed.details
+            self._extra_content |= sealed.calls
+
+    def _read_call(self, item: Json, param: str) -> None:
+        kind, form = _KINDS[item["type"]]
+        name = kind if kind in BUILT_IN else item.get("name")
+        if not isinstance(name, str):
+            raise bad_request("a call needs the name of a tool", param)
+        id = _call_id(item, param)
+        self._unanswered.add(id)
+        function = {
+            "name": flat_name(item.get("namespace"), name),
+            "arguments": form.arguments_of(item),
+        }
+        call = {"id": id, "type": "function", "function": function}
+        self._turn().setdefault("tool_calls", []).append(call)
+
+    def _read_spoken(self, item: Json) -> None:
+        message = self._turn()
+        content, refusal = split_refusal(to_content(item.get("content")))
+        if content is not None:
+            earlier = message["content"]
+            message["content"] = (
+                content if earlier is None else [*_as_parts(earlier), *_as_parts(content)]
+            )
+        if refusal:
+            message["refusal"] = message.get("refusal", "") + refusal
+
+    def _turn(self) -> Json:
+        """The message of the model that the items belong to."""
+        if self._assistant is None:
+            self._assistant = {"role": "assistant", "content": None}
+            self.messages.append(self._assistant)
+        return self._assistant
+
+    def _end_turn(self) -> None:
+        if self._assistant and self._details:
+            self._assistant["reasoning_details"] = self._details
+        self._assistant, self._details = None, []
+
+    # The client's side
+
+    def _read_message(self, item: Json, param: str) -> None:
+        role = string(item.get("role"))
+        if role is None:
+            raise bad_request("a message needs a role", f"{param}.role")
+        if role == "assistant":
+            self._read_spoken(item)
+            return
+        self._end_turn()
+        self.messages.append({"role": role, "content": to_content(item.get("content"))})
+
+    def _read_output(self, item: Json, param: str) -> None:
+        """The result stands right behind the calls, as a chat wants it, whatever came between."""
+        self._end_turn()
+        id = _call_id(item, param)
+        # A patch may have nothing to tell but that it was applied.
+        output = item.get("output", item.get("status"))
+        message = {"role": "tool", "tool_call_id": id, "content": to_result(output)}
+        place = len(self.messages)
+        if id in self._unanswered:
+            self._unanswered.remove(id)
+            while self.messages[place - 1]["role"] not in _MODEL_ROLES:
+                place -= 1
+        self.messages.insert(place, message)
+
+    def _read_trigger(self, item: Json, param: str) -> None:
+        self._end_turn()
+        self.messages.append({"role": "user", "content": compaction.REQUEST})
+
+    def _read_compaction(self, item: Json, param: str) -> None:
+        self._end_turn()
+        summary = compaction.from_item(item)
+        if summary is None:
+            self._warnings.append("input=a summary that was not made here cannot be read")
+            summary = compaction.UNREADABLE
+        self.messages.append({"role": "user", "content": compaction.SUMMARY + summary})
+
+    def _read_tools(self, item: Json, param: str) -> None:
+        tools = item.get("tools")
+        self.tools += tools if isinstance(tools, list) else []
+
+
+def _call_id(item: Json, param: str) -> str:
+    id = string(item.get("call_id")) or string(item.get("id"))
+    if id is None:
+        raise bad_request("a call and its output need a call_id", f"{param}.call_id")
+    return id
+
+
+def _as_parts(content: Any) -> list[Any]:
+    return content if isinstance(content, list) else [{"type": "text", "text": content}]

@@ -1,0 +1,162 @@
+"""The output of a response, made of the deltas of a chat.
+
+A whole answer is read as one delta, so that it comes to the same items as a streamed one.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from backends.dialects.responses.events import COMPLETED, IN_PROGRESS, event
+from backends.dialects.responses.output_items import (
+    Call,
+    Compaction,
+    Draft,
+    Reasoning,
+    Refusal,
+    Text,
+)
+from backends.dialects.responses.tools import Toolbox
+from backends.jsonio import Json, objects, string
+
+
+class Output:
+    """Items are told of one after another, in the order in which they have begun.
+
+    `items` are complete. What is begun while an item may still grow, such as a parallel call, waits
+    for its end. `takes_sealed`: the client takes `encrypted_content` of reasoning. `is_compaction`:
+    what the model says is for later requests, and not to be seen.
+    """
+
+    def __init__(
+        self,
+        toolbox: Toolbox,
+        new_id: Callable[[], str],
+        *,
+        takes_sealed: bool,
+        is_compaction: bool,
+    ) -> None:
+        self._toolbox = toolbox
+        self._new_id = new_id
+        self._takes_sealed = takes_sealed
+        self._text_kind = Compaction if is_compaction else Text
+        self._drafts: deque[Draft] = deque()
+        self._is_open = False
+        self._calls: dict[int, Call] = {}
+        self.items: list[Json] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the model has said nothing yet."""
+        return not self.items and not self._drafts
+
+    @property
+    def shown(self) -> list[Json]:
+        """The items as the client gets them."""
+        return [self._show(item) for item in self.items]
+
+    def take(self, delta: Json, logprobs: list[Json]) -> list[Json]:
+        """The events that tell of a delta, or of a whole message; none if nothing is in it."""
+        self._read_reasoning(delta)
+        self._read_text(delta, logprobs)
+        if refusal := string(delta.get("refusal")):
+            self._newest(Refusal).write(refusal)
+        for position, call in enumerate(objects(delta.get("tool_calls"))):
+            self._read_call(call, position)
+        return list(self._tell())
+
+    def finish(self, status: str) -> list[Json]:
+        """The events that end the output; `status` is that of what is not complete yet."""
+        events = []
+        while self._drafts:
+            events += [*self._open(), *self._close(status)]
+        return events
+
+    # Reading
+
+    def _read_reasoning(self, delta: Json) -> None:
+        details = objects(delta.get("reasoning_details"))
+        text = string(delta.get("reasoning")) or string(delta.get("reasoning_content"))
+        text = text or "".join(map(_text_in, details))
+        if text:
+            self._newest(Reasoning).write(text)
+        if details:
+            self._newest(Reasoning).carried.add(details)
+
+    def _read_text(self, delta: Json, logprobs: list[Json]) -> None:
+        if text := string(delta.get("content")):
+            self._newest(self._text_kind).write(text)
+        last = self._drafts[-1] if self._drafts else None
+        if isinstance(last, Text):
+            last.logprobs += logprobs
+            last.annotations += map(_flat, objects(delta.get("annotations")))
+
+    def _read_call(self, delta: Json, position: int) -> None:
+        """A fragment of a call. Some gateways give one index to all (issue reports)."""
+        given, id = delta.get("index"), string(delta.get("id"))
+        index = given if isinstance(given, int) else position
+        call = self._calls.get(index)
+        if call is None or (id and id != call.call_id):
+            call_id = id or f"call_{self._new_id()}"
+            if delta.get("extra_content"):
+                self._newest(Reasoning).carried.calls[call_id] = delta["extra_content"]
+            call = Call(self._new_id(), call_id, self._toolbox)
+            self._calls[index] = call
+            self._drafts.append(call)
+        function = delta.get("function")
+        if isinstance(function, dict):
+            if not call.is_ready and (name := string(function.get("name"))):
+                call.set_name(name)
+            call.write(string(function.get("arguments")) or "")
+
+    def _newest[D: Draft](self, kind: type[D]) -> D:
+        """The newest draft if it is of this kind, else a new one."""
+        last = self._drafts[-1] if self._drafts else None
+        if not isinstance(last, kind):
+            last = kind(self._new_id())
+            self._drafts.append(last)
+        return last
+
+    # Telling
+
+    def _tell(self) -> Iterator[Json]:
+        while self._drafts and self._drafts[0].is_ready:
+            yield from self._open()
+            yield from self._drafts[0].flush()
+            if len(self._drafts) == 1 or not self._drafts[0].is_whole:
+                return
+            yield from self._close(COMPLETED)
+
+    def _open(self) -> Iterator[Json]:
+        if self._is_open:
+            return
+        self._is_open = True
+        draft, index = self._drafts[0], len(self.items)
+        draft.open(index)
+        item = self._show(draft.item(IN_PROGRESS))
+        yield event("response.output_item.added", output_index=index, item=item)
+
+    def _close(self, status: str) -> Iterator[Json]:
+        self._is_open = False
+        draft, index = self._drafts.popleft(), len(self.items)
+        yield from draft.close()
+        self.items.append(draft.item(status))
+        item = self._show(self.items[-1])
+        yield event("response.output_item.done", output_index=index, item=item)
+
+    def _show(self, item: Json) -> Json:
+        if self._takes_sealed or item["type"] != "reasoning":
+            return item
+        return {name: value for name, value in item.items() if name != "encrypted_content"}
+
+
+def _text_in(detail: Json) -> str:
+    """What a model has thought, as far as one of OpenRouter's `reasoning_details` shows it."""
+    return string(detail.get("text")) or string(detail.get("summary")) or ""
+
+
+def _flat(annotation: Json) -> Json:
+    """`{"type": "url_citation", "url_citation": {...}}` without the inner object."""
+    kind = str(annotation.get("type"))
+    inner: Any = annotation.get(kind)
+    return {"type": kind, **inner} if isinstance(inner, dict) else annotation

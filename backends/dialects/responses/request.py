@@ -1,0 +1,186 @@
+"""A request of the Responses API as a chat.
+
+Only what has an equal in a chat is taken over: fields unknown to us are dropped, since those of
+this API are errors to a backend.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backends import openai_wire
+from backends.dialects.responses.history import History
+from backends.dialects.responses.store import ResponseStore
+from backends.dialects.responses.tools import Toolbox, read_tools
+from backends.errors import ApiError, bad_request
+from backends.jsonio import Json, Warnings
+from backends.openai_wire import Chat
+
+LOGPROBS = "message.output_text.logprobs"
+REASONING = "reasoning.encrypted_content"
+"""Values of `include`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`given` is what the client sent, and `items` the whole conversation so far.
+
+    `is_to_compact`: the answer is to take the place of that conversation.
+    """
+
+    given: Json
+    chat: Chat
+    items: list[Json]
+    toolbox: Toolbox
+    warnings: Warnings
+    is_to_compact: bool
+
+    def includes(self, what: str) -> bool:
+        include = self.given.get("include")
+        return isinstance(include, list) and what in include
+
+
+def read(body: bytes, store: ResponseStore) -> Request:
+    """ApiError 400 with `param` if the request cannot be served."""
+    given = openai_wire.read_object(body, "input")
+    warnings: Warnings = []
+    history = History(store, warnings)
+    messages = history.messages
+    if instructions := _instructions(given):
+        messages.append({"role": "system", "content": instructions})
+    history.read(_earlier(given, store), "previous_response_id")
+    history.read(_input(given), "input")
+    history.finish()
+    if not messages:
+        raise bad_request("'input' must not be an empty list", "input")
+    # A history with calls is refused by some without their tools, and not in the prompt cache.
+    choice = "none" if history.is_to_compact else given.get("tool_choice")
+    toolbox = read_tools([*_list(given, "tools"), *history.tools], choice, warnings)
+    chat: Chat = {"messages": messages}
+    for param, read_param in _READERS.items():
+        if given.get(param) is not None:
+            chat |= read_param(param, given[param])
+    if toolbox.declared:
+        # OpenAI refuses these two without tools.
+        chat["tools"] = toolbox.declared
+        if toolbox.choice is not None:
+            chat["tool_choice"] = toolbox.choice
+        if given.get("parallel_tool_calls") is not None:
+            chat["parallel_tool_calls"] = given["parallel_tool_calls"]
+    if given.get("truncation") == "auto":
+        warnings.append("truncation=the history is never cut")
+    told = list(dict.fromkeys(warnings))
+    return Request(given, chat, history.items, toolbox, told, history.is_to_compact)
+
+
+def _instructions(given: Json) -> str | None:
+    instructions = given.get("instructions")
+    if instructions is not None and not isinstance(instructions, str):
+        raise bad_request("'instructions' must be a string", "instructions")
+    return instructions
+
+
+def _earlier(given: Json, store: ResponseStore) -> list[Json]:
+    """The conversation that the request goes on with."""
+    id = given.get("previous_response_id")
+    if id is None:
+        return []
+    items = store.find(id) if isinstance(id, str) else None
+    if items is None:
+        raise ApiError(
+            400,
+            f"Previous response with id '{id}' not found.",
+            param="previous_response_id",
+            code="previous_response_not_found",
+        )
+    return items
+
+
+def _input(given: Json) -> list[Any]:
+    if isinstance(given["input"], str):
+        return [{"type": "message", "role": "user", "content": given["input"]}]
+    return _list(given, "input")
+
+
+def _list(given: Json, param: str) -> list[Any]:
+    value = given.get(param)
+    if value is not None and not isinstance(value, list):
+        raise bad_request(f"'{param}' must be a list", param)
+    return value or []
+
+
+# One reader a parameter: what it is in a chat
+
+
+def _same(param: str, value: Any) -> Json:
+    return {param: value}
+
+
+def _refuse(param: str, value: Any) -> Json:
+    if value:
+        message = f"'{param}' is not supported"
+        raise ApiError(400, message, param=param, code="unsupported_parameter")
+    return {}
+
+
+def _stream(param: str, value: Any) -> Json:
+    """The last event has the usage, so it is always wanted."""
+    return {"stream": True, "stream_options": {"include_usage": True}} if value is True else {}
+
+
+def _reasoning(param: str, value: Any) -> Json:
+    """OpenRouter's form, of which the Gemini backend reads the effort."""
+    fields = _without_nulls(value, param)
+    return {"reasoning": fields} if fields else {}
+
+
+def _text(param: str, value: Any) -> Json:
+    fields = _without_nulls(value, param)
+    verbosity = {"verbosity": fields["verbosity"]} if "verbosity" in fields else {}
+    format = _without_nulls(fields.get("format", {}), "text.format")
+    kind = str(format.pop("type", "text"))
+    if kind == "text":
+        return verbosity
+    response_format = {"type": kind} | ({kind: format} if format else {})
+    return {**verbosity, "response_format": response_format}
+
+
+def _without_nulls(value: Any, param: str) -> Json:
+    if not isinstance(value, dict):
+        raise bad_request(f"'{param}' must be an object", param)
+    return {name: each for name, each in value.items() if each is not None}
+
+
+def _include(param: str, value: Any) -> Json:
+    return {"logprobs": True} if isinstance(value, list) and LOGPROBS in value else {}
+
+
+_PASSED = (
+    "model",
+    "metadata",
+    "prompt_cache_key",
+    "safety_identifier",
+    "seed",
+    "service_tier",
+    "temperature",
+    "top_p",
+    "user",
+    # OpenRouter's own, which its Responses API takes as well (docs).
+    "cache_control",
+    "models",
+    "plugins",
+    "provider",
+    "route",
+    "session_id",
+    "trace",
+)
+_READERS: Mapping[str, Callable[[str, Any], Json]] = {
+    **dict.fromkeys(_PASSED, _same),
+    **dict.fromkeys(("background", "conversation", "prompt"), _refuse),
+    "stream": _stream,
+    "max_output_tokens": lambda param, value: {"max_completion_tokens": value},
+    "reasoning": _reasoning,
+    "text": _text,
+    "include": _include,
+    "top_logprobs": lambda param, value: {"logprobs": True, "top_logprobs": value} if value else {},
+}

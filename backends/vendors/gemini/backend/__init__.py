@@ -1,0 +1,1 @@
+"""Gemini as a backend: its calls, their retries, embeddings and models."""

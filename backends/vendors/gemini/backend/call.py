@@ -1,0 +1,124 @@
+"""One prompt put to Gemini: the request, how to read the answer, and what else could be tried."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backends import jsonio
+from backends.backend import Prompt, UpstreamRequest
+from backends.errors import ApiError
+from backends.jsonio import objects, string
+from backends.keys import Key
+from backends.openai_wire import Chat
+from backends.vendors.gemini.backend import retries
+from backends.vendors.gemini.generations import Model
+from backends.vendors.gemini.request.request import Manner, Translation, translate
+from backends.vendors.gemini.response import errors, stream
+from backends.vendors.gemini.response.response import Reading
+from backends.vendors.gemini.response.stream import StreamDecoder
+from backends.vendors.gemini.signatures import SignatureMemory
+from backends.vendors.gemini.wire import credential_of
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """What stays the same however often a prompt is put anew.
+
+    `root` is the API's address with its version, `created` when the prompt came, in seconds since
+    the epoch. `learn` is told the manner in which a request was answered.
+    """
+
+    root: str
+    model: Model
+    prompt: Prompt
+    key: Key
+    created: int
+    memory: SignatureMemory
+    learn: Callable[[Manner], None]
+
+    def put(self, manner: Manner, tried: tuple[str, ...] = ()) -> "GeminiCall":
+        """The prompt in this manner; ApiError 400 if Gemini has no equal for something in it."""
+        chat = self.prompt.chat
+        made = translate(chat, self.model, manner, self.memory, self.prompt.session)
+        # A whole answer is streamed too: a Gemini 4 gives no more than 32768 tokens otherwise, and
+        # nothing would come for minutes (API documentation).
+        request = UpstreamRequest(
+            "POST",
+            f"{self.root}/{self.model.resource}:streamGenerateContent?alt=sse",
+            [("content-type", "application/json")],
+            jsonio.encode(made.body),
+            credential_of(self.key),
+        )
+        reading = self._reading(chat, made, manner, request.body)
+        return GeminiCall(request, made.warnings, self, manner, tried, reading)
+
+    def _reading(self, chat: Chat, made: Translation, manner: Manner, body: bytes) -> Reading:
+        is_legacy = bool(chat.get("functions")) and not chat.get("tools")
+        options = chat.get("stream_options")
+        return Reading(
+            model=chat.get("model") or self.model.name,
+            created=self.created,
+            seed=body,
+            toolbox=made.toolbox,
+            memory=self.memory,
+            session=self.prompt.session,
+            generation=self.model.generation.name,
+            taken=_call_ids(chat),
+            is_legacy=is_legacy,
+            # Gemini has no switch for it: what comes behind the first call is dropped.
+            is_single=is_legacy or chat.get("parallel_tool_calls") is False,
+            wants_usage=isinstance(options, Mapping) and options.get("include_usage") is True,
+            confirm=lambda: self.learn(manner),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GeminiCall:
+    """One chat completion. `warnings` are `<parameter>=<reason>` for what was left out.
+
+    `tried` names the remedies that led here.
+    """
+
+    request: UpstreamRequest
+    warnings: tuple[str, ...]
+    asker: Asker
+    manner: Manner
+    tried: tuple[str, ...]
+    reading: Reading
+
+    speaks_openai = False
+
+    def decoder(self) -> StreamDecoder:
+        return StreamDecoder(self.reading)
+
+    def read_whole(self, body: bytes) -> dict[str, Any]:
+        return stream.read_whole(self.reading, body)
+
+    def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
+        return errors.read(status, content_type, body)
+
+    def amend(self, error: ApiError) -> "GeminiCall | None":
+        """Another call to try in the place of this one, which ended in `error`; None if none helps.
+
+        Only as long as the client has got nothing of the answer. It ends: each remedy is tried a
+        certain number of times.
+        """
+        for remedy in retries.REMEDIES:
+            if self.tried.count(remedy.name) >= remedy.times:
+                continue
+            if not remedy.helps(error, self.reading.toolbox.mode):
+                continue
+            call = self.asker.put(remedy.change(self.manner), (*self.tried, remedy.name))
+            if remedy.resends or call.request.body != self.request.body:
+                return call
+        return None
+
+
+def _call_ids(chat: Chat) -> frozenset[str]:
+    """The ids of all calls in the history."""
+    return frozenset(
+        id
+        for message in chat["messages"]
+        for call in objects(message.get("tool_calls"))
+        if (id := string(call.get("id")))
+    )

@@ -1,0 +1,118 @@
+"""OpenAI's embeddings over Gemini's `batchEmbedContents`: the request, and its answer."""
+
+import base64
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from backends import jsonio
+from backends.backend import Prompt, UpstreamRequest
+from backends.errors import ApiError, bad_request
+from backends.jsonio import Json, objects
+from backends.keys import Key
+from backends.vendors.gemini.generations import Model
+from backends.vendors.gemini.response import errors
+from backends.vendors.gemini.wire import credential_of
+
+MAX_BATCH = 100
+"""Gemini says "at most 100 requests can be in one batch" (seen on the wire)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsCall:
+    """Texts to embed. `name` is what the client calls the model.
+
+    `dimensions` of None are the model's own; `is_base64`: the client wants packed floats.
+    """
+
+    request: UpstreamRequest
+    name: str
+    count: int
+    dimensions: int | None
+    is_base64: bool
+
+    speaks_openai = False
+    warnings = ()
+
+    def read_whole(self, body: bytes) -> Json:
+        """Gemini's answer as OpenAI's list; ApiError 502 if it is none."""
+        vectors, tokens = _read(body)
+        if len(vectors) != self.count:
+            raise ApiError(502, f"Gemini sent {len(vectors)} embeddings for {self.count} texts")
+        data = [
+            {"object": "embedding", "index": index, "embedding": self._pack(vector)}
+            for index, vector in enumerate(vectors)
+        ]
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return {"object": "list", "data": data, "model": self.name, "usage": usage}
+
+    def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
+        return errors.read(status, content_type, body)
+
+    def _pack(self, vector: list[float]) -> list[float] | str:
+        if self.dimensions:
+            # Shortened vectors of gemini-embedding-001 have another length than 1 (documentation).
+            vector = _normalised(vector)
+        if not self.is_base64:
+            return vector
+        return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def prepare(prompt: Prompt, model: Model, root: str, key: Key) -> EmbeddingsCall:
+    """An OpenAI embeddings request; ApiError 400 if Gemini has no equal for it."""
+    wanted = prompt.chat
+    dimensions = wanted.get("dimensions")
+    if dimensions is not None and (not isinstance(dimensions, int) or dimensions < 1):
+        raise bad_request("'dimensions' must be a positive integer", "dimensions")
+    texts = list(_texts(wanted.get("input")))
+    if len(texts) > MAX_BATCH:
+        raise bad_request(f"Gemini embeds at most {MAX_BATCH} texts at once", "input")
+    size = {"outputDimensionality": dimensions} if dimensions else {}
+    requests: list[Json] = [
+        {"model": model.resource, "content": {"parts": [{"text": text}]}, **size} for text in texts
+    ]
+    request = UpstreamRequest(
+        "POST",
+        f"{root}/{model.resource}:batchEmbedContents",
+        [("content-type", "application/json")],
+        jsonio.encode({"requests": requests}),
+        credential_of(key),
+    )
+    name = wanted.get("model") or model.name
+    is_base64 = wanted.get("encoding_format") == "base64"
+    return EmbeddingsCall(request, name, len(texts), dimensions, is_base64)
+
+
+def _texts(given: object) -> Iterator[str]:
+    texts: list[Any] = given if isinstance(given, list) else [given]
+    if not texts:
+        raise bad_request("'input' must not be empty", "input")
+    for text in texts:
+        if isinstance(text, int | list):
+            raise ApiError(
+                400, "token arrays are not supported", param="input", code="unsupported_value"
+            )
+        if not isinstance(text, str):
+            raise bad_request("'input' must be a string or a list of strings", "input")
+        yield text
+
+
+def _read(answer: bytes) -> tuple[list[list[float]], int]:
+    """Vectors and tokens used of one answer; older models do not count tokens."""
+    try:
+        value = jsonio.decode(answer)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or "embeddings" not in value:
+        raise ApiError(502, "Gemini answered without 'embeddings'")
+    vectors = [each.get("values") or [] for each in objects(value["embeddings"])]
+    metadata = value.get("usageMetadata")
+    count = metadata.get("promptTokenCount") if isinstance(metadata, dict) else None
+    return vectors, count if isinstance(count, int) else 0
+
+
+def _normalised(vector: list[float]) -> list[float]:
+    length = math.sqrt(sum(value * value for value in vector))
+    return [value / length for value in vector] if length else vector

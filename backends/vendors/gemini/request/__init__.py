@@ -1,0 +1,1 @@
+"""A chat request, translated into Gemini's."""

@@ -1,0 +1,224 @@
+"""The client's tools as Gemini's function declarations, with a way back for every name."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from backends.errors import ApiError, bad_request
+from backends.jsonio import Json, Warnings
+from backends.vendors.gemini.generations import Generation
+from backends.vendors.gemini.schema.schema_format import WRAPPED, Carrier
+
+MAX_DECLARATIONS = 512
+
+# API reference, FunctionDeclaration; older models allow 64 characters, so made names keep to that.
+_VALID_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
+_MADE_NAME_LENGTH = 60
+# Models put this in front of a name now and then (issue reports).
+_STRAY_PREFIX = re.compile(r"^default_api[.:]")
+
+
+class Names:
+    """Names that Gemini takes for names that it does not, both ways, for one request."""
+
+    def __init__(self, declared: Iterable[str]) -> None:
+        self._to_gemini: dict[str, str] = {}
+        self._to_client: dict[str, str] = {}
+        # Valid names first: they stay, whatever is made of the others.
+        for name in sorted(declared, key=lambda name: not _VALID_NAME.fullmatch(name)):
+            self.to_gemini(name)
+
+    def to_gemini(self, name: str) -> str:
+        """The name to send, the same each time; for tools that only occur in the history too."""
+        if name not in self._to_gemini:
+            ours = name if _VALID_NAME.fullmatch(name) else _made(name)
+            number = 2
+            while ours in self._to_client:
+                ours, number = f"{_made(name)}_{number}", number + 1
+            self._to_gemini[name] = ours
+            self._to_client[ours] = name
+        return self._to_gemini[name]
+
+    def to_client(self, name: str) -> str:
+        """The client's name for one that Gemini has used."""
+        if name in self._to_client:
+            return self._to_client[name]
+        return self._to_client.get(_STRAY_PREFIX.sub("", name), name)
+
+
+def _made(name: str) -> str:
+    valid = re.sub(r"[^A-Za-z0-9_.:-]", "_", name)[:_MADE_NAME_LENGTH]
+    return valid if _VALID_NAME.match(valid) else f"_{valid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """A request's tools. `tools` and `config` are Gemini's; empty ones are not to be sent.
+
+    `custom` tools take a text and `wrapped` ones a value that is no object, by the client's names.
+    `mode` is that of the function calling config, None if none is set.
+    """
+
+    names: Names
+    tools: list[Json]
+    config: Json
+    mode: str | None
+    custom: frozenset[str]
+    wrapped: frozenset[str]
+
+    def to_args(self, name: str, arguments: Any) -> Json:
+        """A client's arguments, parsed, as those of a Gemini call, which are an object always."""
+        is_object = isinstance(arguments, dict) and name not in self.wrapped
+        return arguments if is_object else {WRAPPED: arguments}
+
+    def from_args(self, name: str, args: Json) -> Any:
+        """The way back, for the calls of a reply."""
+        return args.get(WRAPPED) if name in self.wrapped else args
+
+
+class _Choice(NamedTuple):
+    mode: str | None = None
+    names: tuple[str, ...] = ()
+
+
+def read_tools(chat: Json, generation: Generation, carrier: Carrier, warnings: Warnings) -> Toolbox:
+    """The tools of a chat request, the old `functions` among them; ApiError 400 if none can be."""
+    functions = _functions(chat)
+    if len(functions) > MAX_DECLARATIONS:
+        raise bad_request(f"too many tools: Gemini takes {MAX_DECLARATIONS}", "tools")
+    names = Names(functions)
+    declarations, wrapped = [], set()
+    for name, function in functions.items():
+        fields, is_wrapped = carrier.parameters(function.get("parameters"))
+        declaration: Json = {"name": names.to_gemini(name)}
+        if isinstance(function.get("description"), str):
+            declaration["description"] = function["description"]
+        declarations.append(declaration | fields)
+        if is_wrapped:
+            wrapped.add(name)
+    tools: list[Json] = [{"functionDeclarations": declarations}] if declarations else []
+    choice = _read_choice(chat, functions, warnings) if functions else _Choice()
+    config: Json = {}
+    mode = choice.mode
+    if _wants_search(chat):
+        if generation.mixes_tools or not tools:
+            tools.append({"googleSearch": {}})
+        else:
+            # "Tool use with function calling is unsupported" (issue reports).
+            warnings.append("web_search=not together with functions on this model")
+        if len(tools) > 1:
+            config["includeServerSideToolInvocations"] = True
+            mode = mode or "VALIDATED"
+    if mode:
+        calling: Json = {"mode": mode}
+        if choice.names:
+            calling["allowedFunctionNames"] = [names.to_gemini(name) for name in choice.names]
+        config["functionCallingConfig"] = calling
+    custom = frozenset(name for name, each in functions.items() if each.get("type") == "custom")
+    _warn_of_others(chat, warnings)
+    return Toolbox(names, tools, config, mode, custom, frozenset(wrapped))
+
+
+# Declarations
+
+
+def _functions(chat: Json) -> dict[str, Json]:
+    """What can be called, by the client's name; of two by one name the first counts."""
+    found: dict[str, Json] = {}
+    legacy = [{"type": "function", "function": each} for each in _listed(chat, "functions")]
+    for index, tool in enumerate([*_listed(chat, "tools"), *legacy]):
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if kind not in _DECLARED:
+            continue
+        function = tool.get(kind)
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise bad_request(f"a tool of type '{kind}' needs a name", f"tools[{index}]")
+        found.setdefault(function["name"], _DECLARED[kind](function))
+    return found
+
+
+def _listed(chat: Json, param: str) -> list[Any]:
+    value = chat.get(param)
+    if value is not None and not isinstance(value, list):
+        raise bad_request(f"'{param}' must be a list", param)
+    return value or []
+
+
+def _custom(tool: Json) -> Json:
+    """A tool that takes any text, as a function with one argument."""
+    description = str(tool.get("description") or "")
+    format = tool.get("format")
+    grammar = format.get("grammar") if isinstance(format, dict) else None
+    if isinstance(grammar, dict):
+        syntax = f"The input must follow this {grammar.get('syntax')} grammar:"
+        description = f"{description}\n\n{syntax}\n{grammar.get('definition')}".strip()
+    schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+    return {"type": "custom", "description": description, "parameters": schema}
+
+
+_DECLARED: Mapping[object, Callable[[Json], Json]] = {"function": dict, "custom": _custom}
+
+
+def _is_search(tool: object) -> bool:
+    return isinstance(tool, dict) and str(tool.get("type")).startswith("web_search")
+
+
+def _wants_search(chat: Json) -> bool:
+    is_asked = chat.get("web_search_options") is not None
+    return is_asked or any(map(_is_search, _listed(chat, "tools")))
+
+
+def _warn_of_others(chat: Json, warnings: Warnings) -> None:
+    for tool in _listed(chat, "tools"):
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if kind not in _DECLARED and not _is_search(tool):
+            warnings.append(f"tools=type {kind} is not supported")
+
+
+# Choice
+
+_MODES: Mapping[str, str | None] = {"auto": None, "none": "NONE", "required": "ANY"}
+
+
+def _read_choice(chat: Json, functions: Mapping[str, Json], warnings: Warnings) -> _Choice:
+    """The tool choice; ApiError 400 if it names a tool that is not there."""
+    param = "tool_choice" if chat.get("tool_choice") is not None else "function_call"
+    given = chat.get(param)
+    choice = _named(given) if isinstance(given, dict) else None
+    if choice is None:
+        mode = given if isinstance(given, str) else "auto"
+        if mode not in _MODES:
+            warnings.append(f"{param}={mode} is not supported")
+        choice = _Choice(_MODES.get(mode))
+    for name in choice.names:
+        if name not in functions:
+            raise ApiError(
+                400, f"'{param}' names a tool that is not among 'tools': {name}", param=param
+            )
+    is_strict = all(function.get("strict") is True for function in functions.values())
+    if choice.mode is None and is_strict:
+        # Nearest to OpenAI's `strict`: calls must follow their schema, text is free.
+        return _Choice("VALIDATED")
+    return choice
+
+
+def _named(given: Json) -> _Choice | None:
+    """A choice of certain tools: one, or some allowed ones."""
+    if given.get("type") == "allowed_tools":
+        allowed = given.get("allowed_tools")
+        holder = allowed if isinstance(allowed, dict) else given
+        names = tuple(filter(None, map(_name_in, holder.get("tools") or ())))
+        # Names go with these two modes only (API reference, FunctionCallingConfig).
+        return _Choice("ANY" if holder.get("mode") == "required" else "VALIDATED", names)
+    name = _name_in(given)
+    return _Choice("ANY", (name,)) if name else None
+
+
+def _name_in(choice: Any) -> str | None:
+    """The name in `{"type": "function", "function": {"name"}}`, or in the flat old form."""
+    if not isinstance(choice, dict):
+        return None
+    holder = choice.get(str(choice.get("type")), choice)
+    name = holder.get("name") if isinstance(holder, dict) else None
+    return name if isinstance(name, str) else None

@@ -1,0 +1,1 @@
+"""Gemini's responses, streams and errors, translated into a chat's."""

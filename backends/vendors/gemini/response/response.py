@@ -1,0 +1,243 @@
+"""What Gemini answers, read event by event into the deltas of OpenAI's chat completions.
+
+A whole answer is the sum of the same deltas: there is one way to read, whether the client streams
+or not. Everything is read leniently, since the service sends more than its reference lists.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from backends import jsonio
+from backends.errors import ApiError
+from backends.jsonio import Json, objects, string
+from backends.vendors.gemini.request.tools import Toolbox
+from backends.vendors.gemini.response import citations, errors, finish, media
+from backends.vendors.gemini.response.usage import Usage
+from backends.vendors.gemini.signatures import (
+    SignatureMemory,
+    SignedCall,
+    SignedText,
+    Span,
+    extra_content,
+)
+from backends.vendors.gemini.wire import Part
+
+EMPTY = "empty_response"
+"""The code of an answer without anything in it."""
+
+_USABLE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What must be known of a request to read its answer.
+
+    `model` is the name that the client used, `generation` that of the model's. `taken` are the ids
+    of calls in the history. `seed` makes ids where Gemini sends none. `is_legacy`: the client knows
+    `function_call` only. `is_single`: it wants at most one call. `wants_usage`: at the end of its
+    stream. `confirm` is called once Gemini has begun to answer.
+    """
+
+    model: str
+    created: int
+    seed: bytes
+    toolbox: Toolbox
+    memory: SignatureMemory
+    session: str
+    generation: str
+    taken: frozenset[str]
+    is_legacy: bool
+    is_single: bool
+    wants_usage: bool
+    confirm: Callable[[], None]
+
+
+class Delta(NamedTuple):
+    """A piece of one choice, in the form of a streamed `delta`; `choice` is its index."""
+
+    choice: int
+    value: Json
+
+
+class Ending(NamedTuple):
+    """The end of the choice with this index; `native` is Gemini's own reason."""
+
+    choice: int
+    finish_reason: str
+    native: str | None
+
+
+@dataclass(slots=True)
+class _Choice:
+    """One candidate so far."""
+
+    text: list[str] = field(default_factory=list)
+    length: int = 0
+    spans: list[Span] = field(default_factory=list)
+    calls: int = 0
+    reason: str | None = None
+    is_blocked: bool = False
+    grounding: object = None
+
+
+class Reply:
+    """One answer on its way. Calls and texts are remembered with their signatures as they come."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._choices: dict[int, _Choice] = {}
+        self._taken = set(reading.taken)
+        self._usage = Usage()
+        self._id = ""
+        self._readers: Mapping[str, Callable[[int, _Choice, Part], Json | None]] = {
+            "text": self._read_text,
+            "functionCall": self._read_call,
+            "inlineData": self._read_media,
+        }
+
+    @property
+    def head(self) -> Json:
+        """What every chunk has in common."""
+        reading = self._reading
+        return {"id": f"chatcmpl-{self._id}", "created": reading.created, "model": reading.model}
+
+    @property
+    def usage(self) -> Json:
+        return self._usage.to_openai()
+
+    def take(self, event: Json) -> list[Delta]:
+        """One event, or a whole reply of Gemini; ApiError if it tells of a failure."""
+        if event.get("error"):
+            raise errors.to_api_error(event["error"])
+        if not self._id:
+            self._id = str(event.get("responseId") or _digest(self._reading.seed))
+            self._reading.confirm()
+        self._usage.see(event.get("usageMetadata"))
+        candidates = objects(event.get("candidates"))
+        if not candidates:
+            return self._read_feedback(event.get("promptFeedback"))
+        return [delta for candidate in candidates for delta in self._read(candidate)]
+
+    def finish(self) -> tuple[list[Delta], list[Ending]]:
+        """The last deltas and the end of each choice; ApiError if there is none at all."""
+        if not self._choices:
+            raise ApiError(502, "empty response from Gemini", code=EMPTY)
+        deltas = []
+        for index, choice in sorted(self._choices.items()):
+            text = "".join(choice.text)
+            self._keep_text(text, choice)
+            if annotations := citations.to_annotations(choice.grounding, text):
+                deltas.append(Delta(index, {"annotations": annotations}))
+        return deltas, [self._end(*each) for each in sorted(self._choices.items())]
+
+    # Reading
+
+    def _read(self, candidate: Json) -> list[Delta]:
+        given = candidate.get("index")
+        index = given if isinstance(given, int) else 0
+        choice = self._choices.setdefault(index, _Choice())
+        choice.reason = string(candidate.get("finishReason")) or choice.reason
+        choice.grounding = candidate.get("groundingMetadata") or choice.grounding
+        finish.check(choice.reason, candidate.get("finishMessage"))
+        content = candidate.get("content")
+        deltas = []
+        for part in objects(content.get("parts")) if isinstance(content, dict) else ():
+            # Steps that the service takes itself, such as `executableCode`, are not told.
+            kinds = (kind for kind in self._readers if kind in part)
+            kind = next(kinds, None)
+            if kind and (delta := self._readers[kind](index, choice, part)):
+                deltas.append(Delta(index, delta))
+        return deltas
+
+    def _read_feedback(self, feedback: Any) -> list[Delta]:
+        """A prompt that was blocked has no candidates (tests/wire/gemini/blocked_prompt)."""
+        reason = feedback.get("blockReason") if isinstance(feedback, dict) else None
+        if not reason or self._choices:
+            return []
+        self._choices[0] = _Choice(reason=str(reason), is_blocked=True)
+        return [Delta(0, {"refusal": f"Prompt blocked by Gemini: {reason}"})]
+
+    def _read_text(self, index: int, choice: _Choice, part: Part) -> Json | None:
+        text = str(part["text"])
+        if part.get("thought"):
+            return {"reasoning_content": text} if text else None
+        choice.text.append(text)
+        start, choice.length = choice.length, choice.length + len(text)
+        delta: Json = {"content": text} if text else {}
+        signature = string(part.get("thoughtSignature"))
+        if signature and choice.length:
+            choice.spans.append(Span(start, choice.length, signature))
+            delta["extra_content"] = extra_content(signature)
+        return delta
+
+    def _read_call(self, index: int, choice: _Choice, part: Part) -> Json | None:
+        """Each part is a call of its own, however equal two may look."""
+        reading = self._reading
+        if choice.calls and reading.is_single:
+            return None
+        call = part["functionCall"] if isinstance(part["functionCall"], dict) else {}
+        place, choice.calls = choice.calls, choice.calls + 1
+        native, signature = string(call.get("id")), string(part.get("thoughtSignature"))
+        id = self._new_id(native, index, place)
+        turn = f"{self._id} {index}"
+        signed = SignedCall(reading.generation, turn, place, native, signature)
+        reading.memory.keep_call(reading.session, id, signed)
+        function = self._function(call)
+        if reading.is_legacy:
+            return {"function_call": function}
+        kind = "custom" if function["name"] in reading.toolbox.custom else "function"
+        delta = {"index": place, "id": id, "type": kind, kind: function}
+        if signature:
+            delta["extra_content"] = extra_content(signature)
+        return {"tool_calls": [delta]}
+
+    def _function(self, call: Json) -> Json:
+        """Name and arguments for the client. A call without arguments has no `args`."""
+        toolbox = self._reading.toolbox
+        name = toolbox.names.to_client(str(call.get("name")))
+        args = call["args"] if isinstance(call.get("args"), dict) else {}
+        if name in toolbox.custom:
+            return {"name": name, "input": str(args.get("input", ""))}
+        arguments = jsonio.encode(toolbox.from_args(name, args)).decode()
+        return {"name": name, "arguments": arguments}
+
+    def _new_id(self, native: str | None, index: int, place: int) -> str:
+        """Gemini's id for a call if there is one that is new in this session, else our own."""
+        id = native if native and _USABLE_ID.fullmatch(native) else None
+        number = 0
+        while id is None or id in self._taken or self._is_known(id):
+            id = f"call_{_digest(f'{self._id} {index} {place} {number}'.encode())}"
+            number += 1
+        self._taken.add(id)
+        return id
+
+    def _is_known(self, id: str) -> bool:
+        return self._reading.memory.find_call(self._reading.session, id) is not None
+
+    def _read_media(self, index: int, choice: _Choice, part: Part) -> Json | None:
+        is_thought = part.get("thought")
+        return None if is_thought else media.to_delta(part["inlineData"], f"audio_{self._id}")
+
+    # The end
+
+    def _keep_text(self, text: str, choice: _Choice) -> None:
+        reading = self._reading
+        if choice.spans:
+            signed = SignedText(reading.generation, tuple(choice.spans))
+            reading.memory.keep_text(reading.session, text, signed)
+
+    def _end(self, index: int, choice: _Choice) -> Ending:
+        if choice.is_blocked:
+            return Ending(index, "content_filter", choice.reason)
+        has_answer = bool(choice.length or choice.calls)
+        reason = finish.to_openai(choice.reason, has_answer=has_answer)
+        if reason == "stop" and choice.calls:
+            reason = "function_call" if self._reading.is_legacy else "tool_calls"
+        return Ending(index, reason, choice.reason)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:24]

@@ -1,0 +1,81 @@
+"""Clean JSON Schema in the dialect of `parameters` and `responseSchema`.
+
+That is a part of OpenAPI 3.0 (API reference, Schema): one type a node, null as `nullable`, enums of
+strings only, no refs. Constraints it has no words for are put into the description.
+"""
+
+import json
+from collections.abc import Mapping
+
+from backends.jsonio import Json
+from backends.vendors.gemini.schema.keywords import describe, types_of
+
+MAX_REPEATS = 2
+"""A recursive schema has to be unrolled before, so often; it then ends in objects of any kind."""
+
+_ANY = "string"
+"""What stands for a value of any type: text can say everything."""
+
+# What counts for a type beside the description. Defaults are left out: they change nothing.
+_FACETS: Mapping[str, tuple[str, ...]] = {
+    "string": ("format", "pattern", "minLength", "maxLength"),
+    "integer": ("format", "minimum", "maximum"),
+    "number": ("format", "minimum", "maximum"),
+    "boolean": (),
+    "array": ("minItems", "maxItems"),
+    "object": ("minProperties", "maxProperties"),
+}
+# Any other format is refused (issue reports).
+_FORMATS: Mapping[str, frozenset[str]] = {
+    "string": frozenset({"enum", "date-time"}),
+    "integer": frozenset({"int32", "int64"}),
+    "number": frozenset({"float", "double"}),
+}
+
+
+def to_proto(node: Json) -> Json:
+    """A schema that is clean and without refs, in Gemini's own dialect."""
+    types = types_of(node)
+    given = node.get("anyOf", [])
+    branches = [to_proto(branch) for branch in given if branch.get("type") != "null"]
+    is_nullable = "null" in types or len(branches) < len(given)
+    if not branches or "properties" in node:
+        # With properties beside it, anyOf mostly says which of them go together.
+        named = [each for each in types if each != "null"] or [_ANY]
+        branches = [_plain(node, each) for each in named]
+    proto: Json = dict(branches[0]) if len(branches) == 1 else {"anyOf": branches}
+    if description := node.get("description"):
+        proto["description"] = description
+    if "enum" in node and "enum" not in proto:
+        values = ", ".join(json.dumps(value) for value in node["enum"])
+        describe(proto, [f"Allowed values: {values}."])
+    if is_nullable:
+        proto["nullable"] = True
+    return proto
+
+
+def _plain(node: Json, type: str) -> Json:
+    """The node as far as it is of one type."""
+    proto: Json = {"type": type.upper()}
+    proto.update({facet: node[facet] for facet in _FACETS[type] if facet in node})
+    if proto.get("format") not in _FORMATS.get(type, ()):
+        proto.pop("format", None)
+    values = [value for value in node.get("enum", ()) if value is not None]
+    if type == "string" and values and all(isinstance(value, str) for value in values):
+        proto["enum"] = values
+    if type == "array":
+        proto["items"] = _items(node)
+    if type == "object" and node.get("properties"):
+        properties = node["properties"]
+        proto["properties"] = {name: to_proto(value) for name, value in properties.items()}
+        proto |= {key: node[key] for key in ("required", "propertyOrdering") if key in node}
+    return proto
+
+
+def _items(node: Json) -> Json:
+    """The schema of an array's items; the positions of a tuple are not told apart."""
+    distinct: list[Json] = []
+    for position in map(to_proto, node.get("prefixItems") or [node.get("items", {})]):
+        if position not in distinct:
+            distinct.append(position)
+    return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}

@@ -1,0 +1,245 @@
+"""Vendors that speak the chat completions API: requests and responses pass as they are.
+
+What is done here: put the vendor's model into the request, recognise errors wherever such vendors
+put them (status, 200 body, event in a stream), list models. Facts marked "docs" are from
+OpenRouter's API reference, state of August 2026.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from backends import jsonio, sse
+from backends.backend import Headers, Prompt, UpstreamRequest
+from backends.errors import ApiError
+from backends.jsonio import Json
+from backends.keys import Key
+from backends.openai_wire import Chat
+from backends.stream import Chunk, Done, Event, Failed
+
+# Chunks that tell something about the whole answer. JSON escapes a quote inside a string, so these
+# bytes can only be a key; everything else passes unparsed.
+_MATTERS = re.compile(rb'"(?:error"\s*:\s*[{"]|usage"\s*:\s*\{|finish_reason"\s*:\s*")')
+_CONTEXT_TOO_LONG = re.compile(r"maximum context length|context_length_exceeded", re.IGNORECASE)
+_PAGE_TITLE = re.compile(rb"<title>\s*([^<]{1,200}?)\s*</title>", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAiCompatible:
+    """A backend that is asked as the client asks; what a vendor adds is overridden."""
+
+    base_url: str
+
+    title = "The upstream"
+    model_facts: ClassVar[Sequence[str]] = ()
+    """What clients choose a model by, of the fields of its entry."""
+
+    def prepare(self, prompt: Prompt, key: Key) -> "OpenAiCall":
+        return OpenAiCall(self._request("chat/completions", prompt, key), self.title)
+
+    def embed(self, prompt: Prompt, key: Key) -> "OpenAiCall":
+        return OpenAiCall(self._request("embeddings", prompt, key), self.title, result="data")
+
+    def _request(self, path: str, prompt: Prompt, key: Key) -> UpstreamRequest:
+        chat, body = self._adapted(prompt, *_with_model(prompt))
+        headers = [*self._headers(prompt.headers), ("content-type", "application/json")]
+        return UpstreamRequest(
+            "POST",
+            f"{self.base_url}/{path}",
+            headers,
+            body or jsonio.encode(chat),
+            credential_of(key),
+        )
+
+    def _adapted(self, prompt: Prompt, chat: Chat, body: bytes | None) -> tuple[Chat, bytes | None]:
+        """The request with what only this vendor wants in it; `body` is None if `chat` changes."""
+        return chat, body
+
+    def _headers(self, client_headers: Headers) -> Headers:
+        """The client's headers that mean something to the vendor."""
+        return []
+
+    def models_request(self, key: Key, page: str | None) -> UpstreamRequest:
+        return UpstreamRequest("GET", f"{self.base_url}/models", [], credential=credential_of(key))
+
+    def read_models(self, body: bytes) -> tuple[Iterable[Json], str | None]:
+        parsed = read_object(body)
+        entries = parsed.get("data") if parsed else None
+        if not isinstance(entries, list):
+            raise ValueError(f"no 'data' list in the models of {self.title}")
+        models = [
+            {
+                "id": entry["id"],
+                "object": "model",
+                "created": entry.get("created") or 0,
+                "owned_by": entry["id"].partition("/")[0],
+                **{fact: entry[fact] for fact in self.model_facts if fact in entry},
+            }
+            for entry in entries
+            if isinstance(entry, dict) and isinstance(entry.get("id"), str)
+        ]
+        return models, None
+
+
+def _with_model(prompt: Prompt) -> tuple[Chat, bytes | None]:
+    """The request for the vendor's name of the model."""
+    chat, body = prompt.chat, prompt.body
+    if prompt.model and chat.get("model") != prompt.model:
+        body = body and _replace_model(body, chat.get("model"), prompt.model)
+        chat = {**chat, "model": prompt.model}
+    return chat, body
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAiCall:
+    """One request. `title` is the vendor's name, `result` the field that no good answer lacks."""
+
+    request: UpstreamRequest
+    title: str
+    result: str = "choices"
+
+    speaks_openai = True
+    warnings = ()
+
+    def decoder(self) -> "StreamDecoder":
+        return StreamDecoder(self.title)
+
+    def read_whole(self, body: bytes) -> dict[str, Any]:
+        completion = read_object(body)
+        if completion is None:
+            raise ApiError(502, f"{self.title} answered with something that is not a JSON object")
+        if completion.get("error"):
+            # An error inside HTTP 200 (docs): without this it looks like an empty answer.
+            raise to_api_error(completion["error"], self.title)
+        if not isinstance(completion.get(self.result), list):
+            raise ApiError(502, f"{self.title} answered without '{self.result}'")
+        return completion
+
+    def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
+        parsed = read_object(body)
+        if parsed and parsed.get("error"):
+            return to_api_error(parsed["error"], self.title, status)
+        status = status if status >= 400 else 502
+        kind = content_type or "no content type"
+        message = f"{self.title} answered with HTTP {status} and {kind}"
+        if page := _PAGE_TITLE.search(body):
+            message += f": {page[1].decode('utf-8', 'replace')}"
+        return ApiError(status, message)
+
+    def amend(self, error: ApiError) -> None:
+        """The vendor is asked as the client asked; there is no other way."""
+
+
+class StreamDecoder:
+    """A vendor's event stream: blocks pass as they are, comments included."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._splitter = sse.Splitter()
+
+    def feed(self, data: bytes) -> list[Event]:
+        if self._splitter.is_whole(data) and b"[DONE]" not in data and not _MATTERS.search(data):
+            return [Chunk(data)]
+        return [self._read(block) for block in self._splitter.feed(data)]
+
+    def finish(self) -> list[Event]:
+        """A last event that lacks only its blank line counts; half an event does not."""
+        rest = self._splitter.finish().rstrip(b"\r\n")
+        data = sse.data_of(rest)
+        if data is None or (data != b"[DONE]" and read_object(data) is None):
+            return []
+        return [self._read(rest + b"\n\n")]
+
+    def _read(self, block: bytes) -> Event:
+        data = sse.data_of(block)
+        if data is None:
+            return Chunk(block)
+        if data.strip() == b"[DONE]":
+            return Done()
+        if not _MATTERS.search(data):
+            return Chunk(block)
+        chunk = read_object(data)
+        if chunk is None:
+            return Chunk(block)
+        if chunk.get("error"):
+            return Failed(to_api_error(chunk["error"], self._title))
+        if _finishes_with_error(chunk):
+            return Failed(ApiError(502, "The model's answer ended with finish_reason 'error'"))
+        return Chunk(block, chunk)
+
+
+def _finishes_with_error(chunk: Mapping[str, Any]) -> bool:
+    choices = chunk.get("choices")
+    return isinstance(choices, list) and any(
+        isinstance(choice, dict) and choice.get("finish_reason") == "error" for choice in choices
+    )
+
+
+def to_api_error(error: Any, title: str, status: int | None = None) -> ApiError:
+    """A vendor's error value as ours; `status` is the HTTP status if that told of the error.
+
+    OpenRouter's is `{"code": int | str, "message": str, "metadata": {...} | null}`, newer ones have
+    `http_status` and no `code` (docs); a bare string occurs with other gateways.
+    """
+    if not isinstance(error, dict):
+        return ApiError(status or 502, str(error))
+    metadata = error.get("metadata")
+    if not isinstance(metadata, dict):
+        metadata = {}
+    message = _message(error, metadata, title)
+    code = error["code"] if isinstance(error.get("code"), str) else None
+    code = code or metadata.get("error_type") or error.get("error_type")
+    if _CONTEXT_TOO_LONG.search(message):
+        code = "context_length_exceeded"  # agents compact their history on it
+    known = ("code", "message", "type", "param")
+    return ApiError(
+        status or _status(error.get("code")) or _status(error.get("http_status")) or 502,
+        message,
+        type=error.get("type") if isinstance(error.get("type"), str) else None,
+        code=code if isinstance(code, str) else None,
+        param=error.get("param") if isinstance(error.get("param"), str) else None,
+        extra={key: value for key, value in error.items() if key not in known},
+    )
+
+
+def _message(error: Mapping[str, Any], metadata: Mapping[str, Any], title: str) -> str:
+    """The error's text; behind OpenRouter's stock phrase the provider's own, which says why."""
+    message = str(error.get("message") or f"{title} reported an error without a message")
+    raw = metadata.get("raw")
+    if message != "Provider returned error" or not isinstance(raw, str) or not raw:
+        return message
+    inner = read_object(raw.encode("utf-8", "replace")) or {}
+    inner_error = inner.get("error")
+    detail = inner_error.get("message") if isinstance(inner_error, dict) else inner.get("message")
+    return f"{message}: {detail if isinstance(detail, str) else raw[:500]}"
+
+
+def _status(code: object) -> int | None:
+    return code if isinstance(code, int) and 400 <= code <= 599 else None
+
+
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in `body`, or None; blank lines before it are keep-alive padding."""
+    try:
+        value = jsonio.decode(body)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _replace_model(body: bytes, old: str | None, new: str) -> bytes | None:
+    """A request with another model, all else as the client wrote it; None if that is not so simple.
+
+    A key that stands in the body once is the request's own, unless that is spelled with escapes.
+    """
+    if old is None or body.count(b'"model"') != 1 or b"\\u006" in body:
+        return None
+    value = re.escape(jsonio.encode(old))
+    field = re.compile(rb'"model"\s*:\s*(%s)' % value).match(body, body.index(b'"model"'))
+    return field and body[: field.start(1)] + jsonio.encode(new) + body[field.end(1) :]
+
+
+def credential_of(key: Key) -> tuple[str, str]:
+    """The header that shows a key."""
+    return ("authorization", f"Bearer {key.value}")

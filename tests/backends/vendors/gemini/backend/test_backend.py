@@ -1,0 +1,83 @@
+"""The backend as the addon sees it: addresses, headers, and what is echoed."""
+
+import json
+
+import pytest
+
+from backends.backend import Prompt
+from backends.errors import ApiError
+from backends.vendors.gemini.backend.backend import Gemini
+from backends.vendors.gemini.response.media import to_speech
+from tests.backends.vendors.gemini.asking import KEY, NOW, USER, ask, make_gemini, recorded
+
+
+def prepare(base_url: str, model: str | None = "gemini-4-pro") -> str:
+    chat = {"messages": [USER]}
+    prompt = Prompt(chat, None, model, [("user-agent", "x"), ("cookie", "y")], "s")
+    call = Gemini(base_url).prepare(prompt, KEY)
+    assert call.request.method == "POST"
+    assert call.request.headers == [("content-type", "application/json")]
+    assert call.request.credential == ("x-goog-api-key", "secret-key")
+    assert "secret-key" not in repr(call)
+    return call.request.url
+
+
+@pytest.mark.parametrize(
+    ("base_url", "root"),
+    [
+        ("https://g.example/v1beta", "https://g.example/v1beta"),
+        ("https://g.example/v1beta/", "https://g.example/v1beta"),
+        ("https://g.example", "https://g.example/v1beta"),
+        ("https://g.example/", "https://g.example/v1beta"),
+        ("https://g.example/gateway", "https://g.example/gateway/v1beta"),
+        ("https://g.example/v1", "https://g.example/v1"),
+        ("https://g.example/v1alpha", "https://g.example/v1alpha"),
+    ],
+)
+def test_addresses(base_url: str, root: str) -> None:
+    assert prepare(base_url) == f"{root}/models/gemini-4-pro:streamGenerateContent?alt=sse"
+    assert Gemini(base_url).models_request(KEY, None).url == f"{root}/models?pageSize=1000"
+
+
+def test_a_model_has_to_be_named() -> None:
+    with pytest.raises(ApiError, match="has to name a model"):
+        prepare("https://g.example", None)
+
+
+def test_the_client_s_name_of_the_model_is_echoed() -> None:
+    chat = {"messages": [USER]}
+    call = make_gemini().prepare(Prompt(chat, None, "gemini-4-pro", [], "s"), KEY)
+    assert call.read_whole(recorded("text").body)["model"] == "gemini-4-pro"
+    completion = ask().read_whole(recorded("text").body)
+    assert completion["model"] == "gemini:gemini-2.5-pro"
+    assert (completion["id"], completion["created"]) == ("chatcmpl-bH6L", NOW)
+
+
+def test_an_answer_without_id_gets_one_from_its_prompt() -> None:
+    answer = json.dumps({"candidates": [{"content": {"parts": [{"text": "x"}]}}]}).encode()
+    ids = [
+        ask(prompt).read_whole(answer)["id"] for prompt in (USER, USER, {**USER, "content": "y"})
+    ]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_speech() -> None:
+    parts = [
+        {"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=16000", "data": "AAE="}},
+        {"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=16000", "data": "AgM="}},
+        {"inlineData": {"mimeType": "video/mp4", "data": "AA=="}},
+        {"inlineData": {"mimeType": "image/png", "data": "AA=="}, "thought": True},
+        {"inlineData": "x"},
+    ]
+    answer = json.dumps({"candidates": [{"content": {"parts": parts}}], "responseId": "R"}).encode()
+    message = ask(model="gemini-2.5-flash-preview-tts").read_whole(answer)["choices"][0]["message"]
+    assert message["audio"]["id"] == "audio_R"
+    assert message["audio"] == to_speech(
+        [
+            {"id": "audio_R", "data": part["inlineData"]["data"],  # type: ignore[index]
+             "mime_type": "audio/L16;codec=pcm;rate=16000"}
+            for part in parts[:2]
+        ],
+        NOW,
+    )  # fmt: skip
+    assert "images" not in message

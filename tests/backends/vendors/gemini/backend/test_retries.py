@@ -1,0 +1,182 @@
+"""What is tried when Gemini refuses: one case a remedy, its end, and what is remembered."""
+
+import json
+from typing import Any
+
+import pytest
+
+from backends.errors import ApiError
+from backends.vendors.gemini.backend.backend import MAX_LESSONS
+from backends.vendors.gemini.backend.call import GeminiCall
+from tests.backends.vendors.gemini.asking import (
+    USER,
+    ask,
+    body_of,
+    called,
+    function,
+    make_gemini,
+    recorded,
+    result,
+)
+from tests.backends.vendors.gemini.validation import Json, validate_request
+
+SCHEMA = {"type": "object", "properties": {"x": {"type": "string", "minLength": 1}}}
+TOOLS = [function("f", SCHEMA)]
+GENERIC = ApiError(400, "Request contains an invalid argument.")
+UNKNOWN_NAME = ApiError(
+    400,
+    'Invalid JSON payload received. Unknown name "parametersJsonSchema" at '
+    "'tools[0].function_declarations[0]': Cannot find field.",
+)
+MINIMAL = ApiError(400, "Thinking level MINIMAL is not supported for this model.")
+SIGNATURE = ApiError(400, "Corrupted thought signature.")
+STATES = ApiError(400, "The schema produces a constraint that has too many states for serving.")
+
+
+def failure(code: str) -> ApiError:
+    return ApiError(502, "x", code=code)
+
+
+def amended(call: GeminiCall, error: ApiError) -> GeminiCall:
+    again = call.amend(error)
+    assert again
+    validate_request(body_of(again), again.asker.model.name)
+    return again
+
+
+def declaration(call: GeminiCall) -> Json:
+    found: Json = body_of(call)["tools"][0]["functionDeclarations"][0]
+    return found
+
+
+@pytest.mark.parametrize("error", [GENERIC, UNKNOWN_NAME], ids=["generic", "unknown name"])
+def test_the_other_carrier(error: ApiError) -> None:
+    again = amended(ask(tools=TOOLS), error)
+    properties = {"x": {"type": "STRING", "minLength": 1}}
+    assert declaration(again) == {
+        "name": "f",
+        "parameters": {"type": "OBJECT", "properties": properties},
+    }
+    assert again.amend(error) is None
+
+
+def test_the_other_carrier_of_an_answer() -> None:
+    format = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
+    config = body_of(amended(ask(response_format=format), GENERIC))["generationConfig"]
+    assert config["responseSchema"]["type"] == "OBJECT"
+
+
+def test_fewer_constraints() -> None:
+    again = amended(ask(tools=TOOLS), STATES)
+    assert declaration(again)["parametersJsonSchema"]["properties"] == {"x": {"type": "string"}}
+    other = amended(again, STATES)
+    assert declaration(other)["parameters"]["properties"] == {"x": {"type": "STRING"}}
+    assert other.amend(STATES) is None
+
+
+def test_no_level_minimal() -> None:
+    call = ask(model="gemini-3-flash", reasoning_effort="none")
+    assert body_of(call)["generationConfig"]["thinkingConfig"] == {"thinkingLevel": "MINIMAL"}
+    again = amended(call, MINIMAL)
+    assert body_of(again)["generationConfig"]["thinkingConfig"] == {"thinkingLevel": "LOW"}
+    assert again.amend(MINIMAL) is None
+
+
+def test_placeholders_for_refused_signatures() -> None:
+    message = called(("a", "f"), ("b", "f"), content="t")
+    for holder in (message, *message["tool_calls"]):
+        holder["extra_content"] = {"google": {"thought_signature": "c2lnbmVk"}}
+    refused = ask(USER, message, result("a"), result("b"), model="gemini-3-pro")
+    assert refused.request.body.count(b"c2lnbmVk") == 3
+    again = amended(refused, SIGNATURE)
+    parts = body_of(again)["contents"][1]["parts"]
+    assert [part.get("thoughtSignature") for part in parts] == [
+        None,
+        "skip_thought_signature_validator",
+        None,
+    ]
+    assert again.amend(SIGNATURE) is None
+
+
+def test_a_forbidden_call() -> None:
+    call = ask(tools=TOOLS, tool_choice="none")
+    again = amended(call, failure("unexpected_tool_call"))
+    assert not {"tools", "toolConfig"} & body_of(again).keys()
+    assert amended(again, failure("unexpected_tool_call")).amend(failure("x")) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "times"),
+    [
+        ("malformed_function_call", 2),
+        ("malformed_response", 2),
+        ("too_many_tool_calls", 2),
+        ("unexpected_tool_call", 1),
+        ("empty_response", 1),
+    ],
+)
+def test_asked_again(code: str, times: int) -> None:
+    call: GeminiCall | None = ask(tools=TOOLS)
+    for _ in range(times):
+        assert call
+        again = call.amend(failure(code))
+        assert again
+        assert again.request.body == call.request.body
+        call = again
+    assert call
+    assert call.amend(failure(code)) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ApiError(
+            400, "The input token count (9) exceeds the maximum number of tokens allowed (8)."
+        ),
+        ApiError(401, "API key not valid. Please pass a valid API key."),
+        ApiError(429, "x"),
+        ApiError(503, "x"),
+        GENERIC,
+    ],
+)
+def test_nothing_helps(error: ApiError) -> None:
+    assert ask().amend(error) is None
+
+
+class TestLessons:
+    def test_what_was_answered_is_remembered(self) -> None:
+        gemini = make_gemini()
+        again = amended(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
+        assert "parametersJsonSchema" in declaration(ask(tools=TOOLS, gemini=gemini))
+        again.decoder().feed(recorded("text").body)
+        assert "parameters" in declaration(ask(tools=TOOLS, gemini=gemini))
+        other = ask(model="gemini-3-pro", tools=TOOLS, gemini=gemini)
+        assert "parametersJsonSchema" in declaration(other)
+
+    def test_an_error_is_no_answer(self) -> None:
+        gemini = make_gemini()
+        again = amended(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
+        with pytest.raises(ApiError):
+            again.read_whole(recorded("overloaded").body)
+        assert gemini.lessons == {}
+
+    def test_what_concerns_one_prompt_is_not(self) -> None:
+        gemini = make_gemini()
+        call = ask(tools=TOOLS, gemini=gemini)
+        amended(call, STATES).read_whole(recorded("text").body)
+        amended(call, failure("malformed_response")).read_whole(recorded("text").body)
+        assert gemini.lessons == {}
+
+    def test_their_number_is_bounded(self) -> None:
+        gemini = make_gemini()
+        for number in range(MAX_LESSONS + 3):
+            call = ask(model=f"gemini-3-flash-{number}", gemini=gemini, reasoning_effort="minimal")
+            amended(call, MINIMAL).read_whole(recorded("text").body)
+        assert len(gemini.lessons) == MAX_LESSONS
+
+
+def test_the_credential_stays(capsys: Any) -> None:
+    again = amended(ask(tools=TOOLS), GENERIC)
+    assert again.request.credential == ("x-goog-api-key", "secret-key")
+    assert "secret-key" not in repr(again)
+    assert json.loads(again.request.body)
