@@ -114,7 +114,8 @@ class Answers:
             exchange.pipe.has_ended = True
             body = encode(completion, exchange.encoder)
             return _whole(200, body, _as_type("text/event-stream", fields))
-        shaped = exchange.asked.whole(completion) if exchange.asked else completion
+        request = exchange.client_request
+        shaped = request.render(completion) if request else completion
         if shaped is not completion or has_note or not call.speaks_openai:
             body = jsonio.encode(shaped)
             fields = _as_type("application/json", fields)

@@ -89,19 +89,19 @@ class ChatEndpoint:
     async def __call__(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """Answer a message of commands alone, or send the prompt on its way. Raises ApiError."""
         body = bodies.read(flow.request, self._max_body_bytes)
-        exchange.asked = asked = self._readers[exchange.endpoint](body)
-        original = asked.chat
+        exchange.client_request = request = self._readers[exchange.endpoint](body)
+        original = request.chat
         if openai_wire.is_stream(original):
-            exchange.encoder = asked.encoder()
+            exchange.encoder = request.encoder()
         agent = agents.detect(exchange.headers, original)
         session = self.sessions.get(identity.session_id(exchange.headers, original, agent))
         session.agent = agent.name if agent else None
         resting = self._cooldowns.resting(time.monotonic())
         turn = self._desk.take(original, session, agent, self._functional(), resting)
-        chat, prompt = self._redacted(asked.body, turn.chat, turn.prompt)
+        chat, prompt = self._redacted(request.body, turn.chat, turn.prompt)
         exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
         exchange.talk.commands = [self._redactor.scrub(each) for each in turn.commands]
-        self._keep(exchange, body, chat, is_same=chat is asked.chat and asked.body is not None)
+        self._keep(exchange, body, chat, is_same=chat is request.chat and request.body is not None)
         target = self._target(original, chat.get("model"), session)
         if turn.reply is not None:
             exchange.outcome.text = turn.reply
@@ -111,7 +111,7 @@ class ChatEndpoint:
             exchange.note = Note(agents.fit_note(agent, turn.note))
         self._refuse_unfit(session)
         plan = self._plan(chat.get("model"), target, session)
-        self._send(flow, exchange, chat, asked.body if chat is original else None, plan)
+        self._send(flow, exchange, chat, request.body if chat is original else None, plan)
         return None
 
     def command(self, name: str, arguments: Sequence[Argument], session: Session) -> str:
@@ -256,8 +256,8 @@ def _reply(
         message, id=OWN_ID, model=str(target), created=int(time.time())
     )
     if not exchange.encoder:
-        assert exchange.asked
-        return json_reply(200, exchange.asked.whole(completion))
+        assert exchange.client_request
+        return json_reply(200, exchange.client_request.render(completion))
     if not openai_wire.wants_usage(chat):
         del completion["usage"]
     return sse_reply(encode(completion, exchange.encoder))

@@ -11,7 +11,7 @@ from mitmproxy import http
 
 from addon import record
 from backends.backend import Call, Headers
-from backends.dialect import Asked, Encoder
+from backends.dialect import ClientRequest, Encoder
 from backends.dialects.registry import Dialect
 from backends.errors import ApiError
 from backends.notes import Note
@@ -94,7 +94,7 @@ class Exchange:
     """What the client speaks; None if the endpoint takes no prompt."""
     requested: str | None = None
     """The model that the client named."""
-    asked: Asked | None = None
+    client_request: ClientRequest | None = None
     """The client's request, read."""
     encoder: Encoder | None = None
     """Writes the client's stream, however many attempts that takes; None for a whole response."""

@@ -346,7 +346,8 @@ def _reply_fields(exchange: Exchange) -> Headers:
         ("x-llm-proxy-model", served.target.name),
         ("x-llm-proxy-attempts", str(attempts)),
     ]
-    warnings = [*(exchange.asked.warnings if exchange.asked else ()), *served.call.warnings]
+    request = exchange.client_request
+    warnings = [*(request.warnings if request else ()), *served.call.warnings]
     if warnings:
         told.append(("x-proxy-warnings", ", ".join(warnings)))
     return [*exchange.reply_fields, *told]

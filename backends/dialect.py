@@ -32,7 +32,7 @@ class Encoder(Protocol):
         ...
 
 
-class Asked(Protocol):
+class ClientRequest(Protocol):
     """A client's request, read.
 
     `body` is the client's own text of `chat`, None if its dialect is another. `warnings` tell what
@@ -48,12 +48,12 @@ class Asked(Protocol):
     @property
     def warnings(self) -> Sequence[str]: ...
 
-    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
+    def render(self, completion: dict[str, Any]) -> dict[str, Any]:
         """A whole answer as the dialect has it; ApiError if it tells of a failure."""
         ...
 
     def encoder(self) -> Encoder: ...
 
 
-Reader = Callable[[bytes], Asked]
+Reader = Callable[[bytes], ClientRequest]
 """Reads a request's body; ApiError 400 with `param` if it cannot be served."""

@@ -11,13 +11,13 @@ from backends.openai_wire import DONE, Chat
 KEEP_ALIVE = sse.comment("keep-alive")
 
 
-def read_chat(body: bytes) -> "ChatAsked":
+def read_chat(body: bytes) -> "ChatRequest":
     """A `Reader`."""
-    return ChatAsked(openai_wire.read_chat(body), body)
+    return ChatRequest(openai_wire.read_chat(body), body)
 
 
 @dataclass(frozen=True, slots=True)
-class ChatAsked:
+class ChatRequest:
     """A chat request: everything passes as it is."""
 
     chat: Chat
@@ -25,7 +25,7 @@ class ChatAsked:
 
     warnings = ()
 
-    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
+    def render(self, completion: dict[str, Any]) -> dict[str, Any]:
         return completion
 
     def encoder(self) -> "ChatEncoder":

@@ -39,7 +39,7 @@ _IMPOSSIBLE: Mapping[str, tuple[object, ...]] = {
 }
 
 
-def read_completion(body: bytes) -> "CompletionAsked":
+def read_completion(body: bytes) -> "CompletionsRequest":
     """A `Reader`."""
     given = openai_wire.read_object(body, "prompt")
     for name, harmless in _IMPOSSIBLE.items():
@@ -52,11 +52,11 @@ def read_completion(body: bytes) -> "CompletionAsked":
         raise bad_request("'prompt' must be one string", "prompt")
     chat = {name: given[name] for name in _SAME if name in given}
     chat["messages"] = [{"role": "user", "content": prompt}]
-    return CompletionAsked(chat)
+    return CompletionsRequest(chat)
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionAsked:
+class CompletionsRequest:
     """A prompt as a chat of one message."""
 
     chat: Chat
@@ -64,14 +64,14 @@ class CompletionAsked:
     body = None
     warnings: Sequence[str] = ()
 
-    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
+    def render(self, completion: dict[str, Any]) -> dict[str, Any]:
         return _to_text(completion)
 
-    def encoder(self) -> "CompletionEncoder":
-        return CompletionEncoder()
+    def encoder(self) -> "CompletionsEncoder":
+        return CompletionsEncoder()
 
 
-class CompletionEncoder(ChatEncoder):
+class CompletionsEncoder(ChatEncoder):
     """A chat's chunks with their text in the place of the delta; the rest is the same."""
 
     is_identity = False

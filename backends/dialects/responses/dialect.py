@@ -24,13 +24,13 @@ class Responses:
     clock: Callable[[], float]
     new_id: Callable[[], str]
 
-    def __call__(self, body: bytes) -> "ResponseAsked":
+    def __call__(self, body: bytes) -> "ResponsesRequest":
         """A `Reader`."""
-        return ResponseAsked(self, request.read(body, self.store), int(self.clock()))
+        return ResponsesRequest(self, request.read(body, self.store), int(self.clock()))
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseAsked:
+class ResponsesRequest:
     """A request for a response; `created` is when it came, in seconds since the epoch."""
 
     dialect: Responses
@@ -47,7 +47,7 @@ class ResponseAsked:
     def warnings(self) -> Sequence[str]:
         return self.request.warnings
 
-    def whole(self, completion: dict[str, Any]) -> dict[str, Any]:
+    def render(self, completion: dict[str, Any]) -> dict[str, Any]:
         answer = self.answer()
         answer.take(completion)
         if answer.finish_reason == "error":
@@ -56,8 +56,8 @@ class ResponseAsked:
         self.keep(answer)
         return answer.response(answer.status)
 
-    def encoder(self) -> "ResponseEncoder":
-        return ResponseEncoder(self)
+    def encoder(self) -> "ResponsesEncoder":
+        return ResponsesEncoder(self)
 
     def answer(self) -> Answer:
         return Answer(self.request, self.created, self.dialect.new_id)
@@ -68,7 +68,7 @@ class ResponseAsked:
             self.dialect.store.keep(answer.id, self.request.items, answer.output.items)
 
 
-class ResponseEncoder:
+class ResponsesEncoder:
     """One streamed response. It begins with the first piece of output: until then it may fail over.
 
     An answer is kept before its last event is sent: the client may go on at once.
@@ -76,7 +76,7 @@ class ResponseEncoder:
 
     is_identity = False
 
-    def __init__(self, asked: ResponseAsked) -> None:
+    def __init__(self, asked: ResponsesRequest) -> None:
         self._asked = asked
         self._answer = asked.answer()
         self._has_begun = False

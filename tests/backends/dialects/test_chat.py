@@ -1,7 +1,7 @@
 """The chat dialect: the identity, on bytes where it can be."""
 
 from backends import sse
-from backends.dialect import Asked, Reader
+from backends.dialect import ClientRequest, Reader
 from backends.dialects.chat import read_chat
 from backends.errors import ApiError
 
@@ -10,12 +10,12 @@ BODY = b'{"messages": [{"role":"user","content":"hi"}], "x": 1.0}'
 
 def test_everything_passes() -> None:
     read: Reader = read_chat
-    asked: Asked = read(BODY)
+    asked: ClientRequest = read(BODY)
     assert asked.chat == {"messages": [{"role": "user", "content": "hi"}], "x": 1.0}
     assert asked.body is BODY
     assert asked.warnings == ()
     completion = {"choices": ["anything"]}
-    assert asked.whole(completion) is completion
+    assert asked.render(completion) is completion
 
 
 def test_a_stream_passes() -> None:

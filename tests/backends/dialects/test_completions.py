@@ -60,7 +60,7 @@ COMPLETION: dict[str, Any] = {
 
 
 def test_whole() -> None:
-    completion = Completion.model_validate(asked().whole(COMPLETION))
+    completion = Completion.model_validate(asked().render(COMPLETION))
     assert [choice.text for choice in completion.choices] == ["Hi", ""]
     assert [choice.finish_reason for choice in completion.choices] == ["stop", "length"]
     assert completion.usage

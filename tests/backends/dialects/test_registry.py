@@ -32,7 +32,7 @@ def test_a_prompt_is_read_and_its_response_read_back(dialect: Dialect) -> None:
     read = dialect.make_reader(lambda: 5.0, lambda: "id")
     request = read(REQUESTS[dialect.name])
     assert request.chat["messages"] == [{"role": "user", "content": "Hi"}]
-    response = jsonio.encode(request.whole(COMPLETION))
+    response = jsonio.encode(request.render(COMPLETION))
     completion = (dialect.from_response or jsonio.decode)(response)
     assert completion is not None
     assert completion["choices"][0]["message"]["content"] == "Hello"

@@ -14,7 +14,7 @@ from openai.types.responses import (
 )
 
 from backends import jsonio, sse
-from backends.dialects.responses.dialect import ResponseAsked, ResponseEncoder, Responses
+from backends.dialects.responses.dialect import Responses, ResponsesEncoder, ResponsesRequest
 from backends.dialects.responses.store import ResponseStore
 from backends.errors import ApiError
 
@@ -32,7 +32,7 @@ def make_responses(store: ResponseStore | None = None) -> Responses:
 
 def ask(
     input: Any = "hi", *, responses: Responses | None = None, **parameters: Any
-) -> ResponseAsked:
+) -> ResponsesRequest:
     body = {"model": "m", "input": input, **parameters}
     return (responses or make_responses())(jsonio.encode(body))
 
@@ -61,9 +61,9 @@ def fragment(index: int, arguments: str, **more: Any) -> Json:
     return {"tool_calls": [{"index": index, "function": {"arguments": arguments}, **more}]}
 
 
-def stream(asked: ResponseAsked, *chunks: bytes, error: ApiError | None = None) -> list[Json]:
+def stream(asked: ResponsesRequest, *chunks: bytes, error: ApiError | None = None) -> list[Json]:
     """The events of an answer, all that can be checked of them checked."""
-    encoder: ResponseEncoder = asked.encoder()
+    encoder: ResponsesEncoder = asked.encoder()
     blocks = [encoder.chunk(each) for each in chunks]
     blocks.append(encoder.error(error) if error else encoder.done())
     events = read_events(b"".join(blocks))

@@ -53,7 +53,7 @@ def test_the_summary_is_sealed_and_comes_back(include: list[str]) -> None:
     assert types_of(events[2:-1]) == ["output_item.added", "output_item.done"]
     [item] = contents(events[-1]["response"]["output"])
     assert item.keys() == {"type", "encrypted_content"}
-    assert contents(asked.whole(completion({"content": "All done"}))["output"]) == [item]
+    assert contents(asked.render(completion({"content": "All done"}))["output"]) == [item]
     for history in ([HISTORY[0], item], [item, *HISTORY]):
         chat = ask(history).chat
         summary = chat["messages"][history.index(item)]
@@ -70,7 +70,7 @@ def test_commands_before_a_summary_are_old_ones() -> None:
 def test_a_conversation_that_was_summed_up_goes_on() -> None:
     responses = make_responses(ResponseStore())
     asked = ask([*HISTORY, TRIGGER], responses=responses)
-    id = asked.whole(completion({"content": "Sum"}))["id"]
+    id = asked.render(completion({"content": "Sum"}))["id"]
     chat = ask("go on", responses=responses, previous_response_id=id, **TOOLS).chat
     assert [message["content"] for message in chat["messages"][-2:]] == [
         f"{compaction.SUMMARY}Sum",

@@ -27,7 +27,7 @@ WHOLE_CHAT: list[Json] = [
 
 def test_a_conversation_goes_on() -> None:
     responses = make_responses()
-    first = ask("one", responses=responses, tools=[TOOL], instructions="i").whole(
+    first = ask("one", responses=responses, tools=[TOOL], instructions="i").render(
         completion(CALLING)
     )
     second = ask([RESULT], responses=responses, previous_response_id=first["id"])
@@ -45,7 +45,7 @@ def test_a_conversation_goes_on() -> None:
 def test_items_can_be_named() -> None:
     """Without `include` clients get reasoning without what is sealed in it; it is kept with it."""
     responses = make_responses()
-    output = ask("one", responses=responses).whole(completion(CALLING))["output"]
+    output = ask("one", responses=responses).render(completion(CALLING))["output"]
     assert next(list(item) for item in output) == ["type", "id", "summary"]
     references = [{"type": "item_reference", "id": output[0]["id"]}, {"id": output[1]["id"]}]
     for items in (output, references):
@@ -60,7 +60,7 @@ def test_nothing_is_kept_against_the_clients_will(is_streamed: bool) -> None:
     if is_streamed:
         stream(asked, chunk({"content": "x"}))
     else:
-        asked.whole(completion({"content": "x"}))
+        asked.render(completion({"content": "x"}))
     assert len(store) == 0
 
 

@@ -30,7 +30,7 @@ TOOLS: list[Json] = [
 
 def whole(answer: Json, **parameters: Any) -> Json:
     """The response for a completion; it is valid."""
-    response = ask(**parameters).whole(answer)
+    response = ask(**parameters).render(answer)
     Response.model_validate(response)
     return response
 
@@ -72,7 +72,7 @@ def test_usage_has_all_counts() -> None:
 
 def test_an_answer_that_failed() -> None:
     with pytest.raises(ApiError, match="finish_reason 'error'"):
-        ask().whole(completion({"content": "x"}, "error"))
+        ask().render(completion({"content": "x"}, "error"))
 
 
 def test_our_own_answers() -> None:
@@ -83,7 +83,7 @@ def test_our_own_answers() -> None:
     *chunks, done = openai_wire.stream_of(own)
     assert done == openai_wire.DONE
     events = stream(ask(), *chunks)
-    assert contents(events[-1]["response"]["output"]) == contents(ask().whole(own)["output"])
+    assert contents(events[-1]["response"]["output"]) == contents(ask().render(own)["output"])
 
 
 # Any answer
@@ -180,7 +180,7 @@ def test_a_stream_comes_to_the_same_as_the_whole(
     message, deltas = answer
     asked = ask(tools=TOOLS, include=SEALED)
     events = stream(asked, *map(chunk, deltas), chunk({}, finish_reason))
-    response = ask(tools=TOOLS, include=SEALED).whole(completion(message, finish_reason))
+    response = ask(tools=TOOLS, include=SEALED).render(completion(message, finish_reason))
     Response.model_validate(response)
     assert contents(events[-1]["response"]["output"]) == contents(response["output"])
 
@@ -188,7 +188,7 @@ def test_a_stream_comes_to_the_same_as_the_whole(
 @settings(max_examples=200)
 @given(answers())
 def test_what_was_answered_can_be_sent_back(message: Json) -> None:
-    response = ask(tools=TOOLS, include=SEALED).whole(completion(message))
+    response = ask(tools=TOOLS, include=SEALED).render(completion(message))
     *said, _ = _as_one(response["output"])
     expected: Json = {"role": "assistant", "content": message["content"] or None}
     for key in ("reasoning_details", "refusal"):
