@@ -44,7 +44,7 @@ BEFORE_THE_ANSWER = [
     ("closed before headers", Answer.close_before_headers(), 502, None, "broke off"),
     ("silence", Answer.hang(), 504, "timeout", "did not answer for 1 s (setting timeout)"),
     ("html error page", html_answer(502, "Bad gateway"), 502, None, "Bad gateway"),
-    ("html 200", html_answer(200, "Welcome"), 502, None, "no JSON object"),
+    ("html 200", html_answer(200, "Welcome"), 502, None, "not a JSON object"),
     ("429", json_answer(ERROR, 429, [("retry-after", "7")]), 429, "rate_limit_exceeded", "slow"),
     ("500", json_answer({"error": {"code": 500, "message": "boom"}}, 500), 500, None, "boom"),
     (
