@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from addon import flags as setting_flags
-from commands.config import SettingsError, load
+from commands.config import SettingsError, read
 
 SUBCOMMANDS = ("run", "env", "doctor")
 """Each a module of `addon.launch`, imported only if it is used."""
@@ -39,8 +39,10 @@ def _proxy(arguments: Sequence[str]) -> int:
     from addon.proxy import LlmProxy
 
     run = masters.run_web if flags.pop("web") else masters.run_dump
+    directory = None if flags.pop("ignore_folder") else Path.cwd()
     try:
-        addon = LlmProxy(load(flags, os.environ, Path.cwd()), layers.missing())
+        configured = read(flags, os.environ, directory)
+        addon = LlmProxy(configured.settings, layers.missing(), configured.warning)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -57,7 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         "agent's environment needs), doctor (look for what is wrong).",
         allow_abbrev=False,
     )
-    setting_flags.add_settings(parser)
+    setting_flags.add_settings(parser, reads_folder=True)
+    parser.add_argument(
+        "--ignore-folder",
+        action="store_true",
+        help="do not read proxy.yaml and .env of the working directory",
+    )
     parser.add_argument("--web", action="store_true", help="show the traffic in mitmweb")
     parser.add_argument("--version", action="version", version=_versions())
     parser.add_argument(

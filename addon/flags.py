@@ -4,12 +4,13 @@ from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 
 from commands.config import SETTINGS
+from commands.sources import Risk
 
 
-def add_settings(parser: ArgumentParser) -> None:
-    """A flag for each setting that has one."""
+def add_settings(parser: ArgumentParser, *, reads_folder: bool = False) -> None:
+    """A flag for each setting that has one; some are only for who reads the working directory."""
     for setting in SETTINGS:
-        if setting.flag:
+        if setting.flag and (reads_folder or setting.risk is not Risk.BARRED):
             parser.add_argument(setting.flag, **setting.argument())
 
 
@@ -18,7 +19,7 @@ def given_settings(flags: Mapping[str, object]) -> list[str]:
     given = [
         (setting, setting.flag, flags[setting.dest])
         for setting in SETTINGS
-        if setting.flag and flags[setting.dest] is not None
+        if setting.flag and flags.get(setting.dest) is not None
     ]
     return [flag if setting.is_switch else f"{flag}={value}" for setting, flag, value in given]
 

@@ -10,18 +10,23 @@ from addon.exchange import Exchange
 from addon.models_list import ModelsList
 from backends.dialects.registry import DIALECTS
 from backends.errors import ApiError
+from backends.keys import Key
+from commands.values import is_loopback
 
 Handler = Callable[[http.HTTPFlow, Exchange], Awaitable[http.Response | None]]
 """Gives the answer, or None once the flow is on its way to an upstream. Raises ApiError."""
 
 
 class Handlers:
-    """`table` has a handler for each endpoint, by its name."""
+    """`table` has a handler for each endpoint, by its name. `client_key` is what clients show."""
 
-    def __init__(self, chat: ChatEndpoint, models: ModelsList, version: str) -> None:
+    def __init__(
+        self, chat: ChatEndpoint, models: ModelsList, version: str, client_key: Key | None
+    ) -> None:
         self._chat = chat
         self._models = models
         self._version = version
+        self._client_key = client_key
         self.table: Mapping[str, Handler] = {
             "root": self._root,
             "health": self._health,
@@ -32,14 +37,17 @@ class Handlers:
         }
 
     async def _root(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
-        return json_reply(
-            200,
-            {
-                "name": "llm-interactive-proxy",
-                "version": self._version,
-                "base_url": f"{flow.request.scheme}://{flow.request.host_header}/v1",
-            },
-        )
+        about = {
+            "name": "llm-interactive-proxy",
+            "version": self._version,
+            "base_url": f"{flow.request.scheme}://{flow.request.host_header}/v1",
+        }
+        nonce = flow.request.query.get("nonce")
+        peer, own = flow.client_conn.peername[0], flow.client_conn.sockname[0]
+        # Only to this machine: a stranger could try out at leisure which key gives such a proof.
+        if nonce and self._client_key and (is_loopback(peer) or peer == own):
+            about["proof"] = self._client_key.proof(nonce)
+        return json_reply(200, about)
 
     async def _health(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
         return json_reply(200, {"status": "ok"})

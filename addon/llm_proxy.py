@@ -15,7 +15,8 @@ from addon import layers, proxy
 from commands import config
 
 try:
-    addons = [proxy.LlmProxy(config.load({}, os.environ, Path.cwd()), layers.missing())]
+    configured = config.read({}, os.environ, Path.cwd())
+    addons = [proxy.LlmProxy(configured.settings, layers.missing(), configured.warning)]
 except config.SettingsError as problem:
     # SystemExit, and not an error that mitmproxy would log: without us it would be an open proxy.
     raise SystemExit(str(problem)) from None

@@ -51,13 +51,17 @@ class LlmProxy:
     """Claims LLM requests, routes them to an upstream, answers the rest of what is ours.
 
     `misfit` is why this mitmproxy cannot run our layers, if so; then there is no failover.
+    `warning` is logged when the proxy starts.
     """
 
     name = "llm_proxy"
 
-    def __init__(self, settings: Settings, misfit: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, misfit: str | None = None, warning: str | None = None
+    ) -> None:
         self._settings = settings
         self._misfit = misfit
+        self._warning = warning
         client_key = settings.client_key or Key("generated", secrets.token_urlsafe(24))
         self._client_key = None if settings.disable_auth else client_key
         upstream_keys = (*settings.openrouter_api_keys, *settings.gemini_api_keys)
@@ -67,7 +71,7 @@ class LlmProxy:
         self._access = Access(self._client_key, settings.allowed_origins)
         self._models = ModelsList(settings.models_max_age)
         self._chat = make_chat(settings, self._models, redactor)
-        self._handlers = Handlers(self._chat, self._models, VERSION)
+        self._handlers = Handlers(self._chat, self._models, VERSION, self._client_key)
         self._reask = Reask(self._chat.sessions, self._client_key)
         self.addons = [
             UiCommands(self._chat, self._reask),
@@ -135,6 +139,8 @@ class LlmProxy:
         upstreams = self._chat.upstreams
         self._access.upstreams = upstreams.addresses()
         self._models.use(upstreams.sources())
+        if self._warning:
+            logger.warning("%s", self._warning)
         if self._misfit:
             logger.warning("No failover and no time-outs: %s", self._misfit)
         self._reask.base_url = startup.local_url(addresses[0])

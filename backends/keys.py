@@ -1,5 +1,6 @@
 """API keys: how they are named in the environment, and a value that does not print itself."""
 
+import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,11 @@ class Key:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[!-~]+", self.value):
             raise InvalidKey(self.name, "must be one word of printable ASCII characters")
+
+    def proof(self, nonce: str) -> str:
+        """What shows whoever has chosen `nonce` that we know the key, without showing it: hex."""
+        message = f"llm-proxy {nonce}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self.value.encode(), message, "sha256").hex()
 
 
 def read_key(name: str, variables: Mapping[str, str]) -> Key | None:

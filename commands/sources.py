@@ -1,29 +1,32 @@
-"""Where settings come from: flags, environment, `.env` and `proxy.yaml`, in this order.
+"""Where the value of each setting comes from, of all that was given.
 
 Takes the table of settings and finds the value of each; whether it is right is not known here, but
 how the user wrote it is, so that an error can say so.
 """
 
 import difflib
-import io
-import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import dotenv
+from backends.keys import InvalidKey, Key
+from commands.levels import Level, SettingsError, Variable, read_levels, shown
+from commands.yaml_file import Place, YamlFile
 
-from backends.keys import InvalidKey
-from commands.yaml_file import Place, YamlError, YamlFile, read_yaml
-
-YAML_NAME = "proxy.yaml"
-YAML_VARIABLE = "LLM_PROXY_SETTINGS"
-"""Names the file to read where the working directory has no `proxy.yaml`."""
+__all__ = ["Given", "Risk", "Setting", "SettingsError", "Sources", "read_sources"]
 
 
-class SettingsError(Exception):
-    """What is wrong with the settings, one line for each fault, fit for the user's eyes."""
+class Risk(Enum):
+    """What a setting may do if the working directory is a stranger's."""
+
+    NONE = "it makes the proxy work in another way"
+    NAMED = "it reaches files or hosts, or takes a protection away: it is named at the start"
+    ADDRESS = "prompts are sent there, so it is named; and secrets, but none that is trusted more"
+    SECRET = "it is only sent to an address that is trusted as much"
+    BARRED = "it trusts the working directory, which cannot do that itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +35,20 @@ class Setting:
 
     `const` is what the flag alone means: True or False makes it a switch, a text makes its value
     optional. `read` is there for secrets: given `env` and the variables that are set, it returns
-    the secret, or something false.
+    the secret, or something false. `carries` names the setting whose secrets are sent to this
+    address, `risky_part` the only part of the value that has the risk.
     """
 
     help: str
+    risk: Risk
     flag: str | None = None
     env: str | None = None
     metavar: str | None = None
     const: bool | str | None = None
-    read: Callable[[str, Mapping[str, str]], object] | None = None
+    read: Callable[[str, Mapping[str, str]], Key | tuple[Key, ...] | None] | None = None
     in_yaml: bool = True
+    carries: str | None = None
+    risky_part: str | None = None
     name: str = ""
     default: object = None
 
@@ -73,64 +80,70 @@ class Setting:
 
 
 class Given(NamedTuple):
-    """A value that somebody gave, and what errors about it begin with: how it was written."""
+    """A value that somebody gave, and what errors about it begin with: how it was written.
+
+    `is_trusted`: it does not come from the working directory; of secrets, one does not.
+    """
 
     value: object
     written: str
-
-
-class Variable(NamedTuple):
-    """An environment variable; `origin` has a gap for what is to be told of it."""
-
-    value: str
-    origin: str
+    is_trusted: bool = True
+    yaml: YamlFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was given, by setting; `faults` are lines about what should not be there at all."""
+    """What was given, by setting; `faults` are lines about what should not be there at all.
+
+    `secrets` has every secret by its setting, also those that another one has replaced; `files`
+    were read.
+    """
 
     given: Mapping[str, Given]
     faults: list[str]
-    file: YamlFile
+    secrets: Mapping[str, frozenset[str]]
+    files: tuple[str, ...]
 
     def written(self, place: Place, value: object) -> str:
         """How the user wrote the value at `place`, which begins with the setting's name."""
-        if len(place) > 1:  # only the file has values inside of values
-            return _in_yaml(self.file, place, value)
-        return self.given[str(place[0])].written
+        given = self.given[str(place[0])]
+        if len(place) > 1 and given.yaml:  # only files have values inside of values
+            return _in_yaml(given.yaml, place, value)
+        return given.written
 
 
 def read_sources(
     table: Sequence[Setting],
     flags: Mapping[str, object],
     environ: Mapping[str, str],
-    directory: Path,
+    directory: Path | None,
 ) -> Sources:
-    """All that was given; of several values for one setting the one from the first source.
+    """All that was given; of several values for one setting the one from the nearest level.
 
     `flags` has values by `Setting.dest`, None for a flag not given. Raises SettingsError if a file
     cannot be read.
     """
-    variables = _read_variables(environ, directory)
-    file = _read_yaml_file(variables, directory)
+    file = flags.get("settings_file")
+    levels = read_levels(None if file is None else str(file), environ, directory)
+    variables = {name: each for level in reversed(levels) for name, each in level.variables.items()}
     given: dict[str, Given] = {}
-    faults = [f"{file.where((name,))}: {why}" for name, why in _misplaced(file, table)]
+    faults = [line for level in levels for line in _misplaced(level, table)]
     for setting in table:
         try:
-            found = (
-                _from_flags(setting, flags)
-                or _from_variables(setting, variables)
-                or _from_yaml(setting, file)
-            )
+            found = _from_flags(setting, flags)
+            if found is None and setting.read:
+                found = _secret(setting, variables)
+            elif found is None:
+                found = next(filter(None, (_from_level(setting, level) for level in levels)), None)
         except InvalidKey as error:
             variable = variables.get(error.name)
-            written = variable.origin.format(error.name) if variable else error.name
+            written = variable.written(error.name) if variable else error.name
             faults.append(f"{written}: {error.reason}")
         else:
             if found:
                 given[setting.name] = found
-    return Sources(given, faults, file)
+    secrets = {each.name: _all_secrets(each, flags, levels) for each in table if each.read}
+    return Sources(given, faults, secrets, tuple(name for level in levels for name in level.files))
 
 
 def _from_flags(setting: Setting, flags: Mapping[str, object]) -> Given | None:
@@ -139,46 +152,63 @@ def _from_flags(setting: Setting, flags: Mapping[str, object]) -> Given | None:
         return None
     if setting.read:
         return Given(setting.read(setting.flag, {setting.flag: str(value).strip()}), setting.flag)
-    written = setting.flag if setting.is_switch else f"{setting.flag} {_shown(value)}"
+    written = setting.flag if setting.is_switch else f"{setting.flag} {shown(value)}"
     return Given(value, written)
 
 
-def _from_variables(setting: Setting, variables: Mapping[str, Variable]) -> Given | None:
-    if setting.env is None:
+def _secret(setting: Setting, variables: Mapping[str, Variable]) -> Given | None:
+    """The keys of a setting, from whatever level; told of is one that is trusted, if any."""
+    assert setting.read
+    assert setting.env
+    secret = setting.read(setting.env, {name: each.value for name, each in variables.items()})
+    if not secret:
         return None
-    if setting.read:
-        secret = setting.read(setting.env, {name: each.value for name, each in variables.items()})
-        return Given(secret, setting.env) if secret else None
-    variable = variables.get(setting.env)
-    if variable is None:
-        return None
-    return Given(variable.value, variable.origin.format(f"{setting.env}={_shown(variable.value)}"))
+    names = [key.name for key in ([secret] if isinstance(secret, Key) else secret)]
+    name = max(names, key=lambda name: variables[name].is_trusted)
+    return Given(secret, variables[name].written(name), variables[name].is_trusted)
 
 
-def _from_yaml(setting: Setting, file: YamlFile) -> Given | None:
-    value = file.values.get(setting.name)
+def _all_secrets(
+    setting: Setting, flags: Mapping[str, object], levels: Sequence[Level]
+) -> frozenset[str]:
+    numbered = re.compile(rf"{setting.env}(_[0-9]+)?")
+    found = [
+        variable.value
+        for level in levels
+        for name, variable in level.variables.items()
+        if numbered.fullmatch(name)
+    ]
+    flag = flags.get(setting.dest)
+    return frozenset([*found, *([str(flag).strip()] if flag else [])])
+
+
+def _from_level(setting: Setting, level: Level) -> Given | None:
+    if setting.env and setting.env in level.variables:
+        variable = level.variables[setting.env]
+        written = variable.written(f"{setting.env}={shown(variable.value)}")
+        return Given(variable.value, written, level.is_trusted)
+    value = level.yaml.values.get(setting.name)
     if value is None or not setting.in_yaml:
         return None
-    return Given(value, _in_yaml(file, (setting.name,), value))
+    return Given(value, _in_yaml(level.yaml, (setting.name,), value), level.is_trusted, level.yaml)
 
 
 def _in_yaml(file: YamlFile, place: Place, value: object) -> str:
     names = [step for step in place if isinstance(step, str)]
-    return ": ".join([file.where(place), *names, _shown(value)])
+    return ": ".join([file.where(place), *names, shown(value)])
 
 
-def _shown(value: object) -> str:
-    """The value on one line, and visible even if it is empty."""
-    text = str(value)
-    return text if text and text.isprintable() else repr(text)
-
-
-def _misplaced(file: YamlFile, table: Sequence[Setting]) -> Iterator[tuple[str, str]]:
-    """The names at the top of the file that do not belong there, each with the reason."""
+def _misplaced(level: Level, table: Sequence[Setting]) -> Iterator[str]:
+    """What should not be at this level: names that its file cannot have, trust in itself."""
     allowed = [setting.name for setting in table if setting.in_yaml]
-    for name in file.values:
+    for name in level.yaml.values:
         if name not in allowed:
-            yield name, _why_misplaced(name, table, allowed)
+            yield f"{level.yaml.where((name,))}: {_why_misplaced(name, table, allowed)}"
+    barred = [] if level.is_trusted else [row for row in table if row.risk is Risk.BARRED]
+    for setting in barred:
+        if setting.env and setting.env in level.variables:
+            written = level.variables[setting.env].written(setting.env)
+            yield f"{written}: does not count here, use {setting.flag} or the environment"
 
 
 def _why_misplaced(name: str, table: Sequence[Setting], allowed: Sequence[str]) -> str:
@@ -187,46 +217,8 @@ def _why_misplaced(name: str, table: Sequence[Setting], allowed: Sequence[str]) 
         own_names = (setting.dest, (setting.env or setting.dest).lower())
         if not setting.in_yaml and field.startswith(own_names):
             right = f"{setting.env} in the environment or .env" if setting.env else setting.flag
-            return f"'{name}' does not belong here, use {right}"
+            return f"'{shown(name)}' does not belong here, use {right}"
     similar = difflib.get_close_matches(field, allowed, n=1)
-    return f"unknown setting '{name}'" + (f"; did you mean '{similar[0]}'?" if similar else "")
-
-
-def _read_variables(environ: Mapping[str, str], directory: Path) -> dict[str, Variable]:
-    """The variables that have a value: blank ones count as not set."""
-    text = _read_text(directory / ".env") or ""
-    # Not interpolated: a `$` in a key is part of it, and there is no way to hand over `environ`.
-    from_file = dotenv.dotenv_values(stream=io.StringIO(text), interpolate=False)
-    return {
-        name: Variable(value.strip(), origin)
-        for origin, values in ((".env: {}", from_file), ("{} (environment)", environ))
-        for name, value in values.items()
-        if value and value.strip()
-    }
-
-
-def _read_yaml_file(variables: Mapping[str, Variable], directory: Path) -> YamlFile:
-    """`proxy.yaml` of the directory, else the file the environment names, else an empty one."""
-    name, text = YAML_NAME, _read_text(directory / YAML_NAME)
-    if text is None and YAML_VARIABLE in variables:
-        name, origin = variables[YAML_VARIABLE]
-        text = _read_text(directory / os.path.expanduser(name))
-        if text is None:
-            written = origin.format(f"{YAML_VARIABLE}={name}")
-            raise SettingsError(f"{written}: must be the path of a file that exists")
-    try:
-        return read_yaml(text or "", name)
-    except YamlError as error:
-        raise SettingsError(str(error)) from None
-
-
-def _read_text(path: Path) -> str | None:
-    """What is in a file, None if there is none."""
-    try:
-        return path.read_text("utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError):  # some keep a virtual environment in .env
-        return None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path}: must be UTF-8 text") from None
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    return f"unknown setting '{shown(name)}'" + (
+        f"; did you mean '{similar[0]}'?" if similar else ""
+    )

@@ -141,8 +141,10 @@ def running_proxy(
     """
     assert _ONE_AT_A_TIME.acquire(blocking=False), "a module with its own proxies has no fixture's"
     with tempfile.TemporaryDirectory() as directory:
-        Path(directory, "proxy.yaml").write_text(json.dumps(PLAIN | settings))
-        loaded = config.load({}, ENVIRON if environ is None else environ, Path(directory))
+        file = Path(directory, "proxy.yaml")
+        file.write_text(json.dumps(PLAIN | settings))
+        given = ENVIRON if environ is None else environ
+        loaded = config.load({"settings_file": str(file)}, given, None)
     addon = addon_class(loaded)
     started = threading.Event()
     masters: list[DumpMaster] = []

@@ -21,9 +21,11 @@ class RunningProcess(NamedTuple):
 
 
 def clean_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The machine's environment without anybody's keys and proxies, with `environ` added."""
+    """The machine's environment without anybody's keys, proxies and settings, and `environ`."""
     kept = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT")
     inherited = {name: os.environ[name] for name in kept if name in os.environ}
+    if "HOME" not in environ:
+        inherited["XDG_CONFIG_HOME"] = os.path.abspath("no-such-folder")
     return inherited | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | dict(environ)
 
 

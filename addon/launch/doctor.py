@@ -9,7 +9,7 @@ from addon import flags as setting_flags
 from addon.launch import clashes, machine, server, upstreams
 from addon.launch.agents import find_agent
 from addon.launch.finding import Case, Check, Finding, Mark
-from commands.config import SettingsError, load
+from commands.config import SettingsError, read
 
 CHECKS: tuple[Check, ...] = (
     machine.check_address,
@@ -49,11 +49,13 @@ def _parser() -> argparse.ArgumentParser:
 def _findings(flags: Mapping[str, object]) -> Iterator[Finding]:
     yield from machine.check_programs()
     try:
-        settings = load(flags, os.environ, Path.cwd())
+        configured = read(flags, os.environ, None)
+        settings = configured.settings
         url = server.url_of(settings, settings.port)
     except (SettingsError, server.LaunchError) as error:
         yield from (Finding(Mark.PROBLEM, line) for line in str(error).splitlines())
         return
+    yield from machine.check_files(configured.files, Path.cwd())
     agent = find_agent(str(flags["agent"])) if flags["agent"] else None
     case = Case(settings, url, os.environ, agent)
     for check in CHECKS:

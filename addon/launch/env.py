@@ -5,7 +5,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from addon import flags as setting_flags
 from addon.launch import server, trust
@@ -22,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print `export` lines, and comments about the rest; 1 if the key or the port is not known."""
     flags = vars(_parser().parse_args(arguments))
     try:
-        settings = load(flags, os.environ, Path.cwd())
+        settings = load(flags, os.environ, None)
         url = server.url_of(settings, settings.port)
     except (SettingsError, server.LaunchError) as error:
         print(error, file=sys.stderr)

@@ -1,12 +1,14 @@
 """The environment in which an agent uses the proxy, and what in it would keep it from that."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from addon.launch.agents import COMMON, Agent, Mode, fill
+from addon.launch.agents import COMMON, PLACEHOLDER, Agent, Mode, fill
 from addon.launch.trust import BUNDLE
+from backends.keys import MIN_LENGTH
 
 _LOOPBACK = ("localhost", "127.0.0.1")
 
@@ -48,6 +50,18 @@ def additions(
     direct = ",".join(_direct_hosts(inherited, llm_hosts))
     filled = {name: fill(value, proxy.places) for name, value in wanted.items()}
     return filled | {"NO_PROXY": direct, "no_proxy": direct}
+
+
+def without_secrets(environ: Mapping[str, str], secrets: Iterable[str]) -> dict[str, str]:
+    """`environ` with a placeholder for each secret, wherever in a value it stands."""
+    known = sorted(secrets, key=len, reverse=True)  # one may be the beginning of another
+    # Anything shorter stands by chance inside of other values.
+    long = [re.escape(each) for each in known if len(each) >= MIN_LENGTH]
+    anywhere = re.compile("|".join(long) or "(?!)")
+    return {
+        name: PLACEHOLDER if value.strip() in known else anywhere.sub(PLACEHOLDER, value)
+        for name, value in environ.items()
+    }
 
 
 def _direct_hosts(inherited: Mapping[str, str], llm_hosts: Iterable[str]) -> list[str]:

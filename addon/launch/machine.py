@@ -6,17 +6,18 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import requires, version
+from pathlib import Path
 
 from addon import layers
 from addon.launch import server
-from addon.launch.agents import AGENTS, PLACEHOLDER
-from addon.launch.environment import Proxy
+from addon.launch.agents import AGENTS
 from addon.launch.finding import Case, Finding, Mark
 from addon.launch.server import Tenant
 from addon.launch.trust import CERTIFICATE
 from backends.vendors.registry import address_of
+from commands.levels import FILE_FLAG, unread_files
 
 VERSION_S = 5.0
 """Agents that are slow to tell their version are not waited for."""
@@ -47,22 +48,30 @@ def _numbers(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", text)[:3]]
 
 
+def check_files(files: Sequence[str], directory: Path) -> Iterator[Finding]:
+    """Where the settings are from, and that those of the working directory are left out."""
+    text = f"settings: read from {', '.join(files) or 'no file'}"
+    if unread := unread_files(directory):
+        text += f", not from {' and '.join(unread)} here: only a plain start and {FILE_FLAG} do"
+    yield Finding(Mark.OK, text)
+
+
 def check_address(case: Case) -> Iterator[Finding]:
     """Whether the proxy runs, or could."""
-    match server.tenant_of(case.url):
+    tenant = server.tenant_of(case.url, case.settings.client_key)
+    match tenant:
         case Tenant.STRANGER:
             text = f"{case.url} is taken by another program"
             yield Finding(Mark.PROBLEM, text, "choose another port with --port or PROXY_PORT")
-        case Tenant.OURS:
-            yield from _running(case)
+        case Tenant.OURS | Tenant.PROVEN:
+            yield from _running(case, tenant)
         case Tenant.NOBODY:
             yield _free(case)
 
 
-def _running(case: Case) -> Iterator[Finding]:
-    known = case.settings.client_key
-    proxy = Proxy(case.url, known.value if known else PLACEHOLDER)
-    if not server.accepts(proxy):
+def _running(case: Case, tenant: Tenant) -> Iterator[Finding]:
+    proxy = server.running_proxy(case.url, tenant, case.settings)
+    if proxy is None:
         text = f"the proxy runs at {case.url} with another client key than is known here"
         yield Finding(Mark.WARNING, text, f"set {server.CLIENT_KEY_NAME} to the key it printed")
         return

@@ -26,8 +26,11 @@ printed. If several agents are to share a proxy, start `llm-proxy` by itself, wi
 Exit codes of `run` beside the agent's own: 2 for wrong usage or settings, 125 if there is no proxy
 to be had, 126 and 127 if the agent cannot be run or is not found, 128 + n if signal n ended it.
 
-Upstream keys that are in the environment are hidden from the agent. Agents that want a key of their
-own get a placeholder if there is none.
+`run`, `env` and `doctor` do not read `.env` and `proxy.yaml` of the working directory, which may be
+a stranger's repository. Keep settings in `~/.config/llm-proxy`, or name a file with `--settings`.
+
+Configured upstream keys are hidden wherever they stand in the agent's environment. Agents
+that want a key of their own get a placeholder if there is none.
 """
 
 COMMON_NOTE = """

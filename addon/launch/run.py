@@ -12,9 +12,10 @@ from types import FrameType
 
 from addon import flags as setting_flags
 from addon.launch import server, trust
-from addon.launch.agents import PLACEHOLDER, Mode, fill, find_agent
-from addon.launch.environment import additions
-from commands.config import Settings, SettingsError, load
+from addon.launch.agents import Mode, fill, find_agent
+from addon.launch.environment import additions, without_secrets
+from commands.config import Configuration, SettingsError, read
+from commands.levels import FILE_FLAG, unread_files
 
 # The terminal sends these to the agent as well as to us; the others only one of us gets.
 OF_THE_TERMINAL = ("SIGINT", "SIGQUIT")
@@ -34,8 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     for number in _numbers(*OF_THE_TERMINAL, *OF_OTHERS):
         signal.signal(number, _leave)
     try:
-        settings = load(flags, os.environ, Path.cwd())
-        return _run(command, Mode(flags["mode"]), settings, setting_flags.given_settings(flags))
+        configured = read(flags, os.environ, None)
+        return _run(command, Mode(flags["mode"]), configured, setting_flags.given_settings(flags))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
@@ -68,7 +69,10 @@ def add_mode(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(command: Sequence[str], mode: Mode, settings: Settings, flags: Sequence[str]) -> int:
+def _run(
+    command: Sequence[str], mode: Mode, configured: Configuration, flags: Sequence[str]
+) -> int:
+    settings = configured.settings
     agent = find_agent(command[0])
     way = agent.way(mode)
     if way.why_not:
@@ -81,21 +85,15 @@ def _run(command: Sequence[str], mode: Mode, settings: Settings, flags: Sequence
     trust.prepare(os.environ)
     with server.at_hand(settings, flags, os.environ) as (proxy, what):
         _tell(what)
+        if not settings.api_keys and not settings.is_demo and not settings.playback:
+            for name in unread_files(Path.cwd()):
+                _tell(f"no key is configured; {name} here is not read without {FILE_FLAG} {name}")
         if way.note:
             _tell(f"{agent.name}: {fill(way.note, proxy.places)}")
         added = additions(agent, mode, proxy, os.environ, settings.intercept_hosts)
         arguments = [fill(argument, proxy.places) for argument in way.arguments]
-        environ = {**_without_upstream_keys(settings), **added}
+        environ = {**without_secrets(os.environ, configured.secrets), **added}
         return _in_foreground([executable, *arguments, *command[1:]], environ)
-
-
-def _without_upstream_keys(settings: Settings) -> dict[str, str]:
-    """Our environment; where it has a key of the proxy's, the agent only sees that there is one."""
-    secrets = {key.value for keys in settings.api_keys.values() for key in keys}
-    return {
-        name: PLACEHOLDER if value.strip() in secrets else value
-        for name, value in os.environ.items()
-    }
 
 
 def _in_foreground(command: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -17,6 +17,7 @@ import httpx
 from addon.launch.agents import PLACEHOLDER
 from addon.launch.environment import Proxy
 from addon.launch.trust import CERTIFICATE, CONFDIR
+from backends.keys import Key
 from commands.config import SETTINGS, Settings
 
 PRODUCT = "llm-interactive-proxy"
@@ -38,7 +39,8 @@ class Tenant(Enum):
     """Who listens at an address."""
 
     NOBODY = "nobody"
-    OURS = "ours"
+    PROVEN = "knows our client key"
+    OURS = "says that it is ours"
     STRANGER = "stranger"
 
 
@@ -53,16 +55,30 @@ def url_of(settings: Settings, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def tenant_of(url: str) -> Tenant:
-    """Who listens at `url`."""
+def tenant_of(url: str, client_key: Key | None) -> Tenant:
+    """Who listens at `url`; it is not shown the key."""
+    nonce = secrets.token_hex()
     try:
-        answer = httpx.get(url, trust_env=False, timeout=TIMEOUT_S)
-        name = answer.json()["name"]
+        answer = httpx.get(url, params={"nonce": nonce}, trust_env=False, timeout=TIMEOUT_S)
+        about = answer.json()
+        name, proof = about["name"], about.get("proof")
     except httpx.ConnectError:
         return Tenant.NOBODY
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
         return Tenant.STRANGER
-    return Tenant.OURS if name == PRODUCT else Tenant.STRANGER
+    if name != PRODUCT:
+        return Tenant.STRANGER
+    is_proven = client_key is not None and proof == client_key.proof(nonce)
+    return Tenant.PROVEN if is_proven else Tenant.OURS
+
+
+def running_proxy(url: str, tenant: Tenant, settings: Settings) -> Proxy | None:
+    """The proxy that runs at `url`, with the key to show; None if its key is not known here."""
+    known = settings.client_key
+    if known and not settings.disable_auth:
+        return Proxy(url, known.value) if tenant is Tenant.PROVEN else None
+    proxy = Proxy(url, PLACEHOLDER)
+    return proxy if accepts(proxy) else None
 
 
 def accepts(proxy: Proxy) -> bool:
@@ -101,14 +117,18 @@ def at_hand(
     `flags` and `environ` are for one of our own, which must come to the same `settings`.
     """
     url = url_of(settings, settings.port)
-    match tenant_of(url) if settings.port else Tenant.NOBODY:
+    tenant = tenant_of(url, settings.client_key) if settings.port else Tenant.NOBODY
+    match tenant:
         case Tenant.STRANGER:
             raise LaunchError(
                 f"{url} is taken by another program: choose another port with --port, "
                 "0 for any free one"
             )
-        case Tenant.OURS:
-            yield _running(url, settings), f"using the proxy at {url}, with its own settings"
+        case Tenant.OURS | Tenant.PROVEN:
+            yield (
+                _running(url, tenant, settings),
+                f"using the proxy at {url}, with its own settings",
+            )
         case Tenant.NOBODY:
             key = settings.client_key.value if settings.client_key else secrets.token_urlsafe(24)
             with _started(flags, {**environ, CLIENT_KEY_NAME: key}) as port:
@@ -116,14 +136,13 @@ def at_hand(
                 yield Proxy(url, key), f"started a proxy at {url}, its log: {LOG}"
 
 
-def _running(url: str, settings: Settings) -> Proxy:
-    """The proxy that runs at `url`, if we know its key."""
-    known = settings.client_key
-    proxy = Proxy(url, known.value if known else PLACEHOLDER)
-    if accepts(proxy):
+def _running(url: str, tenant: Tenant, settings: Settings) -> Proxy:
+    if proxy := running_proxy(url, tenant, settings):
         return proxy
     reason = (
-        f"refuses the key in {CLIENT_KEY_NAME}" if known else "has a key that is not known here"
+        f"does not know the key in {CLIENT_KEY_NAME}"
+        if settings.client_key
+        else "has a key that is not known here"
     )
     raise LaunchError(
         f"The proxy at {url} {reason}: set {CLIENT_KEY_NAME} to the client key that it printed, "
@@ -138,7 +157,7 @@ def _started(flags: Sequence[str], environ: Mapping[str, str]) -> Iterator[int]:
     with LOG.open("x", buffering=1, encoding="utf-8") as log:
         process = subprocess.Popen(
             # -P: no module in the working directory can take the place of ours.
-            [sys.executable, "-u", "-P", "-m", "addon.cli", *flags],
+            [sys.executable, "-u", "-P", "-m", "addon.cli", "--ignore-folder", *flags],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

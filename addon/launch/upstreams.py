@@ -28,8 +28,8 @@ def check_upstreams(case: Case) -> Iterator[Finding]:
         yield Finding(Mark.OK, "upstreams: none is asked, so no key is needed")
         return
     if not settings.api_keys:
-        cure = "put OPENROUTER_API_KEY or GEMINI_API_KEY into the environment or .env"
-        yield Finding(Mark.PROBLEM, "upstreams: there is no key", f"{cure}, or use --demo")
+        cure = "set OPENROUTER_API_KEY or GEMINI_API_KEY, in ~/.config/llm-proxy/.env for good"
+        yield Finding(Mark.PROBLEM, "upstreams: there is no key", f"{cure}; or use --demo")
     backends = make_backends(
         openrouter_url=settings.openrouter_api_base_url,
         gemini_url=settings.gemini_api_base_url,

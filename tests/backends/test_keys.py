@@ -67,3 +67,11 @@ def test_read_keys(variables: dict[str, str], names: list[str]) -> None:
 def test_read_keys_refuses(variables: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidKey, match=f"^{message}"):
         read_keys("K", variables)
+
+
+def test_a_proof_is_of_one_key_and_one_nonce() -> None:
+    proofs = {
+        Key("NAME", value).proof(nonce) for value in ("a-key", "b-key") for nonce in "xy\udc80"
+    }
+    assert len(proofs) == 6
+    assert Key("NAME", "a-key").proof("x") == Key("OTHER_NAME", "a-key").proof("x")

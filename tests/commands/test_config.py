@@ -1,4 +1,5 @@
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -118,8 +119,14 @@ def test_yaml_elsewhere(tmp_path: Path) -> None:
     environ = {"LLM_PROXY_SETTINGS": "other.yaml"}
     [fault] = faults_of(tmp_path, environ=environ)
     assert fault.startswith("other.yaml line 2: host: a b: must be")
-    (tmp_path / "proxy.yaml").write_text("port: 2")
-    assert load({}, environ, tmp_path).port == 2
+    (tmp_path / "other.yaml").write_text("port: 1")
+    (tmp_path / "proxy.yaml").write_text("port: 2\nkeep_alive: 2")
+    settings = load({}, environ, tmp_path)
+    assert (settings.port, settings.keep_alive) == (1, 2)
+    (tmp_path / ".env").write_text("LLM_PROXY_SETTINGS=other.yaml")
+    assert load({}, {}, tmp_path).port == 2
+    (tmp_path / "proxy.yaml").unlink()
+    assert load({}, {}, tmp_path).port == 1
 
 
 # Flags
@@ -303,14 +310,49 @@ def test_fault_in_environment(tmp_path: Path, environ: Environ, fault: str) -> N
         "http://",
         "http://a:70000",
         "http://a b",
-        "http://user:pass@a",
-        "http://a?q=1",
         "http://a#f",
     ],
 )
 def test_fault_in_base_url(tmp_path: Path, url: str) -> None:
     fault = f"OPENROUTER_API_BASE_URL={url} (environment): {URL_RULE}"
     assert faults_of(tmp_path, environ={"OPENROUTER_API_BASE_URL": url}) == [fault]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:a-secret@a",
+        "http://a-secret@a",
+        "user:a-secret@a",
+        "http://user:p/a-secret@a/v1",
+        "http://user:'a-secret\n'@a",
+        "http://a?key=a-secret",
+        "ftp://a/?a-secret",
+    ],
+)
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "OPENROUTER_API_BASE_URL",
+        "GEMINI_API_BASE_URL",
+        "PROXY_HOST",
+        "PROXY_TIMEOUT",
+        "LLM_BACKEND",
+        "allowed_origins",
+        "intercept_hosts",
+    ],
+)
+def test_a_url_that_may_hold_a_secret_is_not_printed(
+    tmp_path: Path, setting: str, url: str
+) -> None:
+    if setting.isupper():
+        [fault] = faults_of(tmp_path, environ={setting: url})
+        assert fault.startswith(f"{setting}=(hidden) (environment): must be ")
+    else:
+        (tmp_path / "proxy.yaml").write_text(json.dumps({setting: [url]}))
+        [fault] = faults_of(tmp_path)
+        assert fault.startswith(f"proxy.yaml line 1: {setting}: (hidden): must be ")
+    assert "a-secret" not in fault
 
 
 @pytest.mark.parametrize(
@@ -345,6 +387,8 @@ def test_fault_in_prefix(tmp_path: Path, prefix: str, rule: str) -> None:
             ["--disable-auth", "--host", "0.0.0.0"],
             "--disable-auth: needs a loopback host such as 127.0.0.1, not --host 0.0.0.0",
         ),
+        (["--settings", "no-such"], "--settings no-such: must be the path of a file that exists"),
+        (["--settings="], "--settings '': must be the path of a file that exists"),
         (["--openrouter-api-key", ""], f"--openrouter-api-key: {KEY_RULE}"),
         (["--gemini-api-key", "a b"], f"--gemini-api-key: {KEY_RULE}"),
     ],

@@ -115,7 +115,7 @@ def test_its_exit_code_is_the_agent_s(
     ("environ", "reason"),
     [
         ({}, "has a key that is not known here"),
-        ({KEY_NAME: "another-key"}, f"refuses the key in {KEY_NAME}"),
+        ({KEY_NAME: "another-key"}, f"does not know the key in {KEY_NAME}"),
     ],
 )
 def test_a_proxy_whose_key_is_not_known_is_of_no_use(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from addon.launch.agents import PLACEHOLDER, Mode, find_agent
-from addon.launch.environment import Proxy, additions, direct_hosts, is_direct
+from addon.launch.environment import Proxy, additions, direct_hosts, is_direct, without_secrets
 
 HOSTS = ("api.openai.com", "openrouter.ai")
 PROXY = Proxy("http://127.0.0.1:8000", "p@ss/word")
@@ -70,3 +70,23 @@ def test_no_llm_host_is_kept_from_the_proxy(inherited: dict[str, str], expected:
 )
 def test_what_an_entry_covers(no_proxy: str, is_kept: bool) -> None:
     assert is_direct("api.openai.com", direct_hosts(no_proxy)) is is_kept
+
+
+@pytest.mark.parametrize(
+    ("value", "hidden"),
+    [
+        (" a-long-key ", PLACEHOLDER),
+        ("Bearer a-long-key", f"Bearer {PLACEHOLDER}"),
+        ("a-long-key-2,a-long-key", f"{PLACEHOLDER},{PLACEHOLDER}"),
+        ("short", PLACEHOLDER),
+        ("a short one", "a short one"),
+        ("", ""),
+    ],
+)
+def test_secrets_are_hidden_wherever_they_stand(value: str, hidden: str) -> None:
+    secrets = {"a-long-key", "a-long-key-2", "short"}
+    assert without_secrets({"NAME": value}, secrets) == {"NAME": hidden}
+
+
+def test_nothing_is_hidden_where_there_is_no_secret() -> None:
+    assert without_secrets({"NAME": "value"}, ()) == {"NAME": "value"}
