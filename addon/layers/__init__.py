@@ -6,7 +6,7 @@ stream that broke half-way with an error event, limit the size of a body while i
 credential to the bytes on the wire but not to the flow, and keep an upstream connection warm for
 the next client.
 
-Flows without an exchange behave exactly as in stock mitmproxy.
+Flows without an exchange behave as in stock mitmproxy, but for what `http1` says about reading.
 """
 
 import importlib
@@ -31,13 +31,32 @@ USED = {
         "HttpStream.send_response",
         "GetHttpConnection.connection_spec_matches",
         "GetHttpConnectionCompleted",
+        "HttpClient",
         "RegisterHttpConnection",
         "SendHttp",
     ),
-    "mitmproxy.proxy.layers.http._base": ("ReceiveHttp",),
-    "mitmproxy.proxy.layers.http._http1": ("Http1Client.stream_id",),
+    "mitmproxy.proxy.layers.http._base": ("HttpEvent", "ReceiveHttp"),
+    "mitmproxy.proxy.layers.http._http1": (
+        "Http1Client.read_headers",
+        "Http1Client.send",
+        "Http1Connection._handle_event",
+        "Http1Connection.done",
+        "Http1Connection.read_body",
+        "Http1Connection.request",
+        "Http1Connection.response",
+        "Http1Connection.stream_id",
+        "Http1Server.send",
+        "make_body_reader",
+    ),
     "mitmproxy.proxy.layers.http._http2": ("Http2Client",),
-    "mitmproxy.proxy.layers.http._events": ("ErrorCode.CANCEL", "ErrorCode.CONNECT_FAILED"),
+    "mitmproxy.proxy.layers.http._events": (
+        "ErrorCode.CANCEL",
+        "ErrorCode.CONNECT_FAILED",
+        "ErrorCode.GENERIC_CLIENT_ERROR",
+        "ErrorCode.GENERIC_SERVER_ERROR",
+        "RequestTrailers",
+        "ResponseTrailers",
+    ),
     "mitmproxy.proxy.server": (
         "ConnectionHandler.drain_writers",
         "ConnectionHandler.handle_hook",
@@ -46,7 +65,15 @@ USED = {
     ),
     "mitmproxy.addons.proxyserver": ("Proxyserver.register_connection",),
     "mitmproxy.addons.tlsconfig": ("_default_ciphers",),
+    "mitmproxy.net.http.http1": (
+        "assemble_response",
+        "expected_http_body_size",
+        "read_request_head",
+        "read_response_head",
+    ),
     "mitmproxy.net.tls": ("Version.UNBOUNDED",),
+    "h11._readers": ("ChunkedReader",),
+    "h11._receivebuffer": ("ReceiveBuffer.maybe_extract_lines",),
 }
 
 

@@ -15,9 +15,11 @@ from mitmproxy.proxy.layers.http import (
     HttpStream,
     RegisterHttpConnection,
 )
+from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from addon.exchange import Exchange
 from addon.layers import trust
+from addon.layers.http1 import ClientHttp1, replace_client
 from addon.layers.lease import Lease, OpenLease, handler_of
 from addon.layers.rules import Rules, Tick
 from addon.layers.stream import LlmHttpStream
@@ -77,11 +79,12 @@ class LlmHttpLayer(HttpLayer):
             self.connections.pop(command.connection, None)
         else:
             inner = self.connections[command.connection]
-            self.connections[command.connection] = (
-                UpstreamConnection(inner.client, inner.lease, self._exchange)
-                if isinstance(inner, PooledConnection)
-                else UpstreamConnection(inner, None, self._exchange)
-            )
+            if isinstance(inner, PooledConnection):
+                upstream = UpstreamConnection(inner.client, inner.lease, self._exchange)
+            else:
+                yield from replace_client(inner)
+                upstream = UpstreamConnection(inner, None, self._exchange)
+            self.connections[command.connection] = upstream
         yield from super().register_connection(command)
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -89,6 +92,8 @@ class LlmHttpLayer(HttpLayer):
         if isinstance(event, events.Wakeup) and event.command is self._wakeup:
             self._wakeup = None
             happens = self._tick()
+        elif isinstance(event, events.Start):
+            happens = self._start(event)
         elif not self._is_forgotten(event):
             happens = super()._handle_event(event)
         for command in chain(happens, self._serve_waiting()):
@@ -101,6 +106,13 @@ class LlmHttpLayer(HttpLayer):
         if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
             self._wakeup = commands.RequestWakeup(self.rules.tick_s)
             yield self._wakeup
+
+    def _start(self, event: events.Start) -> layer.CommandGenerator[None]:
+        yield from super()._handle_event(event)
+        if type(self.connections[self.context.client]) is Http1Server:
+            ours = ClientHttp1(self.context.fork(), self.rules.answers)
+            self.connections[self.context.client] = ours
+            yield from self.event_to_child(ours, event)
 
     def _serve_waiting(self) -> layer.CommandGenerator[None]:
         if self._waiting:

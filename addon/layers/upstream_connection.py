@@ -15,11 +15,11 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
     ResponseTrailers,
 )
-from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.server import ConnectionHandler
 
 from addon.exchange import Exchange
+from addon.layers.http1 import UpstreamHttp1
 from addon.layers.lease import Lease, OpenLease
 from addon.layers.pool import Pool
 from addon.upstream import on_wire
@@ -41,7 +41,7 @@ class PooledConnection(layer.Layer):
         self, context: Context, pool: Pool, handler: ConnectionHandler, *, is_fresh: bool
     ) -> None:
         super().__init__(context)
-        self.client = Http1Client(context)
+        self.client = UpstreamHttp1(context)
         self.lease = Lease(pool, handler, context.server, lambda: self.client.stream_id is None)
         self._is_fresh = is_fresh
 

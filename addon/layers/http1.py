@@ -1,0 +1,215 @@
+"""HTTP/1.1 as a careful peer reads it, on the client's connection and on the upstream's.
+
+mitmproxy reads either too trustingly for connections that serve one request after another:
+it takes an interim response for the answer, stops at an empty line, has no answer to trailers, and
+puts no bound on a head.
+"""
+
+import re
+from abc import abstractmethod
+
+import h11
+from h11._readers import ChunkedReader
+from h11._receivebuffer import ReceiveBuffer
+from mitmproxy import http
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import HttpClient
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestHeaders,
+    RequestProtocolError,
+    RequestTrailers,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+)
+from mitmproxy.proxy.layers.http._http1 import (
+    Http1Client,
+    Http1Connection,
+    Http1Server,
+    make_body_reader,
+)
+from mitmproxy.utils import human
+
+from addon.answers import Answers
+from backends.errors import ApiError, bad_request
+
+MAX_HEAD_BYTES = 65536
+
+# RFC 9110 15: three digits, of which the first is the class.
+_STATUS = re.compile(rb"\S+\s+([1-5]\d\d)(?!\S)")
+
+_MAX_SHOWN = 200
+
+Commands = layer.CommandGenerator[None]
+
+
+class Malformed(Exception):
+    """The peer sent what is not HTTP/1.1, or more of it than is bearable."""
+
+    def __init__(self, fault: object) -> None:
+        super().__init__(str(fault)[:_MAX_SHOWN])  # it may quote what the peer sent
+
+
+class _Chunks(ChunkedReader):
+    """Drops trailers, which a recipient may do (RFC 9110 6.5.1) and mitmproxy cannot pass on."""
+
+    def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
+        try:
+            event = super().__call__(buf)
+        except h11.ProtocolError as fault:
+            raise Malformed(fault) from None
+        if event is None and len(buf) > MAX_HEAD_BYTES:  # of a chunk's size, or of the trailers
+            raise Malformed(f"a line of more than {MAX_HEAD_BYTES} bytes in a chunked body")
+        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
+
+
+class _Careful(Http1Connection):
+    """`_head_bytes` of a message have been read, with all that was passed over in front of it."""
+
+    _head_bytes = 0
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        try:
+            yield from super()._handle_event(event)
+        except Malformed as fault:
+            self.state = self.done
+            yield from self.reject(str(fault))
+
+    @abstractmethod
+    def reject(self, fault: str) -> Commands:
+        """Close the connection, and tell who is concerned."""
+
+    def _next_head(self) -> list[bytes] | None:
+        """The lines of the next head, None if it is not complete.
+
+        Empty lines in front of it are passed over: for requests RFC 9112 2.2 asks for that.
+        """
+        while True:
+            waiting = len(self.buf)
+            lines = self.buf.maybe_extract_lines()
+            if lines is not None:
+                self._head_bytes += waiting - len(self.buf)
+                waiting = 0
+            if self._head_bytes + waiting > MAX_HEAD_BYTES:
+                raise Malformed(f"the head has more than {MAX_HEAD_BYTES} bytes")
+            if lines is None:
+                return None
+            if lines:
+                return [bytes(line) for line in lines]
+
+    def _read_on(self, body_size: int | None, event: events.Event) -> Commands:
+        """Behind a head, whose body has such a size (`http1.expected_http_body_size`)."""
+        self._head_bytes = 0
+        self.body_reader = _Chunks() if body_size is None else make_body_reader(body_size)
+        self.state = self.read_body
+        yield from self.state(event)
+
+
+class UpstreamHttp1(_Careful, Http1Client):
+    """Passes over interim responses, and closes a connection on which anything odd comes."""
+
+    def reject(self, fault: str) -> Commands:
+        yield commands.CloseConnection(self.conn)
+        if self.stream_id is not None:
+            message = f"Cannot parse HTTP response: {fault}"
+            code = ErrorCode.GENERIC_SERVER_ERROR
+            yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, code))
+
+    def send(self, event: HttpEvent) -> Commands:
+        if not isinstance(event, RequestTrailers):  # an HTTP/2 client's, which cannot be passed on
+            yield from super().send(event)
+
+    def read_headers(self, event: events.ConnectionEvent) -> Commands:
+        if not isinstance(event, events.DataReceived):
+            if self.buf:
+                raise Malformed(f"it ended within its head: {bytes(self.buf)!r}")
+            yield from super().read_headers(event)
+            return
+        if self.request is None or self.stream_id is None:
+            raise Malformed("there was no request")
+        try:
+            response = self._final_response(self.request)
+            if response is None:
+                return
+            size = http1.expected_http_body_size(self.request, response)
+        except ValueError as fault:
+            raise Malformed(fault) from None
+        self.response = response
+        yield ReceiveHttp(ResponseHeaders(self.stream_id, response, size == 0))
+        yield from self._read_on(size, event)
+
+    def _final_response(self, request: http.Request) -> http.Response | None:
+        """Its head, if that has come.
+
+        Interim responses may come in front of any (RFC 9110 15.2). 101 ends HTTP, and is an error
+        where no upgrade was asked for (RFC 9110 7.8).
+        """
+        while (lines := self._next_head()) is not None:
+            status = _STATUS.match(lines[0])
+            is_upgrade = status and status[1] == b"101"
+            if not status or (is_upgrade and "upgrade" not in request.headers):
+                raise Malformed(f"Bad HTTP response line: {lines[0]!r}")
+            if is_upgrade or not status[1].startswith(b"1"):
+                return http1.read_response_head(lines)
+        return None
+
+
+class ClientHttp1(_Careful, Http1Server):
+    """Answers requests that cannot be read with a 400 in OpenAI's shape."""
+
+    def __init__(self, context: Context, answers: Answers) -> None:
+        super().__init__(context)
+        self._answers = answers
+
+    def reject(self, fault: str) -> Commands:
+        yield from self.answer(bad_request(f"Cannot parse HTTP request: {fault}"))
+        if self.request:
+            code = ErrorCode.GENERIC_CLIENT_ERROR
+            yield ReceiveHttp(RequestProtocolError(self.stream_id, fault, code))
+        else:
+            yield commands.Log(f"{human.format_address(self.conn.peername)}: {fault}")
+
+    def answer(self, error: ApiError) -> Commands:
+        """Close the connection; the client is told why, unless an answer has begun."""
+        if self.response is None or self.response.status_code == 100:
+            response = self._answers.error(error)
+            response.headers["connection"] = "close"
+            yield commands.SendData(self.conn, http1.assemble_response(response))
+        yield commands.CloseConnection(self.conn)
+
+    def send(self, event: HttpEvent) -> Commands:
+        if not isinstance(event, ResponseTrailers):  # an HTTP/2 upstream's
+            yield from super().send(event)
+
+    def read_headers(self, event: events.ConnectionEvent) -> Commands:
+        if not isinstance(event, events.DataReceived):
+            # mitmproxy would log what there is of the head, and with it credentials.
+            yield commands.CloseConnection(self.conn)
+            return
+        try:
+            lines = self._next_head()
+            if lines is None:
+                return
+            request = http1.read_request_head(lines)
+            size = http1.expected_http_body_size(request)
+        except ValueError as fault:
+            raise Malformed(fault) from None
+        self.request = request
+        yield ReceiveHttp(RequestHeaders(self.stream_id, request, size == 0))
+        yield from self._read_on(size, event)
+
+
+def replace_client(stack: layer.Layer) -> Commands:
+    """Let ours speak HTTP/1.1 over the upstream connection that mitmproxy has just made."""
+    leaf = stack
+    while not isinstance(leaf, HttpClient):
+        leaf = leaf.child_layer  # type: ignore[attr-defined]  # tunnels, TLS
+    if type(leaf.child_layer) is Http1Client:
+        leaf.context.layers.remove(leaf.child_layer)
+        leaf.child_layer = UpstreamHttp1(leaf.context)
+        leaf._handle_event = leaf.child_layer.handle_event
+        yield from leaf.child_layer.handle_event(events.Start())
