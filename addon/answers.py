@@ -14,7 +14,7 @@ from mitmproxy import http
 from addon.exchange import Exchange
 from backends import jsonio, openai_wire
 from backends.dialect import Encoder
-from backends.errors import ApiError
+from backends.errors import ApiError, internal_error
 from backends.redact import Redactor
 from backends.stream import Pipe
 
@@ -90,7 +90,7 @@ class Answers:
             raise
         except Exception:
             logger.exception("Internal error while reading an upstream's answer")
-            raise ApiError(500, "Internal error of the proxy; see its log") from None
+            raise internal_error() from None
 
     def _whole(
         self, exchange: Exchange, response: http.Response, fields: list[tuple[str, str]]
@@ -208,7 +208,7 @@ class BodyStream:
             self._pipe.fail(ApiError(502, message))
         except Exception:
             logger.exception("Internal error in a stream")
-            self._pipe.fail(ApiError(500, "Internal error of the proxy; see its log"))
+            self._pipe.fail(internal_error())
         return []
 
 

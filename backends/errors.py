@@ -73,3 +73,8 @@ class ApiError(Exception):
 def bad_request(message: str, param: str | None = None) -> ApiError:
     """The client's request cannot be served as it is; `param` names the field at fault."""
     return ApiError(400, message, param=param)
+
+
+def internal_error() -> ApiError:
+    """A bug of ours, which the log tells more about."""
+    return ApiError(500, "Internal error of the proxy; see its log")

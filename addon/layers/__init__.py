@@ -63,6 +63,7 @@ USED = {
         "ConnectionHandler.server_event",
         "ConnectionIO",
     ),
+    "mitmproxy.proxy.tunnel": ("TunnelLayer",),
     "mitmproxy.addons.proxyserver": ("Proxyserver.register_connection",),
     "mitmproxy.addons.tlsconfig": ("_default_ciphers",),
     "mitmproxy.net.http.http1": (

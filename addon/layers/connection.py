@@ -1,5 +1,6 @@
 """The HTTP layer of a client's connection: makes our streams and watches the time for them."""
 
+import logging
 import time
 from collections.abc import Iterable
 from itertools import chain
@@ -24,6 +25,9 @@ from addon.layers.lease import Lease, OpenLease, handler_of
 from addon.layers.rules import Rules, Tick
 from addon.layers.stream import LlmHttpStream
 from addon.layers.upstream_connection import PooledConnection, UpstreamConnection
+from backends.errors import internal_error
+
+logger = logging.getLogger(__name__)
 
 # Whoever looks on computes a digest of the answer each time.
 SHOW_EVERY_S = 0.5
@@ -88,6 +92,18 @@ class LlmHttpLayer(HttpLayer):
         yield from super().register_connection(command)
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        try:
+            yield from self._handle(event)
+        except Exception:
+            # Stock mitmproxy logs this and leaves the client hanging.
+            logger.exception("Internal error in the HTTP layers; closing the client's connection")
+            client = self.connections.get(self.context.client)
+            if isinstance(client, ClientHttp1):
+                yield from client.answer(internal_error())
+            else:
+                yield commands.CloseConnection(self.context.client)
+
+    def _handle(self, event: events.Event) -> layer.CommandGenerator[None]:
         happens: Iterable[commands.Command] = ()
         if isinstance(event, events.Wakeup) and event.command is self._wakeup:
             self._wakeup = None

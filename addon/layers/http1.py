@@ -48,7 +48,7 @@ Commands = layer.CommandGenerator[None]
 
 
 class Malformed(Exception):
-    """The peer sent what is not HTTP/1.1, or more of it than is bearable."""
+    """The peer sent what is not HTTP/1.1, or too much of it."""
 
     def __init__(self, fault: object) -> None:
         super().__init__(str(fault)[:_MAX_SHOWN])  # it may quote what the peer sent
@@ -102,7 +102,7 @@ class _Careful(Http1Connection):
                 return [bytes(line) for line in lines]
 
     def _read_on(self, body_size: int | None, event: events.Event) -> Commands:
-        """Behind a head, whose body has such a size (`http1.expected_http_body_size`)."""
+        """The body behind a head; its size as `http1.expected_http_body_size` tells it."""
         self._head_bytes = 0
         self.body_reader = _Chunks() if body_size is None else make_body_reader(body_size)
         self.state = self.read_body

@@ -1,6 +1,5 @@
 """One request of a client and its answer: `HttpStream` for claimed flows."""
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -29,8 +28,6 @@ from addon.exchange import Exchange
 from addon.layers.rules import Rules, Tick
 from addon.layers.upstream_connection import SERVER_EVENTS, UpstreamConnection
 from backends.errors import ApiError
-
-logger = logging.getLogger(__name__)
 
 Commands = layer.CommandGenerator[None]
 
@@ -72,14 +69,6 @@ class LlmHttpStream(HttpStream):
         self._connecting_since = self._upstream_at = self._client_at = self.shown_at
 
     # Events in, commands out
-
-    def handle_event(self, event: events.Event) -> Commands:
-        try:
-            yield from super().handle_event(event)
-        except Exception:
-            # Stock mitmproxy logs this and leaves the client hanging.
-            logger.exception("Internal error in the stream layer; closing the client's connection")
-            yield commands.CloseConnection(self.context.client)
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, SERVER_EVENTS):

@@ -1,14 +1,17 @@
 """Layers for the connection to an upstream: one of the pool's, and an ear for any of them."""
 
+import logging
 from collections.abc import Callable
 
 from mitmproxy.connection import Connection, ConnectionState
-from mitmproxy.proxy import events, layer
+from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import RegisterHttpConnection
-from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
     RequestHeaders,
+    RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
@@ -17,12 +20,15 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.proxy.tunnel import TunnelLayer
 
 from addon.exchange import Exchange
 from addon.layers.http1 import UpstreamHttp1
 from addon.layers.lease import Lease, OpenLease
 from addon.layers.pool import Pool
 from addon.upstream import on_wire
+
+logger = logging.getLogger(__name__)
 
 # What an upstream says about a stream.
 SERVER_EVENTS = (
@@ -71,10 +77,11 @@ class UpstreamConnection(layer.Layer):
         self.lease = lease
         self._inner = inner
         self._exchange_of = exchange_of
+        self._waiting: set[int] = set()
         self._parted: set[int] = set()
         self._has_served = lease is not None and lease.is_warm
         self._unheard: set[int] = set()
-        self._has_ended = False
+        self._has_ended = self._has_failed = False
         self._is_suspect = False
 
     def part(self, stream_id: int, is_over: bool) -> None:
@@ -82,6 +89,7 @@ class UpstreamConnection(layer.Layer):
 
         If its answer `is_over`, the stream may be put on the same connection again.
         """
+        self._waiting.discard(stream_id)
         http2 = self._http2()
         if http2 is None:
             if not is_over:  # else there is nothing more to come, and the connection is as new
@@ -105,11 +113,25 @@ class UpstreamConnection(layer.Layer):
         return was_suspect
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, HttpEvent):  # what goes wrong in there is not the upstream's fault
+            yield from self._handle(event)
+        elif not self._has_failed:
+            try:
+                yield from self._handle(event)
+            except Exception:
+                logger.exception("Internal error while reading from an upstream; closing it")
+                yield from self._fail()
+
+    _handle_event = handle_event
+
+    def _handle(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived):
             self._has_served = True
             self._unheard.clear()
         elif isinstance(event, RequestHeaders):
             self._begin(event)
+        elif isinstance(event, RequestProtocolError):
+            self._waiting.discard(event.stream_id)
         elif isinstance(event, events.ConnectionClosed):
             self._has_ended = True
         ends = []
@@ -121,12 +143,25 @@ class UpstreamConnection(layer.Layer):
                 if isinstance(command.event, ResponseEndOfMessage) and self._exchange_of(stream_id):
                     ends.append(command)
                     continue
+                if isinstance(command.event, ResponseEndOfMessage | ResponseProtocolError):
+                    self._waiting.discard(stream_id)
             yield command
-        yield from ends
+        for command in ends:
+            self._waiting.discard(command.event.stream_id)
+            yield command
 
-    _handle_event = handle_event
+    def _fail(self) -> layer.CommandGenerator[None]:
+        """No more can be read: an error at once for each stream that waits, and no new ones."""
+        self._has_failed = True
+        yield commands.CloseConnection(wire_of(self._inner))
+        waiting, self._waiting = self._waiting, set()
+        for stream_id in waiting - self._parted:
+            message = "what it sent cannot be read; see the proxy's log"
+            code = ErrorCode.GENERIC_SERVER_ERROR
+            yield ReceiveHttp(ResponseProtocolError(stream_id, message, code))
 
     def _begin(self, event: RequestHeaders) -> None:
+        self._waiting.add(event.stream_id)
         if self._has_served:
             self._unheard.add(event.stream_id)
         exchange = self._exchange_of(event.stream_id)
@@ -140,3 +175,8 @@ class UpstreamConnection(layer.Layer):
         while inner is not None and not isinstance(inner, Http2Client):
             inner = getattr(inner, "child_layer", None)
         return inner
+
+
+def wire_of(stack: layer.Layer) -> Connection:
+    """The connection that has a socket, below whatever is tunnelled through it."""
+    return stack.tunnel_connection if isinstance(stack, TunnelLayer) else stack.context.server
