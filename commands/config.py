@@ -161,7 +161,10 @@ class Settings(BaseModel):
     ] = 600
     connect_timeout: Annotated[
         Seconds,
-        Setting("seconds for connecting to the upstream before it is given up", Risk.NONE),
+        Setting(
+            "seconds for connecting to the upstream or noticing that a connection is dead",
+            Risk.NONE,
+        ),
     ] = 10
     max_connections: Annotated[
         Count,

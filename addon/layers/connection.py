@@ -21,10 +21,11 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server
 from addon.exchange import Exchange
 from addon.layers import trust
 from addon.layers.http1 import ClientHttp1, replace_client
-from addon.layers.lease import Lease, OpenLease, handler_of
+from addon.layers.lease import Lease, OpenLease, handler_of, writer_of
 from addon.layers.rules import Rules, Tick
 from addon.layers.stream import LlmHttpStream
-from addon.layers.upstream_connection import PooledConnection, UpstreamConnection
+from addon.layers.upstream_connection import PooledConnection, UpstreamConnection, wire_of
+from addon.layers.wiring import notice_death
 from backends.errors import internal_error
 
 logger = logging.getLogger(__name__)
@@ -69,9 +70,7 @@ class LlmHttpLayer(HttpLayer):
             context = self.context.fork()
             context.server = Server(address=event.address, tls=event.tls)
             context.server.sni = event.address[0] if event.tls else None
-            upstream = PooledConnection(
-                context, self.rules.pool, handler, is_fresh=stream.wants_fresh
-            )
+            upstream = PooledConnection(context, self.rules, handler, is_fresh=stream.wants_fresh)
             self.connections[context.server] = upstream
             self.waiting_for_establishment[context.server].append(event)
             yield from self.event_to_child(upstream, events.Start())
@@ -87,6 +86,9 @@ class LlmHttpLayer(HttpLayer):
                 upstream = UpstreamConnection(inner.client, inner.lease, self._exchange)
             else:
                 yield from replace_client(inner)
+                handler = handler_of(self.context.client)
+                if handler and (writer := writer_of(handler, wire_of(inner))):
+                    notice_death(writer, self.rules.connect_s)
                 upstream = UpstreamConnection(inner, None, self._exchange)
             self.connections[command.connection] = upstream
         yield from super().register_connection(command)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Coroutine
 
 from mitmproxy import ctx
-from mitmproxy.connection import Client, ConnectionState, Server
+from mitmproxy.connection import Client, Connection, ConnectionState, Server
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.proxy.server_hooks import (
@@ -23,7 +23,8 @@ from mitmproxy.proxy.server_hooks import (
 from mitmproxy.utils import asyncio_utils, human
 
 from addon.layers import wiring
-from addon.layers.pool import IDLE_S, Pool, Target, Wire
+from addon.layers.pool import Moment, Target, Wire, is_usable
+from addon.layers.rules import Rules
 from addon.layers.trust import trust
 
 # What a client has not taken yet; asyncio's own limit, at which draining begins to wait.
@@ -34,11 +35,12 @@ def handler_of(client: Client) -> ConnectionHandler | None:
     """Who does the I/O for a client that speaks over a socket of asyncio."""
     found: ConnectionHandler | None
     found = ctx.master.addons.get("proxyserver").connections.get(client.id)
-    return found if found and _writer(found) else None
+    return found if found and writer_of(found, client) else None
 
 
-def _writer(handler: ConnectionHandler) -> asyncio.StreamWriter | None:
-    io = handler.transports.get(handler.client)
+def writer_of(handler: ConnectionHandler, connection: Connection) -> asyncio.StreamWriter | None:
+    """What is written to, if it is a socket of asyncio."""
+    io = handler.transports.get(connection)
     return io.writer if io and isinstance(io.writer, asyncio.StreamWriter) else None
 
 
@@ -53,14 +55,18 @@ class Lease:
     _wire: Wire | None = None
 
     def __init__(
-        self, pool: Pool, handler: ConnectionHandler, server: Server, is_at_rest: Callable[[], bool]
+        self,
+        rules: Rules,
+        handler: ConnectionHandler,
+        server: Server,
+        is_at_rest: Callable[[], bool],
     ) -> None:
         self.server = server
-        self._pool = pool
+        self._rules = rules
         self._handler = handler
         self._is_at_rest = is_at_rest
-        self._client = _writer(handler)
-        self._heard_at = 0.0  # monotonic
+        self._client = writer_of(handler, handler.client)
+        self._heard_at = Moment.now()
         self._ended = asyncio.Event()
         self._at_work: set[asyncio.Task[None]] = set()
         self._told = ServerConnectionHookData(client=handler.client, server=server)
@@ -76,7 +82,7 @@ class Lease:
             self.server.state is ConnectionState.OPEN
             and self._is_at_rest()
             and not self._at_work
-            and time.monotonic() - self._heard_at < IDLE_S
+            and is_usable(self._heard_at, Moment.now())
         )
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -111,12 +117,13 @@ class Lease:
             raise OSError(f"Connection killed: {server.error}")
         assert server.address
         target = Target(server.address, trust(ctx.options) if server.tls else None, server.sockname)
-        wire = None if is_fresh else self._pool.take(target)
-        self.is_warm, self._heard_at = wire is not None, time.monotonic()
+        wire = None if is_fresh else self._rules.pool.take(target)
+        self.is_warm, self._heard_at = wire is not None, Moment.now()
         if wire:
             wiring.tell(server, wire)
         else:
             wire = await wiring.connect(target, server)
+            wiring.notice_death(wire.writer, self._rules.connect_s)
         server.state = ConnectionState.OPEN
         if wire.writer.is_closing():
             raise OSError("closed by the server")
@@ -131,7 +138,7 @@ class Lease:
         if not data:
             self._ended.set()
             return
-        self._heard_at = time.monotonic()
+        self._heard_at = Moment.now()
         self._keep(self._handler.server_event(events.DataReceived(self.server, data)))
         assert self._wire
         if self._client and self._client.transport.get_write_buffer_size() > MAX_UNSENT:
@@ -155,7 +162,7 @@ class Lease:
         is_ready, self.server.state = self.is_ready, ConnectionState.CLOSED
         if self._wire:
             if is_ready:
-                self._pool.give(self._wire)
+                self._rules.pool.give(self._wire)
             else:
                 self._wire.close()
                 self.server.timestamp_end = time.time()

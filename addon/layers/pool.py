@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, cast
 
@@ -9,9 +10,32 @@ from mitmproxy.connection import Address
 
 IDLE_S = 55.0  # servers commonly close after 60
 MAX_IDLE = 64
-
+MAX_SLEEP_S = 2.0
 
 Listener = Callable[[bytes], None]
+
+
+class Moment(NamedTuple):
+    """Now, on both clocks, in seconds."""
+
+    monotonic: float
+    wall: float
+
+    @classmethod
+    def now(cls) -> "Moment":
+        return cls(time.monotonic(), time.time())
+
+
+def is_usable(heard_at: Moment, now: Moment) -> bool:
+    """Whether a connection last heard at some moment is likely to be still there.
+
+    The monotonic clock stands still while the machine sleeps (Linux, macOS), the wall clock does
+    not: what waited meanwhile has most likely been forgotten by the network, or the network is
+    another one now.
+    """
+    waited_s = now.monotonic - heard_at.monotonic
+    slept_s = now.wall - heard_at.wall - waited_s
+    return waited_s < IDLE_S and slept_s < MAX_SLEEP_S
 
 
 class Target(NamedTuple):
@@ -35,6 +59,7 @@ class Wire(asyncio.StreamReaderProtocol):
 
     writer: asyncio.StreamWriter
     facts: Mapping[str, object]
+    given_at: Moment  # to the pool
 
     def __init__(self, target: Target) -> None:
         self._errors = asyncio.StreamReader()  # the writer asks it for those
@@ -85,8 +110,11 @@ class Pool:
 
     def take(self, target: Target) -> Wire | None:
         """The one that has served last, since it is the likeliest to be still there."""
-        for wire in reversed(self._idle):
-            if wire.target == target:
+        now = Moment.now()
+        for wire in reversed(tuple(self._idle)):
+            if not is_usable(wire.given_at, now):
+                self._drop(wire)
+            elif wire.target == target:
                 self._idle.pop(wire).cancel()
                 wire.listen(None)
                 return wire
@@ -98,6 +126,7 @@ class Pool:
         if self._is_closed or transport.is_closing() or transport.get_write_buffer_size():
             wire.close()
             return
+        wire.given_at = Moment.now()
         wire.listen(lambda _: self._drop(wire))
         self._idle[wire] = asyncio.get_running_loop().call_later(IDLE_S, self._drop, wire)
         if len(self._idle) > MAX_IDLE:

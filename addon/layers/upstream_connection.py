@@ -25,7 +25,7 @@ from mitmproxy.proxy.tunnel import TunnelLayer
 from addon.exchange import Exchange
 from addon.layers.http1 import UpstreamHttp1
 from addon.layers.lease import Lease, OpenLease
-from addon.layers.pool import Pool
+from addon.layers.rules import Rules
 from addon.upstream import on_wire
 
 logger = logging.getLogger(__name__)
@@ -44,11 +44,11 @@ class PooledConnection(layer.Layer):
     """HTTP/1.1 over a lease, until that is had; afterwards the `client` stands for itself."""
 
     def __init__(
-        self, context: Context, pool: Pool, handler: ConnectionHandler, *, is_fresh: bool
+        self, context: Context, rules: Rules, handler: ConnectionHandler, *, is_fresh: bool
     ) -> None:
         super().__init__(context)
         self.client = UpstreamHttp1(context)
-        self.lease = Lease(pool, handler, context.server, lambda: self.client.stream_id is None)
+        self.lease = Lease(rules, handler, context.server, lambda: self.client.stream_id is None)
         self._is_fresh = is_fresh
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:

@@ -1,9 +1,11 @@
 """Connecting to an upstream, and what mitmproxy's `Server` tells of the connection afterwards."""
 
 import asyncio
+import socket
 import ssl
 import sys
 import time
+from contextlib import suppress
 from typing import cast
 
 from cryptography import x509
@@ -48,6 +50,36 @@ async def connect(target: Target, server: Server) -> Wire:
         raise
     wire.facts = {name: getattr(server, name) for name in FACTS}
     return wire
+
+
+def notice_death(writer: asyncio.StreamWriter, within_s: float) -> None:
+    """Let the system give up the connection when the network has not answered for about so long.
+
+    Without it a connection that died unnoticed (another wifi, a VPN, sleep) takes a request, and
+    nothing tells before the time-out for answers. Both clocks ask for the peer's machine only:
+
+    - TCP_USER_TIMEOUT (Linux) runs while something sent is unacknowledged. A slow answer is not
+      hurt, since its request has been acknowledged.
+    - Keep-alive probes are sent while nothing is on its way, and answered by the peer's kernel. On
+      Linux TCP_USER_TIMEOUT overrules their count: after it one lost probe would be fatal. So the
+      times have the proportions of 10 s, 5 s and 3 probes, and all three fit into `within_s`.
+    """
+    connection: socket.socket | None = writer.get_extra_info("socket")
+    if connection is None or connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    interval_s = max(1, round(within_s / 5))
+    values = {
+        "TCP_KEEPIDLE": 2 * interval_s,
+        "TCP_KEEPALIVE": 2 * interval_s,  # macOS has this name for it
+        "TCP_KEEPINTVL": interval_s,
+        "TCP_KEEPCNT": 3,
+        "TCP_USER_TIMEOUT": 5 * interval_s * 1000,
+    }
+    with suppress(OSError):  # it has ended already, which is told elsewhere
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in values.items():
+            if (option := getattr(socket, name, None)) is not None:
+                connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def tell(server: Server, wire: Wire) -> None:

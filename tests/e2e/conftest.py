@@ -28,3 +28,17 @@ def proxy(confdir: Path, upstream: UpstreamThread) -> Iterator[RunningProxy]:
 def tunnel(request: pytest.FixtureRequest) -> bool:
     """Both ways in."""
     return bool(request.param)
+
+
+@pytest.fixture(params=["pooled", "parent proxy"])
+def either(
+    request: pytest.FixtureRequest, confdir: Path, upstream: UpstreamThread
+) -> Iterator[RunningProxy]:
+    """Upstream connections of the pool, and mitmproxy's own through a parent proxy."""
+    options: dict[str, object] = {}
+    if request.param == "parent proxy":
+        # The requests for plain HTTP that a parent proxy gets are those that the upstream gets.
+        options["mode"] = [f"upstream:{upstream.simulator.url}"]
+    url = upstream.simulator.openrouter_url
+    with running_proxy(confdir, options=options, openrouter_api_base_url=url) as running:
+        yield running

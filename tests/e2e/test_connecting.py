@@ -3,8 +3,11 @@
 import socket
 from pathlib import Path
 
+from mitmproxy.http import HTTPFlow
+
+from addon.layers.lease import handler_of
 from addon.simulator import json_answer
-from tests.harness import CLIENT_KEY, running_proxy
+from tests.harness import CLIENT_KEY, RunningProxy, running_proxy
 from tests.upstream import UpstreamThread, unreachable_port
 
 COMPLETION = {"id": "g", "choices": [{"index": 0, "message": {"content": "hi"}}]}
@@ -47,3 +50,24 @@ def test_a_connection_that_is_never_accepted_times_out(confdir: Path) -> None:
         answer = proxy.client().post("/v1/chat/completions", json={"messages": [{}]})
     assert answer.status_code == 504
     assert "within 0.2 s (setting connect_timeout)" in answer.json()["error"]["message"]
+
+
+def test_the_system_watches_upstream_connections(
+    either: RunningProxy, upstream: UpstreamThread
+) -> None:
+    found = []
+
+    class Looking:
+        def response(self, flow: HTTPFlow) -> None:
+            handler = handler_of(flow.client_conn)
+            assert handler
+            for connection, io in handler.transports.items():
+                if connection is not flow.client_conn and io.writer:
+                    opened: socket.socket = io.writer.get_extra_info("socket")
+                    found.append(opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    either.add(Looking())
+    upstream.script(json_answer(COMPLETION))
+    with either.client() as client:
+        assert client.post("/v1/chat/completions", json={"messages": [{}]}).json() == COMPLETION
+    assert found == [1]

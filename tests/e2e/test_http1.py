@@ -8,13 +8,12 @@ import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from addon.simulator import Answer, Gate, Hang, Wait, json_answer, sse_answer
-from tests.harness import CLIENT_KEY, RunningProxy, running_proxy
+from tests.harness import CLIENT_KEY, RunningProxy
 from tests.upstream import UpstreamThread
 
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n"
@@ -36,20 +35,6 @@ def ask(proxy: RunningProxy, session: str, **options: Any) -> Any:
     with proxy.client() as client:
         headers = {"x-session-id": session}
         return client.post("/v1/chat/completions", json=prompt(**options), headers=headers)
-
-
-@pytest.fixture(params=["pooled", "parent proxy"])
-def either(
-    request: pytest.FixtureRequest, confdir: Path, upstream: UpstreamThread
-) -> Iterator[RunningProxy]:
-    """Upstream connections of the pool, and mitmproxy's own through a parent proxy."""
-    options: dict[str, object] = {}
-    if request.param == "parent proxy":
-        # The requests for plain HTTP that a parent proxy gets are those that the upstream gets.
-        options["mode"] = [f"upstream:{upstream.simulator.url}"]
-    url = upstream.simulator.openrouter_url
-    with running_proxy(confdir, options=options, openrouter_api_base_url=url) as running:
-        yield running
 
 
 def test_an_interim_response_is_nobodys_answer(
