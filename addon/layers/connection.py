@@ -42,6 +42,7 @@ class LlmHttpLayer(HttpLayer):
         self.rules = rules
         self._wakeup: commands.RequestWakeup | None = None
         self._leases: dict[Connection, Lease] = {}
+        self._connecting: dict[Connection, float] = {}  # since when, as seen by ticks; monotonic
         self._waiting: list[GetHttpConnection] = []  # for one of `max_connections`
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
@@ -176,19 +177,23 @@ class LlmHttpLayer(HttpLayer):
         )
 
     def _tick(self) -> layer.CommandGenerator[None]:
-        for connection in list(self.waiting_for_establishment):
-            # timestamp_start is wall-clock time and set when connecting begins; before that the
-            # connection waits for a free place, where closing it would leave its streams hanging.
-            started = connection.timestamp_start
-            if started and time.time() - started >= self.rules.connect_s:
-                yield commands.CloseConnection(connection)
+        now = time.monotonic()
+        # timestamp_start is set when connecting begins; before that the connection waits for a free
+        # place, where closing it would leave its streams hanging. It is wall-clock time, which may
+        # jump, so it tells no more than that.
+        wires = (wire_of(self.connections[each]) for each in self.waiting_for_establishment)
+        begun = (each for each in wires if each.timestamp_start)
+        self._connecting = {each: self._connecting.get(each, now) for each in begun}
+        for wire, since in tuple(self._connecting.items()):
+            if now - since >= self.rules.connect_s:
+                yield commands.CloseConnection(wire)
         for connection in list(self.connections):
             upstream = self._upstream(connection)
             # mitmproxy cancels a handler whose connection was reset under another's writing, and
             # with it sometimes the event that tells of it.
             if upstream and upstream.has_lost_its_end(connection):
                 yield from self.event_to_child(upstream, events.ConnectionClosed(connection))
-        tick = Tick(time.monotonic())
+        tick = Tick(now)
         for stream in list(self.streams.values()):
             if _exchange_of(stream) and not stream._paused:
                 yield from self.event_to_child(stream, tick)
