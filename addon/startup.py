@@ -25,12 +25,14 @@ WEB_COLUMNS = ["icon", "path", "comment", "status", "size", "time"]
 def set_options(settings: Settings) -> None:
     """Options of mitmproxy that we depend on, or whose default is wrong for us.
 
-    What the user gave on mitmproxy's command line stays, except for the two without which the
+    What the user gave on mitmproxy's command line stays, except for those without which the
     original host would be contacted before we have decided.
     """
     options = ctx.options
     # eager would dial the original host at CONNECT; upstream_cert would fetch its certificate.
-    options.update(connection_strategy="lazy", upstream_cert=False)
+    # rawtcp would pass a decrypted connection on to it that does not begin like HTTP: behind an
+    # empty line, or with few bytes at first, that may be a prompt.
+    options.update(connection_strategy="lazy", upstream_cert=False, rawtcp=False)
     if "onboarding" in options:
         options.update(onboarding=False)
     if not options.allow_hosts and not options.ignore_hosts:

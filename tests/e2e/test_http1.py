@@ -108,7 +108,9 @@ class TestClient:
 
     @staticmethod
     @contextlib.contextmanager
-    def connection(proxy: RunningProxy, tunnel: bool) -> Iterator[socket.socket]:
+    def connection(
+        proxy: RunningProxy, tunnel: bool, *, has_alpn: bool = True
+    ) -> Iterator[socket.socket]:
         with socket.create_connection(("127.0.0.1", proxy.port), 10) as client:
             if not tunnel:
                 yield client
@@ -116,7 +118,8 @@ class TestClient:
             client.sendall(b"CONNECT api.openai.com:443 HTTP/1.1\r\n\r\n")
             assert client.recv(1000).endswith(b"\r\n\r\n")
             trust = ssl.create_default_context(cafile=proxy.ca)
-            trust.set_alpn_protocols(["http/1.1"])
+            if has_alpn:
+                trust.set_alpn_protocols(["http/1.1"])
             with trust.wrap_socket(client, server_hostname="api.openai.com") as inner:
                 yield inner
 
@@ -147,6 +150,17 @@ class TestClient:
         with self.connection(proxy, tunnel) as client:
             client.sendall(sent)
             assert self.statuses(client, 2) == [b"200", b"200"]
+
+    @pytest.mark.parametrize("pieces", [[b"\r\n" + WHOLE], [WHOLE[:2], WHOLE[2:]]])
+    def test_no_beginning_is_passed_on_unread(
+        self, proxy: RunningProxy, upstream: UpstreamThread, pieces: list[bytes]
+    ) -> None:
+        """Without ALPN mitmproxy goes by the first bytes, and may take them for no HTTP."""
+        upstream.script(json_answer(completion("x")))
+        with self.connection(proxy, True, has_alpn=False) as client:
+            for piece in pieces:
+                client.sendall(piece)
+            assert self.statuses(client, 1) == [b"200"]
 
     @pytest.mark.parametrize(
         "sent",
