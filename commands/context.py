@@ -4,11 +4,13 @@ Agents send files, tool results and reminders under the user's role. Only text t
 as such is the human's: a command missed is typed again, one found in a file hands the proxy over
 to whoever wrote the file. So a block reaches to the *last* tag or fence that could close it, since
 its content may hold a forged one, and further if another block begins before that and ends behind.
-One that nothing closes reaches to the message's end.
+A tag that nothing closes, one without content and a header line such as `[FILE]` leave in doubt
+whose the text behind them is: such a block reaches to the message's end.
 """
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -30,19 +32,39 @@ CONTEXT_TAGS = frozenset(
         "system_reminder",  # Crush
         "current_datetime",  # Copilot CLI
         "info-msg",  # goose
+        "mode_notice",  # Cline's SDK
+        "environment_info",  # Copilot Chat in VS Code
+        "workspace_info",
+        "context",
+        "editorContext",
+        "repoContext",
+        "reminderInstructions",
     }
 )
 """Blocks that an agent adds by itself: whether there is one says nothing about what was typed."""
 
-WRAPPER_TAGS = ("task", "feedback", "answer", "user_message", "user_query")
+WRAPPER_TAGS = (
+    "task",
+    "feedback",
+    "answer",
+    "user_message",
+    "user_query",
+    "user_input",  # Cline's SDK, with the mode as an attribute
+    "userRequest",  # Copilot Chat in VS Code
+)
 """Tags that an agent puts around what the human typed."""
 
-SUMMARY_START = "Another language model started to solve this problem"
-"""Of a user message by which Codex has summed up all before it, answers included."""
+_SUMMARY_STARTS = (
+    r"Another language model started to solve this problem",  # Codex
+    r"## Conversation Summary$",  # Roo Code (core/condense)
+    r"Previous conversation summary:",  # Continue (util/conversationCompaction)
+    r"## Current State$",  # Crush (templates/summary.md)
+)
+"""How a line begins from which on an agent sums up the conversation, answers included."""
 
 _CONTEXT_STARTS = (
+    *_SUMMARY_STARTS,
     r"# AGENTS\.md instructions",  # Codex
-    SUMMARY_START,  # the same
     r"This is the (?:Qwen Code|Gemini CLI)\. We are setting up",
     r"--- Content from referenced files ---",  # Qwen Code: `@file`, contents in parts of their own
     r"Called the \w+ tool ",  # opencode: `@file`, the same
@@ -77,25 +99,51 @@ _RESULT_STARTS = (
     r"diff --git ",
     r"(?:Observation|OBSERVATION):",  # agents whose tools are called in prose
     r"EXECUTION RESULT of ",
+    r"Tool output for \S+ tool call:",  # Continue without native tools (convertSystemTools)
+    r"Tool Output: ",  # Continue, when it asks for a summary
 )
 """The same for what came out of a tool: it waits for the model, so it counts as something left."""
 
 _QUESTION = "[ask_followup_question for "
 """Cline and Roo Code: what follows is the model's, so only a part of its own can be trusted."""
 
-_OPENING = re.compile(
-    r"<(?P<tag>[A-Za-z_][\w.:-]*)(?=[\s/>])"
-    r"|^[ \t]*(?:(?P<fence>`{3,}|~{3,})"
-    r"|(?P<answer>\[(?:attempt_completion|plan_mode_respond|plan_mode_response)\] Result:)"
-    rf"|(?P<result>{'|'.join(_RESULT_STARTS)})"
-    rf"|(?P<context>{'|'.join(_CONTEXT_STARTS)}))",
+_RESUMED = "The previous session was interrupted because it got too long"
+"""How Crush repeats what was typed before, once it has summed up (internal/agent/agent.go)."""
+
+_ANSWERS = r"\[(?:attempt_completion|plan_mode_respond|plan_mode_response)\] Result:"
+
+_TAKEN_UP = re.compile(
+    rf"\s*(?!{_ANSWERS}|{re.escape(_QUESTION)})"
+    rf"(?:{'|'.join((*_SUMMARY_STARTS, *_RESULT_STARTS, _RESUMED))})",
     re.MULTILINE,
 )
-_CLOSING = re.compile(r"</([A-Za-z_][\w.:-]*)\s*>|^[ \t]*(?:`{3,}|~{3,})", re.MULTILINE)
-_WRAPPER = re.compile(rf"</?(?:{'|'.join(WRAPPER_TAGS)})>")
+
+_HEADERS = (
+    # But no link, and no mark of what the human did.
+    r"\[(?!Request interrupted by user|Image #?\d+\])[A-Za-z][^\]\n]+\](?!\()",
+    r"(?P<rule>[-=+])(?P=rule){2,}+[ \t]*(?!(?P=rule))\S",
+    r"\*{3,}[ \t]+\S",
+    r"#{3,}[ \t]+\S[^\n]*#{3}[ \t]*$",
+)
+"""Lines such as `[FILE]` and `--- a ---`, by which programs begin a text that is not the human's."""
+
+_NAME = r"[^\W\d][\w.:-]*"
+_OPENING = re.compile(
+    rf"<(?P<tag>{_NAME})(?=[\s/>])"
+    # Without `<`, which no attribute may hold, the search takes linear time.
+    r"(?P<empty>(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+(?<=/)>)?"
+    r"|^[ \t]*(?:(?P<fence>`{3,}|~{3,})"
+    rf"|(?P<answer>{_ANSWERS})"
+    rf"|(?P<result>{'|'.join(_RESULT_STARTS)})"
+    rf"|(?P<context>{'|'.join(_CONTEXT_STARTS)})"
+    rf"|(?P<header>{'|'.join(_HEADERS)}))",
+    re.MULTILINE,
+)
+_CLOSING = re.compile(rf"</({_NAME})\s*>|^[ \t]*(?:`{{3,}}|~{{3,}})", re.MULTILINE)
+_WRAPPERS = rf"(?P<tag>{'|'.join(WRAPPER_TAGS)})(?:\s[^<>]*)?>"
+_WRAPPER = re.compile(rf"</?{_WRAPPERS}")
 _TYPED_ANSWER = re.compile(
-    r"\s*(?:The user has provided feedback on the results\.[^\n]*\n\s*)?"
-    rf"<(?P<tag>{'|'.join(WRAPPER_TAGS)})>"
+    r"\s*(?:The user has provided feedback on the results\.[^\n]*\n\s*)?" rf"<{_WRAPPERS}"
 )
 
 
@@ -107,9 +155,20 @@ class _Mode(Enum):
     """The result of a tool that asks the human; typed, if it begins with a wrapper."""
     CONTEXT = auto()
     RESULT = auto()
+    DOUBT = auto()
+    """Taken for a result, unless it is sure to be in the middle of something else."""
 
 
-_MODES = {"answer": _Mode.ANSWER, "result": _Mode.RESULT, "context": _Mode.CONTEXT}
+_MODES = {
+    "answer": _Mode.ANSWER,
+    "result": _Mode.RESULT,
+    "context": _Mode.CONTEXT,
+    "header": _Mode.DOUBT,
+}
+"""By the group of `_OPENING` that matched last."""
+
+_CLOSED = ("tag", "fence")
+"""Those groups of which a closing counts."""
 
 
 @dataclass(slots=True)
@@ -134,6 +193,15 @@ def read(texts: Iterable[str]) -> list[Reading]:
         reading.has_more |= mode is _Mode.RESULT
         readings.append(reading)
     return readings
+
+
+def is_taken_up(texts: Iterable[str]) -> bool:
+    """Whether a user message shows that the model has had what was typed before it.
+
+    It begins with a summary, with a tool's result, or with what was typed, said again.
+    """
+    first = next((text for text in texts if text.strip()), "")
+    return _TAKEN_UP.match(first) is not None
 
 
 def has_words(text: str, ranges: Sequence[Range]) -> bool:
@@ -170,27 +238,46 @@ def _search(text: str, start: int, end: int, reading: Reading) -> tuple[_Mode, i
 
     The number is where the search stopped.
     """
-    last = {closing[1]: closing.end() for closing in _CLOSING.finditer(text, start)}
-    blocks_end = start
+    closings: dict[str | None, list[int]] = {}
+    for closing in _CLOSING.finditer(text, start):
+        closings.setdefault(closing[1], []).append(closing.end())
+    blocks_end = sure_end = start
     for opening in _OPENING.finditer(text, start, end):
-        tag = opening["tag"]
-        is_inside = opening.start() < blocks_end
-        mode = _MODES.get(opening.lastgroup or "")
-        closed_at = last.get(tag, 0)
-        if tag in WRAPPER_TAGS:
+        if opening["tag"] in WRAPPER_TAGS:
             continue
-        if mode is None and closed_at <= opening.end():
-            if tag not in CONTEXT_TAGS and (tag or is_inside):
+        ends = closings.get(opening["tag"], []) if opening.lastgroup in _CLOSED else []
+        is_inside = opening.start() < blocks_end
+        mode = _mode_behind(opening, is_closed=bool(ends) and ends[-1] > opening.end())
+        if mode is _Mode.DOUBT:
+            is_closing = is_inside and opening.lastgroup == "fence"
+            if opening.start() < sure_end or is_closing or _is_glued(opening):
                 continue
-            mode = _Mode.CONTEXT if tag else _Mode.RESULT
+            mode = _Mode.RESULT
         if opening.start() > blocks_end:
             reading.typed.append((blocks_end, opening.start()))
         if mode:
             # Inside of a block this may be what holds the tag that seemed to close the block.
             return (_Mode.TYPED, end) if is_inside else (mode, opening.end())
-        if closed_at > blocks_end:
-            reading.has_more |= tag not in CONTEXT_TAGS
-            blocks_end = closed_at
+        if opening.start() >= sure_end:
+            sure_end = ends[bisect_right(ends, opening.end())]
+        if ends[-1] > blocks_end:
+            reading.has_more |= opening["tag"] not in CONTEXT_TAGS
+            blocks_end = ends[-1]
     if end > blocks_end:
         reading.typed.append((blocks_end, end))
     return _Mode.TYPED, end
+
+
+def _mode_behind(opening: re.Match[str], *, is_closed: bool) -> _Mode | None:
+    """Whose the text behind an opening is; None if it begins a block, which `is_closed`."""
+    if mode := _MODES.get(opening.lastgroup or ""):
+        return mode
+    if is_closed:
+        return None
+    return _Mode.CONTEXT if opening["tag"] in CONTEXT_TAGS else _Mode.DOUBT
+
+
+def _is_glued(opening: re.Match[str]) -> bool:
+    """Whether a tag follows a word, as in `Vec<String>`, so that it is code within a sentence."""
+    before = opening.string[opening.start() - 1 : opening.start()]
+    return opening["tag"] is not None and (before.isalnum() or before == "_")

@@ -42,6 +42,7 @@ _SIDE_TEXTS = re.compile(
     r"\s*(?:Generate a concise, single-line task title"  # Codex
     r"|You are performing a CONTEXT CHECKPOINT"
     r"|Generate a (?:concise |short |brief )?title for "  # opencode, Kilo, Crush
+    r"|Create a comprehensive summary of this conversation"  # Continue
     r"|Write a brief catch-up for a user returning)"
 )
 """The same for how the newest turn begins."""
@@ -51,8 +52,9 @@ _SIDE_TEXTS = re.compile(
 class Piece:
     """A range of a text that the human typed, so that commands in it are the human's.
 
-    `part` is None where the content is the text itself. `is_newest`: the model has not yet
-    answered it, so that commands in it run; in others they are only taken out.
+    `part` is None where the content is the text itself. `is_newest`: it is in the last message that
+    a human can have written, and the model has not taken it up, so that commands in it run. In
+    others they are only taken out.
     """
 
     message: int
@@ -66,20 +68,27 @@ Spans = Mapping[tuple[int, int | None], Sequence[Range]]
 """By message and part (as in `Piece`), the ranges to cut out: in order, without overlaps."""
 
 
-def pieces(messages: Messages) -> list[Piece]:
-    """Everything that the human typed, in order; see `context` for what is not."""
-    newest = _turns(messages)[-1]
-    found = []
+def pieces(messages: Messages, since: int = 0) -> list[Piece]:
+    """Everything that the human typed, in order; see `context` for what is not.
+
+    What stands before the message `since` was taken up by the model, whatever its role.
+    """
+    turn = _turns(messages, since)[-1]
+    newest = -1
+    ranges: list[tuple[int, int | None, Range]] = []
     for index, message in enumerate(messages):
         if _role(message) == "user":
             texts = list(texts_of(message))
-            for (part, _), reading in zip(
-                texts, context.read(text for _, text in texts), strict=True
-            ):
-                found += [
-                    Piece(index, part, start, end, index in newest) for start, end in reading.typed
-                ]
-    return found
+            readings = context.read(text for _, text in texts)
+            typed = [
+                (index, part, each)
+                for (part, _), reading in zip(texts, readings, strict=True)
+                for each in reading.typed
+            ]
+            if index in turn and (_has_more_than_text(message) or _has_words(texts, readings)):
+                newest = index
+            ranges += typed
+    return [Piece(index, part, *each, index == newest) for index, part, each in ranges]
 
 
 def cut(messages: Messages, spans: Spans) -> Messages:
@@ -103,18 +112,18 @@ def cut(messages: Messages, spans: Spans) -> Messages:
     return result
 
 
-def is_blank(messages: Messages) -> bool:
+def is_blank(messages: Messages, since: int = 0) -> bool:
     """Whether the newest turn holds nothing of the human's, once the commands are cut out.
 
     What agents add by themselves does not count, nor do quotes and punctuation; images and files
     do, and results of tools, which wait for the model.
     """
-    newest = _newest_from_user(messages)
+    newest = _newest_from_user(messages, since)
     return bool(newest) and all(map(_is_blank, newest))
 
 
 def drop_old_commands(
-    messages: Messages, changed: Collection[int], *, is_side_request: bool = False
+    messages: Messages, changed: Collection[int], since: int = 0, *, is_side_request: bool = False
 ) -> Messages:
     """The messages without those that were only commands, and the proxy's own answers to them.
 
@@ -123,7 +132,7 @@ def drop_old_commands(
     comes after it is not our answer.
     """
     result: dict[int, Any] = dict(enumerate(messages))
-    for turn in _turns(messages):
+    for turn in _turns(messages, since):
         users = [index for index in turn if _role(messages[index]) == "user"]
         emptied = [index for index in users if index in changed and _is_blank(messages[index])]
         if not emptied:
@@ -163,35 +172,54 @@ def _role(message: object) -> object:
     return message.get("role") if isinstance(message, dict) else None
 
 
-def _turns(messages: Messages) -> list[range]:
-    """Runs of messages, maybe empty, between those of models and tools; the last is the newest."""
+def _turns(messages: Messages, since: int = 0) -> list[range]:
+    """Runs of messages, maybe empty, between those of models and tools; the last is the newest.
+
+    One that goes on over `since` is two.
+    """
     ends = [index for index, message in enumerate(messages) if _ends_turn(message)]
     starts = [0, *(end + 1 for end in ends)]
-    return [range(*turn) for turn in zip(starts, [*ends, len(messages)], strict=True)]
+    turns = [range(*turn) for turn in zip(starts, [*ends, len(messages)], strict=True)]
+    if turns[-1].start < since:
+        turns[-1:] = [range(turns[-1].start, since), range(since, len(messages))]
+    return turns
 
 
 def _ends_turn(message: object) -> bool:
-    """Whether the model has taken up what came before, be it that only a summary says so."""
+    """Whether the model has taken up what came before, be it that only the text says so."""
     if not isinstance(message, dict) or message.get("role") != "user":
         return _role(message) not in _BACKGROUND_ROLES
-    return any(text.startswith(context.SUMMARY_START) for _, text in texts_of(message))
+    return context.is_taken_up(text for _, text in texts_of(message))
 
 
-def _newest_from_user(messages: Messages) -> Messages:
-    return [messages[i] for i in _turns(messages)[-1] if _role(messages[i]) == "user"]
+def _newest_from_user(messages: Messages, since: int = 0) -> Messages:
+    return [messages[i] for i in _turns(messages, since)[-1] if _role(messages[i]) == "user"]
 
 
 def _is_blank(message: Mapping[str, Any]) -> bool:
     content = message.get("content")
     if not isinstance(content, str | list):
         return content is None
-    texts = [text for _, text in texts_of(message)]
-    if isinstance(content, list) and len(texts) < len(content):
+    if _has_more_than_text(message):
         return False
-    readings = context.read(texts)
-    return not any(
-        reading.has_more or context.has_words(text, reading.typed)
-        for text, reading in zip(texts, readings, strict=True)
+    texts = list(texts_of(message))
+    readings = context.read(text for _, text in texts)
+    return not (any(reading.has_more for reading in readings) or _has_words(texts, readings))
+
+
+def _has_more_than_text(message: Mapping[str, Any]) -> bool:
+    """Whether there are images, files or the like."""
+    content = message.get("content")
+    return isinstance(content, list) and len(list(texts_of(message))) < len(content)
+
+
+def _has_words(
+    texts: Sequence[tuple[int | None, str]], readings: Sequence[context.Reading]
+) -> bool:
+    """Whether the human has typed any."""
+    return any(
+        context.has_words(text, reading.typed)
+        for (_, text), reading in zip(texts, readings, strict=True)
     )
 
 
