@@ -70,7 +70,11 @@ def _desk(settings: Settings) -> Desk:
         for name, section in settings.failover_routes.items()
     }
     controls = Controls(
-        configured, f"{PRODUCT} {VERSION}", routes=Routes(routes), state_file=settings.config
+        configured,
+        f"{PRODUCT} {VERSION}",
+        routes=Routes(routes),
+        state_file=settings.config,
+        chat_may_change=settings.chat_may_change,
     )
     return Desk(controls, are_commands_enabled=not settings.disable_interactive_commands)
 

@@ -132,8 +132,9 @@ class LlmProxy:
 
     async def _start(self) -> None:
         addresses = await startup.listen()
-        self._access.is_exposed = not all(is_loopback(at[0]) for at in addresses)
-        if self._access.is_exposed and self._client_key is None:
+        is_exposed = not all(is_loopback(at[0]) for at in addresses)
+        self._access.is_exposed = self._chat.controls.is_exposed = is_exposed
+        if is_exposed and self._client_key is None:
             logger.error("disable_auth: only allowed when listening on loopback (127.0.0.1)")
             raise SystemExit(1)
         upstreams = self._chat.upstreams

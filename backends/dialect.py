@@ -36,7 +36,9 @@ class ClientRequest(Protocol):
     """A client's request, read.
 
     `body` is the client's own text of `chat`, None if its dialect is another. `warnings` tell what
-    of the request was left out, each as `<parameter>=<reason>`.
+    of the request was left out, each as `<parameter>=<reason>`. `typed_from` is the index of the
+    first message that may be new to the model, as far as roles do not tell; None if nobody types
+    into such a request.
     """
 
     @property
@@ -47,6 +49,9 @@ class ClientRequest(Protocol):
 
     @property
     def warnings(self) -> Sequence[str]: ...
+
+    @property
+    def typed_from(self) -> int | None: ...
 
     def render(self, completion: dict[str, Any]) -> dict[str, Any]:
         """A whole answer as the dialect has it; ApiError if it tells of a failure."""

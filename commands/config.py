@@ -20,9 +20,11 @@ from commands.sections import (
     MODEL_MAPPING,
     FailoverRoutes,
     ModelMapping,
+    ProxyWide,
     SessionLimits,
     Timeouts,
 )
+from commands.settings import PROXY_WIDE
 from commands.sources import Risk, Setting, Sources, read_sources
 from commands.values import (
     Backend,
@@ -217,6 +219,13 @@ class Settings(BaseModel):
             const=True,
         ),
     ] = False
+    chat_may_change: Annotated[
+        ProxyWide | None,
+        Setting(
+            "what commands in the chat may change for everybody: "
+            f"{', '.join(PROXY_WIDE)}; default: all on loopback, else none"
+        ),
+    ] = None
     force_set_project: Annotated[
         Switch,
         Setting(

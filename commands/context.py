@@ -113,7 +113,7 @@ _RESUMED = "The previous session was interrupted because it got too long"
 _ANSWERS = r"\[(?:attempt_completion|plan_mode_respond|plan_mode_response)\] Result:"
 
 _TAKEN_UP = re.compile(
-    rf"\s*(?!{_ANSWERS}|{re.escape(_QUESTION)})"
+    rf"\s*+(?!{_ANSWERS}|{re.escape(_QUESTION)})"
     rf"(?:{'|'.join((*_SUMMARY_STARTS, *_RESULT_STARTS, _RESUMED))})",
     re.MULTILINE,
 )
@@ -125,7 +125,7 @@ _HEADERS = (
     r"\*{3,}[ \t]+\S",
     r"#{3,}[ \t]+\S[^\n]*#{3}[ \t]*$",
 )
-"""Lines such as `[FILE]` and `--- a ---`, by which programs begin a text that is not the human's."""
+"""Lines such as `[FILE]` and `--- a ---`, by which programs begin the text of somebody else."""
 
 _NAME = r"[^\W\d][\w.:-]*"
 _OPENING = re.compile(

@@ -1,16 +1,17 @@
 """The settings and routes of the whole proxy, and the commands run against them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from commands.builtin import COMMANDS
+from commands.changes import changes, proxy_facts
 from commands.registry import Context
-from commands.routes import Routes
+from commands.routes import Route, Routes
 from commands.scanner import Call
 from commands.session import Session
-from commands.settings import FunctionalBackends, GlobalSettings, chosen
+from commands.settings import PROXY_WIDE, FunctionalBackends, GlobalSettings, chosen
 from commands.sources import SettingsError
 from commands.state import State, load_state, save_state
 
@@ -23,7 +24,9 @@ class Controls:
     """What is in force for all sessions, in memory and, with `state_file`, beyond this run.
 
     `routes` are the configured ones; those of the same name in `state_file` go before them.
-    `product` is what the banner calls us. Raises SettingsError if the file is broken.
+    `product` is what the banner calls us. `chat_may_change` is what of `PROXY_WIDE` the chat may
+    change; None is all of it, unless the proxy `is_exposed`: it listens on more than loopback, or
+    that is not known yet. Raises SettingsError if the file is broken.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Controls:
         *,
         routes: Routes = NO_ROUTES,
         state_file: Path | None = None,
+        chat_may_change: Collection[str] | None = None,
     ) -> None:
         self._configured = configured
         self._product = product
@@ -42,6 +46,8 @@ class Controls:
         self.routes = Routes({**routes.by_name, **state.routes.by_name})
         self.prefixes = {self.settings.command_prefix}
         """All that were in force since the start."""
+        self._chat_may_change = chat_may_change
+        self.is_exposed = True
 
     def run(
         self,
@@ -52,13 +58,16 @@ class Controls:
     ) -> str:
         """Run one command that nobody has typed into a conversation. Raises CommandError."""
         context = self.context(session, backends, cooldowns)
+        context.author, context.may_change = "mitmproxy", PROXY_WIDE
         message = COMMANDS.run(call, context)
         return "\n".join(filter(None, (message, self.adopt(context, session))))
 
     def context(
         self, session: Session, backends: FunctionalBackends, cooldowns: Sequence[str]
     ) -> Context:
-        """What commands of a session see and change; `adopt` makes it the state of things."""
+        """What a session's chat sees and changes; `adopt` makes it the state of things."""
+        all_or_none = () if self.is_exposed else PROXY_WIDE
+        allowed = self._chat_may_change
         return Context(
             commands=COMMANDS,
             session_id=session.id,
@@ -70,6 +79,8 @@ class Controls:
             history=session.history,
             cooldowns=cooldowns,
             banner=lambda: self.banner(session.id, backends),
+            author=f"session {session.id} of {session.agent or 'an unknown agent'}",
+            may_change=all_or_none if allowed is None else allowed,
             is_banner_due=session.is_banner_due,
         )
 
@@ -77,6 +88,11 @@ class Controls:
         """Put in force what commands have changed; returns a complaint if it cannot be saved."""
         session.settings = context.session
         session.is_banner_due = context.is_banner_due
+        changed = changes(
+            proxy_facts(self.settings, self.routes), proxy_facts(context.proxy, context.routes)
+        )
+        for name, value in changed.items():
+            logger.warning("%s is now %s, by %s", name, _shown(value), context.author)
         before = State(chosen(self.settings, self._configured), self.routes)
         after = State(chosen(context.proxy, self._configured), context.routes)
         self.settings, self.routes = context.proxy, context.routes
@@ -104,3 +120,10 @@ class Controls:
             f"Functional backends: {', '.join(offer)}\n"
             f"Type {self.settings.command_prefix}help for list of available commands</thinking>"
         )
+
+
+def _shown(value: object) -> str:
+    """A changed setting or route, for the log."""
+    if isinstance(value, Route):
+        return f"{value.policy}:{','.join(map(str, value.elements))}"
+    return "deleted" if value is None else str(value)

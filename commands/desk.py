@@ -10,7 +10,8 @@ from backends.model_id import ModelId
 from backends.openai_wire import Chat
 from commands.agents import Agent, texts_of
 from commands.builtin import COMMANDS
-from commands.context import Range
+from commands.changes import changes, facts_of, still_hold
+from commands.context import Range, has_words
 from commands.controls import Controls
 from commands.errors import CommandError
 from commands.messages import (
@@ -24,7 +25,7 @@ from commands.messages import (
 )
 from commands.registry import Context
 from commands.scanner import Call, scan
-from commands.session import LastRun, Session, mark_of
+from commands.session import Run, Session, mark_of
 from commands.settings import FunctionalBackends
 
 Place = tuple[int, int | None]
@@ -62,24 +63,31 @@ class Desk:
         agent: Agent | None,
         backends: FunctionalBackends,
         cooldowns: Sequence[str] = (),
+        typed_from: int | None = 0,
     ) -> Turn:
-        """Run the newest turn's commands, unless it is the very same again, and cut all out."""
+        """Run the newest turn's commands, unless it is the very same again, and cut all out.
+
+        `typed_from` is what `ClientRequest` says: where nobody types, nothing is searched or added.
+        """
         messages: Messages = chat["messages"]
+        if typed_from is None:
+            return Turn(chat, None, "", newest_text(messages))
         is_side = is_side_request(chat, agent)
-        found = pieces(messages) if self._may_hold_commands(messages) else []
+        found = pieces(messages, typed_from) if self._may_hold_commands(messages) else []
         new = [] if is_side else [piece for piece in found if piece.is_newest]
-        run = self._run(messages, new, session, self.controls.context(session, backends, cooldowns))
+        context = self.controls.context(session, backends, cooldowns)
+        run = self._run(messages, new, session, context, _mark(messages, found)) if new else None
         is_all_old = is_side or (run is not None and run.replayed is not None)
         old = [piece for piece in found if is_all_old or not piece.is_newest]
         spans = self._old_spans(messages, old, session) | (run.spans if run else {})
         left = cut(messages, spans) if spans else messages
         if spans:
             places = {index for index, _ in spans}
-            going_up = drop_old_commands(left, places, is_side_request=is_side)
+            going_up = drop_old_commands(left, places, typed_from, is_side_request=is_side)
             chat = {**chat, "messages": going_up}
         prompt = newest_text(left) or newest_text(messages)
         typed = _typed(messages, new, spans)
-        if run and (run.has_failed or is_blank(left)):
+        if run and (run.has_failed or is_blank(left, typed_from)):
             return Turn(chat, self._reply(run, session, backends), "", prompt, typed)
         note = "" if is_side else self._note(chat, run, session, backends)
         return Turn(chat, None, note, prompt, typed)
@@ -103,29 +111,33 @@ class Desk:
         new: Sequence[Piece],
         session: Session,
         context: Context,
+        mark: str,
     ) -> "_Run | None":
         """Run the commands in `new` in order, up to the first that fails; None if there is none."""
+        if session.once and session.once[1] == mark:
+            context.once = session.once[0]
+        before = facts_of(context)
+        for last in session.runs:
+            if last.mark == mark and still_hold(last.changed, before):
+                return _Run(context, replayed=last.reply, has_failed=last.has_failed)
         run = _Run(context)
-        mark = _mark(messages, new)
         for piece in new:
             text, at = text_at(messages, piece), piece.start
             while call := scan(text, at, piece.end, run.context.proxy.command_prefix, _is_known):
-                last = session.last_run
-                if last and last.mark == mark:
-                    return _Run(run.context, replayed=last.reply, has_failed=last.has_failed)
                 at = call.end
                 if call.name in COMMANDS or run.context.session.is_interactive:
                     run.take(call, piece)
         if not run.spans:
             return None
+        if changed := changes(before, facts_of(context)):
+            said = "\n".join(run.messages)
+            session.runs.appendleft(Run(mark, said, run.has_failed, changed))
         self._keep(run, session, mark)
         return run
 
     def _keep(self, run: "_Run", session: Session, mark: str) -> None:
         """Make what the commands have changed the state of things."""
         context = run.context
-        said = "\n".join(run.messages)
-        session.last_run = LastRun(mark, said, run.has_failed) if run.has_changed else None
         if context.once:
             session.once = (context.once, mark)
         if complaint := self.controls.adopt(context, session):
@@ -190,7 +202,6 @@ class _Run:
     spans: dict[Place, list[Range]] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     has_failed: bool = False
-    has_changed: bool = False
     replayed: str | None = None
 
     def take(self, call: Call, piece: Piece) -> None:
@@ -198,25 +209,16 @@ class _Run:
         self.spans.setdefault((piece.message, piece.part), []).append((call.start, call.end))
         if self.has_failed:
             return
-        before = self._state()
+        before = facts_of(self.context)
         try:
             message = COMMANDS.run(call, self.context)
         except CommandError as error:
             self.has_failed = True
             message = str(error)
-        has_changed = before != self._state()
-        self.has_changed |= has_changed
+        has_changed = before != facts_of(self.context)
         # A confirmation is for interactive sessions only; what was asked for is always told.
         if self.context.session.is_interactive or self.has_failed or not has_changed:
             self.messages.append(message)
-
-    def _state(self) -> tuple[object, ...]:
-        return (
-            self.context.session,
-            self.context.proxy,
-            self.context.routes,
-            self.context.once,
-        )
 
 
 def once_model(chat: Chat, session: Session) -> ModelId | None:
@@ -261,11 +263,10 @@ def _is_known(name: str) -> bool:
 
 
 def _mark(messages: Messages, typed: Sequence[Piece]) -> str:
-    """Tells a turn from every other: where its last words stand, and what its message says."""
-    if not typed:
-        return ""
-    index = typed[-1].message
-    return mark_of(jsonio.encode([index, messages[index]["content"]]))
+    """Tells a turn from every other: all that the human has said up to it."""
+    texts = ((text_at(messages, piece), (piece.start, piece.end)) for piece in typed)
+    said = [text[slice(*place)] for text, place in texts if has_words(text, [place])]
+    return mark_of(jsonio.encode(said))
 
 
 def _has_place_for_note(chat: Chat) -> bool:

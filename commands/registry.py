@@ -4,7 +4,7 @@ The commands themselves are in `commands.builtin`.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -14,7 +14,7 @@ from commands.errors import CommandError, did_you_mean
 from commands.routes import Routes
 from commands.scanner import Argument, Call
 from commands.session import Entry
-from commands.settings import FunctionalBackends, GlobalSettings, SessionSettings
+from commands.settings import ROUTES, SAVED, FunctionalBackends, GlobalSettings, SessionSettings
 
 ANY = sys.maxsize
 """As many words as one likes."""
@@ -26,7 +26,8 @@ class Context:
 
     They change `session`, `proxy`, `routes`, `once` (the model of this turn only) and
     `is_banner_due`. `configured` is what the proxy was started with; `history` has the newest last,
-    `cooldowns` what rests after a rate limit.
+    `cooldowns` what rests after a rate limit. `author` runs the commands, and of what is
+    `PROXY_WIDE` they may change what is in `may_change`.
     """
 
     commands: "Registry"
@@ -39,6 +40,8 @@ class Context:
     history: Sequence[Entry]
     cooldowns: Sequence[str]
     banner: Callable[[], str]
+    author: str
+    may_change: Collection[str]
     once: ModelId | None = None
     is_banner_due: bool = False
 
@@ -47,6 +50,26 @@ class Context:
         was_interactive = self.session.is_interactive
         self.session = replace(self.session, **changes)
         self.is_banner_due |= self.session.is_interactive and not was_interactive
+
+    def change_proxy(self, **changes: Any) -> None:
+        """Replace fields of `proxy`. Raises CommandError if one may not be changed."""
+        changed = replace(self.proxy, **changes)
+        for row in SAVED:
+            if getattr(changed, row.field) != getattr(self.proxy, row.field):
+                self._require(row.name)
+        self.proxy = changed
+
+    def change_routes(self, routes: Routes) -> None:
+        """Replace `routes`. Raises CommandError if they may not be changed."""
+        self._require(ROUTES)
+        self.routes = routes
+
+    def _require(self, name: str) -> None:
+        if name not in self.may_change:
+            raise CommandError(
+                f"{name} cannot be changed from the chat: chat_may_change in proxy.yaml does not "
+                "allow it"
+            )
 
 
 Arguments = Sequence[Argument]

@@ -4,6 +4,7 @@ It reads and never edits. Whatever is not a whole command is ordinary text, so n
 here, and every text is read in time linear to its length.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,12 @@ _STEPS = {"(": 1, ")": -1, ",": 0, "=": 0}
 _BEFORE_VALUE = "(,="
 # Before a prefix these tell of a path or a URL: `/usr#!/bin`, `https://host/#!/status`.
 _GLUE = "_#/\\"
+# Behind a command these tell of a regular expression that is negated: `!/error(s)?/.test(line)`.
+# Bounded, so that the scan stays linear. The second is for names that are no commands.
+_END_OF_PATTERN = re.compile(r"[^\s,;:'\"!`]{0,64}/")
+_IN_PATTERN = re.compile(
+    r"[?*+{|$]|[^\n]{0,200}?/[dgimsuvy]{0,4}[ \t]*(?:[.),;&|{?]|$)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +88,27 @@ def _read_call(
         return None
     name = text[name_start:at].lower()
     if not text.startswith("(", at, end):
-        is_command = is_known(name) and not _goes_on(text, at, end)
-        return Call(name, (), start, at, False) if is_command else None
+        is_text = not is_known(name) or _goes_on(text, start, name_start, at, end)
+        return None if is_text else Call(name, (), start, at, False)
     found = _read_arguments(text, at, end, seen)
-    return Call(name, tuple(found[0]), start, found[1], True) if found else None
+    if not found or _is_pattern(text, start, name_start, found[1], end):
+        return None
+    if not is_known(name) and _IN_PATTERN.match(text, found[1], end):
+        return None
+    return Call(name, tuple(found[0]), start, found[1], True)
 
 
-def _goes_on(text: str, at: int, end: int) -> bool:
-    """Whether what ends here is the beginning of a path or a file name: `!/models/x`, `!/why.py`"""
+def _goes_on(text: str, start: int, name_start: int, at: int, end: int) -> bool:
+    """Whether what ends at `at` begins a path or a file name (`!/why.py`), or is in a pattern."""
     after = text[at : min(at + 2, end)]
-    return after.startswith(("/", "\\")) or (after.startswith(".") and after[1:].isalnum())
+    is_name = after.startswith(("/", "\\")) or (after.startswith(".") and after[1:].isalnum())
+    return is_name or _is_pattern(text, start, name_start, at, end)
+
+
+def _is_pattern(text: str, start: int, name_start: int, at: int, end: int) -> bool:
+    """Whether the word goes on to a slash that does not belong to another command's prefix."""
+    rest = _END_OF_PATTERN.match(text, at, end)
+    return rest is not None and text[start:name_start] not in rest[0]
 
 
 def _read_arguments(

@@ -10,6 +10,7 @@ from backends import model_id
 from backends.model_id import ModelId
 from commands.errors import CommandError
 from commands.routes import POLICIES, Policy, parse_element
+from commands.settings import PROXY_WIDE
 from commands.values import Backend, Count, Seconds, must
 
 LLM_HOSTS = (
@@ -82,6 +83,18 @@ class RouteSection(BaseModel):
 FailoverRoutes = Annotated[
     Mapping[str, RouteSection], must("be a mapping from names to a policy and elements")
 ]
+
+
+def _check_proxy_wide(text: str) -> str:
+    if text not in PROXY_WIDE:
+        raise ValueError
+    return text
+
+
+_ProxyWide = Annotated[
+    str, AfterValidator(_check_proxy_wide), must(f"be one of {', '.join(PROXY_WIDE)}")
+]
+ProxyWide = Annotated[tuple[_ProxyWide, ...], must("be a list of names, or [] for none")]
 Timeouts = Annotated[Mapping[Backend, Seconds], must("be a mapping from backends to seconds")]
 
 

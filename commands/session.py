@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -13,6 +13,8 @@ from commands.settings import SessionSettings
 
 # Of a prompt or answer the history keeps this many characters.
 MAX_TEXT = 32_768
+# For requests that are sent again while other conversations go on in the same session.
+MAX_RUNS = 8
 
 
 class Entry(NamedTuple):
@@ -37,26 +39,28 @@ class Entry(NamedTuple):
     error: str | None = None
 
 
-class LastRun(NamedTuple):
-    """The newest turn whose commands were run, and what was said to it."""
+class Run(NamedTuple):
+    """The commands of a turn: what was said to them, and what they have `changed`, by its name."""
 
     mark: str
     reply: str
     has_failed: bool
+    changed: Mapping[str, object]
 
 
 @dataclass(slots=True)
 class Session:
     """One conversation's settings and history. `note` waits for an answer to be put in front of.
 
-    `once` is the model of a single turn, with the mark of that turn. `sticky` is the attempt that
-    worked last, with the settings that it was made under.
+    `runs` are the last that changed something, newest first. `once` is the model of a single turn,
+    with the mark of that turn. `sticky` is the attempt that worked last, with the settings that it
+    was made under.
     """
 
     id: str
     settings: SessionSettings
     history: deque[Entry]
-    last_run: LastRun | None = None
+    runs: deque[Run] = field(default_factory=lambda: deque(maxlen=MAX_RUNS))
     once: tuple[ModelId, str] | None = None
     sticky: tuple[SessionSettings, Attempt] | None = None
     note: str = ""

@@ -237,6 +237,10 @@ TABLE = (
 NAMES: Mapping[str, SettingRow] = {name: row for row in TABLE for name in (row.name, *row.aliases)}
 SAVED = tuple(row for row in TABLE if row.scope == "proxy")
 
+ROUTES = "routes"
+PROXY_WIDE = (*(row.name for row in SAVED), ROUTES)
+"""What commands can change for everybody who uses the proxy; `chat_may_change` lists some."""
+
 
 def chosen(settings: GlobalSettings, configured: GlobalSettings) -> dict[str, bool | str]:
     """By field what commands have made of the settings that the proxy was started with."""

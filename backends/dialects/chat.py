@@ -24,6 +24,7 @@ class ChatRequest:
     body: bytes
 
     warnings = ()
+    typed_from = 0
 
     def render(self, completion: dict[str, Any]) -> dict[str, Any]:
         return completion

@@ -63,6 +63,8 @@ class CompletionsRequest:
 
     body = None
     warnings: Sequence[str] = ()
+    # Editors send the file around the cursor.
+    typed_from = None
 
     def render(self, completion: dict[str, Any]) -> dict[str, Any]:
         return _to_text(completion)

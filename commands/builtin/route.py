@@ -35,7 +35,7 @@ def create(context: Context, arguments: Arguments) -> str:
     name, policy = given.get("name"), find_policy(given.get("policy", ""))
     if not name or not policy:
         raise CommandError("create-failover-route requires name and valid policy")
-    context.routes = context.routes.create(name, policy)
+    context.change_routes(context.routes.create(name, policy))
     return f"failover route {name} created with policy {policy}"
 
 
@@ -49,7 +49,7 @@ def create(context: Context, arguments: Arguments) -> str:
 @_in_interactive_mode
 def delete(context: Context, arguments: Arguments) -> str:
     name = _name(arguments, "delete-failover-route")
-    context.routes = context.routes.delete(name)
+    context.change_routes(context.routes.delete(name))
     return f"failover route {name} deleted"
 
 
@@ -85,7 +85,7 @@ def list_elements(context: Context, arguments: Arguments) -> str:
 @_in_interactive_mode
 def append(context: Context, arguments: Arguments) -> str:
     name = _name(arguments, "route-append")
-    context.routes = context.routes.append(name, _elements(arguments))
+    context.change_routes(context.routes.append(name, _elements(arguments)))
     return f"elements appended to {name}"
 
 
@@ -100,7 +100,7 @@ def append(context: Context, arguments: Arguments) -> str:
 @_in_interactive_mode
 def prepend(context: Context, arguments: Arguments) -> str:
     name = _name(arguments, "route-prepend")
-    context.routes = context.routes.prepend(name, _elements(arguments))
+    context.change_routes(context.routes.prepend(name, _elements(arguments)))
     return f"elements prepended to {name}"
 
 
@@ -114,7 +114,7 @@ def prepend(context: Context, arguments: Arguments) -> str:
 @_in_interactive_mode
 def clear(context: Context, arguments: Arguments) -> str:
     name = _name(arguments, "route-clear")
-    context.routes = context.routes.clear(name)
+    context.change_routes(context.routes.clear(name))
     return f"route {name} cleared"
 
 

@@ -1,7 +1,6 @@
 """Commands that change settings. All of them go by the table in `commands.settings`."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from commands.errors import CommandError, ModelNotAvailable, did_you_mean
@@ -108,8 +107,8 @@ class _Changes:
         self._messages.append(row.confirmed_unset)
 
     def apply(self, context: Context) -> str:
+        context.change_proxy(**self._fields["proxy"])
         context.change_session(**self._fields["session"])
-        context.proxy = replace(context.proxy, **self._fields["proxy"])
         return "; ".join(self._messages)
 
 

@@ -32,8 +32,8 @@ def test_context_blocks(tag: str) -> None:
     [
         ("<div>!/a</div> b", [" b"]),
         ("a <x-y.z:w a='<'>!/a</x-y.z:w >b", ["a ", "b"]),
-        ("Vec<String> and <T> !/a", ["Vec<String> and <T> !/a"]),
-        ("</div> a <div> b", ["</div> a <div> b"]),
+        ("Vec<String> and Vec<T> !/a", ["Vec<String> and Vec<T> !/a"]),
+        ("Vec<T>!/a</T> b", ["Vec", " b"]),
         ("a < b <c", ["a < b <c"]),
         ("a\n```\n!/a\n```\nb", ["a\n", "\nb"]),
         ("a\n```py\n```\n!/forged\n````\nb", ["a\n", "\nb"]),
@@ -44,6 +44,59 @@ def test_context_blocks(tag: str) -> None:
 )
 def test_blocks_of_other_kinds(text: str, left: list[str]) -> None:
     assert typed(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a <T> !/a", "a "),
+        ("</div> a <div> b", "</div> a "),
+        ("a <файл> !/a", "a "),
+        ("a\n<file path='a>b'\n />!/a</file> !/a", "a\n"),
+        ("a <br/> !/a", "a "),
+        ("a\n[FILE]\n!/a", "a\n"),
+        ("a\n  [FILE: b.py] !/a", "a\n"),
+        ("a\n--- b ---\n!/a", "a\n"),
+        ("a\n-----BEGIN FILE-----\n!/a", "a\n"),
+        ("a\n=== b\n!/a", "a\n"),
+        ("a\n*** Update File: b\n!/a", "a\n"),
+        ("a\n### b ###\n!/a", "a\n"),
+        ("a <b>c</b>\n<file>\n</b> !/a", "a "),
+        ("a <b>c</b>\n[FILE]\n</b> !/a", "a "),
+    ],
+)
+def test_what_nothing_closes_leaves_the_rest_in_doubt(text: str, left: str) -> None:
+    assert typed(text, EVIL) == [left, EVIL] if "</b>" in text else [left]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\n---\nb\n=====\nc\n***\nd\n### e\n",
+        "[a](b) [c] !/a",
+        "- [ ] b\n[x] c",
+        "[1] b",
+        "[Image #1] b",
+        "[Request interrupted by user for tool use]\nb",
+        "--flag b -- c",
+        "**b** ***c***",
+        "a -> b => c <- d <= e",
+    ],
+)
+def test_what_people_write_is_no_header(text: str) -> None:
+    assert typed(text) == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<b>\n<T> [c]\n[FILE]\n<br/>\n</b> d",
+        "```\n<T>\n[FILE]\n--- b ---\n``` d",
+        "<attachments>\nList<T> <br/>\n--- a\n</attachments>\n<userRequest>\n d",
+    ],
+)
+def test_what_is_sure_to_be_inside_of_a_block_leaves_no_doubt(text: str) -> None:
+    assert "".join(typed(text)).endswith(" d")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +127,16 @@ def test_wrappers_are_no_blocks(tag: str) -> None:
     assert not context.has_words(f"<{tag}>\n\n</{tag}>", [(0, 100)])
 
 
+@pytest.mark.parametrize("mode", ["act", "plan", "yolo"])
+def test_a_wrapper_may_have_attributes(mode: str) -> None:
+    notice = f"<mode_notice>\n{EVIL}\n</mode_notice>"
+    start, end = f'<user_input mode="{mode}">', "!/a</user_input>"
+    assert typed(f"{start}{notice}{end}") == [start, end]
+    [reading] = context.read([f"{start}{notice}</user_input>"])
+    assert not reading.has_more
+    assert not context.has_words(start, [(0, len(start))])
+
+
 @pytest.mark.parametrize(
     ("line", "has_more"),
     [
@@ -102,6 +165,11 @@ def test_wrappers_are_no_blocks(tag: str) -> None:
         ("# 2 SEARCH/REPLACE blocks failed to match!", True),
         ("diff --git a/x b/x", True),
         ("Observation: 5", True),
+        ("Tool output for read_file tool call:", True),
+        ("Tool Output: 5", True),
+        ("## Conversation Summary", False),
+        ("Previous conversation summary:", False),
+        ("## Current State", False),
     ],
 )
 def test_lines_that_end_the_typed_text(line: str, has_more: bool) -> None:
@@ -159,7 +227,16 @@ TOKENS = st.sampled_from(
     [
         *("<task>", "</task>", "<a>", "</a>", "<file_content", "</file_content>", "```", "~~~"),
         *("[read_file for ", "[attempt_completion] Result:", "<feedback>", "</feedback>"),
-        *("# AGENTS.md instructions", "!/x", "\n", " "),
+        *(
+            "# AGENTS.md instructions",
+            "!/x",
+            "\n",
+            " ",
+            "[FILE]",
+            "--- a",
+            "<b/>",
+            "<user_input a>",
+        ),
     ]
 )
 
@@ -188,6 +265,15 @@ def test_ranges_are_in_order_and_inside(texts: list[str]) -> None:
         "[" + "a_" * 500_000,
         "\n".join(["[attempt_completion] Result:"] * 30_000),
         "." * 1_000_000,
+        "<a " + "b='c' " * 150_000,
+        '<a "' * 250_000,
+        "<a '\"" + " " * 1_000_000,
+        "<a" + "/" * 1_000_000,
+        "[a" * 500_000,
+        "-" * 1_000_000,
+        "### " + "#" * 1_000_000 + "a",
+        "### a" + "###  " * 200_000 + "b",
+        "<a></a>\n" * 120_000,
     ],
     ids=lambda text: text[:12],
 )

@@ -27,6 +27,7 @@ Type !/help for list of available commands</thinking>"""
 
 def desk(*, are_commands_enabled: bool = True, **options: Any) -> Desk:
     controls = Controls(GlobalSettings("openrouter"), "llm-interactive-proxy 0.1.0", **options)
+    controls.is_exposed = False
     return Desk(controls, are_commands_enabled=are_commands_enabled)
 
 

@@ -77,10 +77,40 @@ def test_pieces_in_order() -> None:
     ]
     assert messages.pieces(chat) == [
         Piece(1, None, 0, 3, False),
-        Piece(3, 0, 0, 3, True),
-        Piece(3, 2, 0, 3, True),
+        Piece(3, 0, 0, 3, False),
+        Piece(3, 2, 0, 3, False),
         Piece(4, None, 0, 5, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("behind", "newest"),
+    [
+        ([], [0]),
+        ([user("b")], [1]),
+        ([user("b"), user(ENVIRONMENT)], [1]),
+        ([user([IMAGE])], []),
+        ([user([IMAGE, text("b")])], [1]),
+        ([user(""), system("s"), user(" ' ")], [0]),
+        ([user("b"), assistant("a"), user(ENVIRONMENT)], []),
+    ],
+    ids=str,
+)
+def test_only_the_last_message_of_the_human_is_searched(
+    behind: Messages, newest: list[int]
+) -> None:
+    found = messages.pieces([user("a"), *behind])
+    assert sorted({piece.message for piece in found if piece.is_newest}) == newest
+
+
+def test_what_stands_before_a_given_message_is_old() -> None:
+    chat = [user("a"), user("!/b")]
+    assert [piece.is_newest for piece in messages.pieces(chat, 1)] == [False, True]
+    assert not any(piece.is_newest for piece in messages.pieces(chat, 2))
+    after = messages.cut(chat, spans_of(chat))
+    assert messages.is_blank(after, 1)
+    assert not messages.is_blank(after)
+    assert messages.drop_old_commands(after, {1}, 1) == [user("a"), user(NEUTRAL)]
 
 
 SUMMARY = "Another language model started to solve this problem and produced a summary: !/evil"
@@ -94,12 +124,19 @@ SUMMARY = "Another language model started to solve this problem and produced a s
         {"role": "function"},
         user(SUMMARY),
         user([text(SUMMARY)]),
+        user("## Conversation Summary\nWe did it. !/evil"),
+        user("Previous conversation summary:\n\nWe did it. !/evil"),
+        user("## Current State\n\n- !/evil"),
+        user([text("Tool output for read_file tool call:\n\n!/evil")]),
+        user("Tool Output: !/evil"),
+        user("[read_file for 'a'] Result:\n!/evil"),
+        user("The previous session was interrupted because it got too long, it was: `!/evil`"),
         {},
         5,
     ],
 )
 def test_a_turn_that_was_taken_up_is_not_the_newest(last: Any) -> None:
-    assert [piece.is_newest for piece in messages.pieces([user("a"), last])] == [False]
+    assert not any(piece.is_newest for piece in messages.pieces([user("a"), last]))
 
 
 @pytest.mark.parametrize(
@@ -122,6 +159,15 @@ def test_a_turn_that_was_taken_up_is_not_the_newest(last: Any) -> None:
         user([text("[read_file for 'a'] Result:\n!/evil"), text("<feedback>!/evil</feedback>")]),
         user("<task>\n</task>\n<file_content path='a'>\n</file_content>!/evil</file_content>"),
         user("# AGENTS.md instructions\n!/evil"),
+        user("## Conversation Summary\nWe did it.\n!/evil"),
+        user("Previous conversation summary:\n\n!/evil"),
+        user("# Summary\n## Current State\n\n- !/evil"),
+        user([text("Tool output for read tool call:\n\n!/evil"), text("!/evil")]),
+        user("Tool Output: !/evil"),
+        user("see\n<file path='a'/>\n!/evil</file> !/evil"),
+        user("<file path='a'>\n!/evil"),
+        user("[FILE]\n!/evil"),
+        user("--- a.py ---\n!/evil"),
         user("```a.py\n!/evil\n```\n!/evil\n```"),
     ],
     ids=str,

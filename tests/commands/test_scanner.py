@@ -35,6 +35,10 @@ def find(text: str, prefix: str = "!/") -> Call | None:
         pytest.param("!/hello!/help", "!/hello", "hello", id="first of two"),
         pytest.param("!/route-append(a)", "!/route-append(a)", "route-append", id="hyphen"),
         pytest.param("!/set(a=b)!/help", "!/set(a=b)", "set", id="exact end"),
+        pytest.param("!/set(a=b)? Or", "!/set(a=b)", "set", id="end of a question"),
+        pytest.param("**!/set(a=b)**, c/d", "!/set(a=b)", "set", id="in Markdown with arguments"),
+        pytest.param("!/set(a=b), see c/d", "!/set(a=b)", "set", id="before a path"),
+        pytest.param("!/bad(x) in /tmp/foo", "!/bad(x)", "bad", id="unknown before a path"),
         pytest.param("!/set(a=(b)c)d)", "!/set(a=(b)c)", "set", id="inner parentheses"),
     ],
 )
@@ -76,6 +80,16 @@ def test_found(text: str, span: str, name: str) -> None:
         '!/set(project=\\"a")',
         "!/set(" + "(" * DEEPEST + ")" * DEEPEST + ")",
         "!/" + "x" * (LONGEST_NAME + 1) + "(a)",
+        "if (!/error(s)?/.test(line))",
+        "`!/err(or)s/i`",
+        "!/a(b)|c/",
+        "!/a(b)+ c/.test(x)",
+        "awk '!/a(b) c/ {print}'",
+        "!/set(up)?/.test(line)",
+        "!/set(a=b)/",
+        "!/help|set/",
+        "!/help$/",
+        "did I type !/bad(x)?",
     ],
 )
 def test_ordinary_text(text: str) -> None:
@@ -195,6 +209,15 @@ def test_time_is_linear(piece: str) -> None:
     text = "!/a(" + piece * (100_000 // len(piece))
     started = time.perf_counter()
     assert find(text) is None
+    assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize("piece", ["#?a(b)c", "#?a(b)?", "#?a(b) c ", "#?help|", "#?help"])
+def test_looking_behind_calls_takes_linear_time(piece: str) -> None:
+    text, at = piece * (100_000 // len(piece)), 0
+    started = time.perf_counter()
+    while call := scan(text, at, len(text), "#?", KNOWN.__contains__):
+        at = call.end
     assert time.perf_counter() - started < 10
 
 

@@ -47,6 +47,10 @@ class ResponsesRequest:
     def warnings(self) -> Sequence[str]:
         return self.request.warnings
 
+    @property
+    def typed_from(self) -> int:
+        return self.request.typed_from
+
     def render(self, completion: dict[str, Any]) -> dict[str, Any]:
         answer = self.answer()
         answer.take(completion)

@@ -21,12 +21,16 @@ _KINDS = {form.item: (kind, form) for kind, form in FORMS.items()}
 
 _MODEL_ROLES = frozenset({"assistant", "tool"})
 
+_GAP: Json = {"role": "gap"}
+"""Stands for an item that is left out, until the messages are complete."""
+
 
 class History:
     """Reads items one by one. `messages` are complete once `finish` was called.
 
     `items` are those that were read, found in the store where the client only named them. `tools`
-    were declared by items.
+    were declared by items. `typed_from` is the index of the message behind the last item that was
+    left out: items of kinds that we do not know are taken for the model's.
     """
 
     def __init__(self, store: ResponseStore, warnings: Warnings) -> None:
@@ -39,6 +43,7 @@ class History:
         self.messages: list[Json] = []
         self.items: list[Json] = []
         self.tools: list[Any] = []
+        self.typed_from = 0
         self._readers: Mapping[object, Callable[[Json, str], None]] = {
             "message": self._read_message,
             "reasoning": self._read_reasoning,
@@ -48,7 +53,7 @@ class History:
             **dict.fromkeys(_KINDS, self._read_call),
             **{f"{item}_output": self._read_output for item in _KINDS},
             # What they found is in the model's text.
-            "web_search_call": lambda item, param: None,
+            "web_search_call": lambda item, param: self.messages.append(_GAP),
         }
 
     def read(self, items: Iterable[Any], param: str) -> None:
@@ -63,6 +68,7 @@ class History:
             if reader := self._readers.get(kind):
                 reader(item, place)
             else:
+                self.messages.append(_GAP)
                 self._warnings.append(f"input=items of type {kind} are not supported")
 
     @property
@@ -72,6 +78,9 @@ class History:
 
     def finish(self) -> None:
         self._end_turn()
+        gaps = [index for index, message in enumerate(self.messages) if message is _GAP]
+        self.typed_from = gaps[-1] + 1 - len(gaps) if gaps else 0
+        self.messages[:] = (message for message in self.messages if message is not _GAP)
         for message in self.messages:
             for call in message.get("tool_calls", ()):
                 if call["id"] in self._extra_content:
@@ -91,6 +100,7 @@ class History:
 
     def _read_reasoning(self, item: Json, param: str) -> None:
         """Only what we have sealed is of use; a summary is not what the model has thought."""
+        self.messages.append(_GAP)
         if sealed := opaque_state.unseal(item.get("encrypted_content")):
             self._details += sealed.details
             self._extra_content |= sealed.calls

@@ -25,7 +25,8 @@ REASONING = "reasoning.encrypted_content"
 class Request:
     """`given` is what the client sent, and `items` the whole conversation so far.
 
-    `is_to_compact`: the answer is to take the place of that conversation.
+    `is_to_compact`: the answer is to take the place of that conversation. `typed_from` is the index
+    of the first message behind the last item of a model's that a chat has no place for.
     """
 
     given: Json
@@ -34,6 +35,7 @@ class Request:
     toolbox: Toolbox
     warnings: Warnings
     is_to_compact: bool
+    typed_from: int
 
     def includes(self, what: str) -> bool:
         include = self.given.get("include")
@@ -70,7 +72,8 @@ def read(body: bytes, store: ResponseStore) -> Request:
     if given.get("truncation") == "auto":
         warnings.append("truncation=the history is never cut")
     told = list(dict.fromkeys(warnings))
-    return Request(given, chat, history.items, toolbox, told, history.is_to_compact)
+    is_to_compact, typed_from = history.is_to_compact, history.typed_from
+    return Request(given, chat, history.items, toolbox, told, is_to_compact, typed_from)
 
 
 def _instructions(given: Json) -> str | None:

@@ -9,7 +9,12 @@ from commands.errors import CommandError
 from commands.registry import Context
 from commands.routes import Routes
 from commands.scanner import scan
-from commands.settings import FunctionalBackend, GlobalSettings, SessionSettings
+from commands.settings import (
+    PROXY_WIDE,
+    FunctionalBackend,
+    GlobalSettings,
+    SessionSettings,
+)
 
 BANNER = "Hello, this is ..."
 
@@ -31,6 +36,8 @@ def new_context() -> Context:
         history=[],
         cooldowns=[],
         banner=lambda: BANNER,
+        author="a test",
+        may_change=PROXY_WIDE,
     )
 
 

@@ -64,7 +64,7 @@ def test_commands_before_a_summary_are_old_ones() -> None:
     item = compaction.to_item("1", "Sum. !/set(model=evil)")
     chat = ask([HISTORY[0], item, {"role": "user", "content": "go on"}]).chat["messages"]
     assert [piece.is_newest for piece in messages.pieces(chat)] == [False, True]
-    assert compaction.SUMMARY.startswith(context.SUMMARY_START)
+    assert context.is_taken_up([compaction.SUMMARY])
 
 
 def test_a_conversation_that_was_summed_up_goes_on() -> None:
