@@ -151,6 +151,12 @@ AGENTS = (
         ("You are the GitHub Copilot CLI",),
     ),
     Agent(
+        "copilot-chat",  # in VS Code (vscode-copilot-chat, agentPrompt.tsx)
+        prompts=(
+            "You are an expert AI programming assistant, working with a user in the VS Code editor",
+        ),
+    ),
+    Agent(
         "crush",
         (("user-agent", "Charm-Crush/"),),
         ("You are Crush,",),

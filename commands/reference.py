@@ -15,6 +15,11 @@ runs it and takes it out; if nothing else is left, it answers by itself and no m
 Several commands run from left to right. The first that fails stops the others, and the proxy
 answers with the reason.
 
+Only the last message that you have typed is searched, and of it only the text that nothing marks as
+somebody else's. Text behind a tag without an end, a tag without content (`<br/>`) or a line such as
+`[FILE]` or `--- a.py ---` is not searched: put the command before it. Code sent to
+`/v1/completions` is not searched at all.
+
 A command is the prefix `{DEFAULT_PREFIX}`, a name in whatever case and, if it needs them, arguments
 in parentheses: `key=value` or bare words, separated by commas. A value with commas or parentheses
 in it goes into quotes, single or double. What has no closing quote or parenthesis is ordinary text,
@@ -24,7 +29,9 @@ and so is a bare name that is no command or that goes on like a path (`!/usr/bin
 ABOUT_SETTINGS = """\
 Of several settings in one `set` or `unset` all are applied, or none if one is wrong. The settings
 of the proxy hold for everybody who uses it and, with `--config FILE`, after a restart too, just
-like the failover routes; those of a session end with it.
+like the failover routes; those of a session end with it. What the chat may change for everybody is
+listed by `chat_may_change` in `proxy.yaml`: all of it while the proxy listens on loopback, nothing
+once it listens on anything else. Each such change is a warning in the log.
 """
 
 

@@ -20,7 +20,7 @@ _BEFORE_VALUE = "(,="
 _GLUE = "_#/\\"
 # Behind a command these tell of a regular expression that is negated: `!/error(s)?/.test(line)`.
 # Bounded, so that the scan stays linear. The second is for names that are no commands.
-_END_OF_PATTERN = re.compile(r"[^\s,;:'\"!`]{0,64}/")
+_END_OF_PATTERN = re.compile(r"[^\s,;:'\"!`<]{0,64}/")
 _IN_PATTERN = re.compile(
     r"[?*+{|$]|[^\n]{0,200}?/[dgimsuvy]{0,4}[ \t]*(?:[.),;&|{?]|$)", re.MULTILINE
 )

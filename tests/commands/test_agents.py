@@ -121,6 +121,10 @@ def test_by_header(header: str, value: str, name: str | None) -> None:
         ("\nYou are an agent in the Continue CLI", "continue"),
         ("You are an expert coding assistant operating inside pi", "pi"),
         ("You are the GitHub Copilot CLI", "copilot-cli"),
+        (
+            "You are an expert AI programming assistant, working with a user in the VS Code editor",
+            "copilot-chat",
+        ),
         ("You are Crush, a tool", "crush"),
         ("You are a general-purpose AI agent called goose", "goose"),
         ("Compare: You are Crush, a tool", None),
@@ -236,6 +240,13 @@ TOOLS = {"tools": [{"type": "function", "function": {"name": "read"}}]}
             True,
         ),
         ("copilot-cli", "You are the GitHub Copilot CLI", "hi", {}, False),
+        (
+            "continue",
+            "You are",
+            "Create a comprehensive summary of this conversation that",
+            {},
+            True,
+        ),
     ],
 )
 def test_side_requests(

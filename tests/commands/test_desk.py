@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from backends.model_id import ModelId
+from commands import context
 from commands.agents import AGENTS
 from commands.controls import Controls
 from commands.desk import NO_QUERY, Desk, Turn, once_model
+from commands.routes import Route, Routes
+from commands.scanner import Argument, Call
 from commands.session import MAX_TEXT, Entry, Session, Sessions, clipped
-from commands.settings import FunctionalBackend, GlobalSettings, SessionSettings
+from commands.settings import PROXY_WIDE, FunctionalBackend, GlobalSettings, SessionSettings
 from commands.sources import SettingsError
 
 BACKENDS = {
@@ -39,6 +42,10 @@ def session(*, interactive: bool = True, banner: bool = False) -> Session:
 
 def user(text: Any) -> dict[str, Any]:
     return {"role": "user", "content": text}
+
+
+def system() -> dict[str, Any]:
+    return {"role": "system", "content": "Be nice"}
 
 
 def take(*texts: Any, at: Desk | None = None, of: Session | None = None, **chat: Any) -> Turn:
@@ -95,6 +102,43 @@ class TestOnce:
             assert turn.reply == "elements appended to r"
         assert at.controls.routes.find("r").elements == (ModelId("gemini", "x"),)
 
+    def test_a_confirmation_tells_what_is_in_force(self) -> None:
+        at, me, other = desk(), session(), session()
+        for wanted in (False, True, False, True):
+            take("!/set(redact-api-keys-in-prompts=no)", at=at, of=other)
+            text = f"!/set(redact-api-keys-in-prompts={wanted})"
+            reply = take(text, at=at, of=me).reply
+            assert reply == f"redact-api-keys-in-prompts set to {wanted}"
+            assert at.controls.settings.redact_api_keys_in_prompts is wanted
+
+    def test_other_conversations_of_the_session_do_not_make_it_run_again(self) -> None:
+        at, of = desk(), session()
+        take("!/create-failover-route(name=r,policy=k)", at=at, of=of)
+        turn = [system(), user("hi"), {"role": "assistant", "content": "a"}]
+        append = user("!/route-append(name=r,gemini:x) go on")
+        take(*turn, append, at=at, of=of)
+        take("!/set(project=x)", at=at, of=of)
+        take("!/route-append(name=r,gemini:y)", at=at, of=of)
+        for chat in ([*turn, append], [*turn[1:], append, system()]):
+            again = take(*chat, at=at, of=of)
+            assert "!/" not in json.dumps(again.chat)
+        assert [each.name for each in at.controls.routes.find("r").elements] == ["x", "y"]
+
+    def test_what_does_not_hold_any_more_is_done_again(self) -> None:
+        at, of = desk(), session()
+        take("!/create-failover-route(name=r,policy=k)", at=at, of=of)
+        for _ in range(2):
+            assert take("!/route-append(name=r,gemini:x)", at=at, of=of).reply
+            assert at.controls.routes.find("r").elements == (ModelId("gemini", "x"),)
+            assert take("!/route-clear(name=r)", at=at, of=of).reply == "route r cleared"
+            assert at.controls.routes.find("r").elements == ()
+
+    def test_a_change_of_the_prefix_is_repeated(self) -> None:
+        at, of = desk(), session()
+        for _ in range(2):
+            turn = take("!/set(command-prefix=#?) hi", at=at, of=of)
+            assert turn.chat["messages"] == [user("hi")]
+
     def test_an_error_is_repeated_too(self) -> None:
         of = session()
         for _ in range(2):
@@ -124,6 +168,87 @@ class TestOnce:
         assert once_model({"messages": loop}, of) == ModelId("gemini", "gemini-2.5-pro")
         assert once_model({"messages": [*loop, user("next")]}, of) is None
         assert once_model({"messages": loop}, of) is None
+
+
+class TestChangesForEverybody:
+    COMMANDS = (
+        ("default-backend", "!/set(default-backend=gemini)"),
+        ("command-prefix", "!/set(command-prefix=#?)"),
+        ("redact-api-keys-in-prompts", "!/set(redact-api-keys-in-prompts=off)"),
+        ("routes", "!/create-failover-route(name=r,policy=k)"),
+    )
+
+    @pytest.mark.parametrize(("name", "text"), COMMANDS)
+    def test_what_the_chat_may_change(self, name: str, text: str) -> None:
+        for allowed in ((), set(PROXY_WIDE) - {name}):
+            at, of = desk(chat_may_change=allowed), session(interactive=False)
+            before = at.controls.settings, at.controls.routes, of.settings
+            assert take(f"{text} hi", at=at, of=of).reply == (
+                f"{name} cannot be changed from the chat: chat_may_change in proxy.yaml does not "
+                "allow it"
+            )
+            assert (at.controls.settings, at.controls.routes, of.settings) == before
+        for allowed in (None, (name,)):
+            at = desk(chat_may_change=allowed)
+            before = at.controls.settings, at.controls.routes, of.settings
+            take(text, at=at)
+            assert (at.controls.settings, at.controls.routes, of.settings) != before
+
+    def test_nothing_once_the_proxy_is_exposed_or_as_long_as_nobody_knows(self) -> None:
+        at = desk()
+        at.controls.is_exposed = True
+        assert "cannot be changed" in (take("!/set(command-prefix=#?)", at=at).reply or "")
+        assert "cannot be changed" in (
+            take("!/set(project=x, default-backend=gemini)", at=at).reply or ""
+        )
+        assert take("!/set(project=x)", at=at).reply == "project set to x"
+        at = desk(chat_may_change=("command-prefix",))
+        at.controls.is_exposed = True
+        assert take("!/set(command-prefix=#?)", at=at).reply == "command prefix set to #?"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "!/route-append(name=r, gemini:x)",
+            "!/route-prepend(name=r, gemini:x)",
+            "!/route-clear(name=r)",
+            "!/delete-failover-route(name=r)",
+        ],
+    )
+    def test_routes_that_are_there(self, text: str) -> None:
+        at = desk(chat_may_change=(), routes=Routes({"r": Route("r", "k")}))
+        assert (take(text, at=at).reply or "").startswith("routes cannot be changed")
+        assert take("!/list-failover-routes", at=at).reply == "r:k"
+
+    def test_what_is_so_already_may_be_set(self) -> None:
+        reply = take("!/set(default-backend=openrouter)", at=desk(chat_may_change=())).reply
+        assert reply == "default backend set to openrouter"
+
+    def test_mitmproxy_may_change_all(self) -> None:
+        at = desk(chat_may_change=())
+        argument = Argument("redact-api-keys-in-prompts", "off")
+        at.controls.run(Call("set", (argument,), 0, 0, True), session(), BACKENDS)
+        assert not at.controls.settings.redact_api_keys_in_prompts
+
+    def test_each_is_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
+        at, of = desk(), session()
+        of.agent = "codex"
+        for _ in range(2):
+            take("!/set(redact-api-keys-in-prompts=off, project=p) !/help", at=at, of=of)
+        take(
+            "!/create-failover-route(name=r,policy=k) !/route-append(name=r,gemini:x,openrouter:y)",
+            at=at,
+        )
+        take("!/delete-failover-route(name=r)", at=at)
+        at.controls.run(
+            Call("unset", (Argument("redact-api-keys-in-prompts"),), 0, 0, True), of, {}
+        )
+        assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+            ("WARNING", "redact-api-keys-in-prompts is now False, by session s of codex"),
+            ("WARNING", "route r is now k:gemini:x,openrouter:y, by session s of an unknown agent"),
+            ("WARNING", "route r is now deleted, by session s of an unknown agent"),
+            ("WARNING", "redact-api-keys-in-prompts is now True, by mitmproxy"),
+        ]
 
 
 class TestWhatGoesUp:
@@ -163,6 +288,8 @@ class TestWhatGoesUp:
     def test_exactly_the_commands_go(self, texts: list[str]) -> None:
         """Cut out of the middle of a line each takes one space along."""
         texts = [f"x{text}x" for text in texts]
+        whole = " ".join(texts)
+        assume(context.read([whole])[0].typed == [(0, len(whole))])
         turn = take(" !/set(project=p) ".join(texts))
         if turn.reply is None:
             (message,) = turn.chat["messages"]
