@@ -278,6 +278,8 @@ def _mode_behind(opening: re.Match[str], *, is_closed: bool) -> _Mode | None:
 
 
 def _is_glued(opening: re.Match[str]) -> bool:
-    """Whether a tag follows a word, as in `Vec<String>`, so that it is code within a sentence."""
-    before = opening.string[opening.start() - 1 : opening.start()]
-    return opening["tag"] is not None and (before.isalnum() or before == "_")
+    """Whether a bare tag follows a word, as in `Vec<String>`: code within a sentence."""
+    text, start, end = opening.string, opening.start(), opening.end()
+    is_bare = opening.lastgroup == "tag" and text.startswith(">", end)
+    before = text[max(start - 1, 0) : start]
+    return is_bare and (before.isalnum() or before == "_")

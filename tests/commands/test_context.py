@@ -54,6 +54,8 @@ def test_blocks_of_other_kinds(text: str, left: list[str]) -> None:
         ("a <файл> !/a", "a "),
         ("a\n<file path='a>b'\n />!/a</file> !/a", "a\n"),
         ("a <br/> !/a", "a "),
+        ("a<br/> !/a", "a"),
+        ("a<file path='b'> !/a", "a"),
         ("a\n[FILE]\n!/a", "a\n"),
         ("a\n  [FILE: b.py] !/a", "a\n"),
         ("a\n--- b ---\n!/a", "a\n"),

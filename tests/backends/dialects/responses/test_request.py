@@ -379,3 +379,32 @@ def test_warnings_tell_once_what_was_left_out() -> None:
         "tools=type web_search is not supported",
         "truncation=the history is never cut",
     ]
+
+
+UNKNOWN = {"type": "mcp_call", "id": "m"}
+
+
+@pytest.mark.parametrize(
+    ("items", "roles", "typed_from"),
+    [
+        ([USER, USER], "user user", 0),
+        ([USER, UNKNOWN], "user", 1),
+        ([UNKNOWN, UNKNOWN, USER], "user", 0),
+        ([USER, UNKNOWN, USER], "user user", 1),
+        ([USER, {"type": "reasoning", "id": "r"}, USER], "user user", 1),
+        ([USER, {"type": "web_search_call", "id": "w"}, USER], "user user", 1),
+        (
+            [USER, called("1"), UNKNOWN, USER, returned("1"), UNKNOWN, USER],
+            "user assistant tool user user",
+            4,
+        ),
+        ([says("assistant", "a"), UNKNOWN, says("assistant", "b"), USER], "assistant user", 1),
+        ([USER, {"type": "additional_tools", "tools": []}], "user", 0),
+    ],
+)
+def test_what_a_chat_has_no_place_for_is_the_model_s(
+    items: list[Json], roles: str, typed_from: int
+) -> None:
+    asked = ask(items)
+    assert [message["role"] for message in asked.chat["messages"]] == roles.split()
+    assert asked.typed_from == typed_from
