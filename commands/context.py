@@ -163,12 +163,11 @@ _MODES = {
     "answer": _Mode.ANSWER,
     "result": _Mode.RESULT,
     "context": _Mode.CONTEXT,
-    "header": _Mode.DOUBT,
 }
 """By the group of `_OPENING` that matched last."""
 
 _CLOSED = ("tag", "fence")
-"""Those groups of which a closing counts."""
+"""Those groups that begin a block if something closes it."""
 
 
 @dataclass(slots=True)
@@ -247,7 +246,8 @@ def _search(text: str, start: int, end: int, reading: Reading) -> tuple[_Mode, i
             continue
         ends = closings.get(opening["tag"], []) if opening.lastgroup in _CLOSED else []
         is_inside = opening.start() < blocks_end
-        mode = _mode_behind(opening, is_closed=bool(ends) and ends[-1] > opening.end())
+        is_block = bool(ends) and ends[-1] > opening.end()
+        mode = None if is_block else _MODES.get(opening.lastgroup or "", _Mode.DOUBT)
         if mode is _Mode.DOUBT:
             is_closing = is_inside and opening.lastgroup == "fence"
             if opening.start() < sure_end or is_closing or _is_glued(opening):
@@ -266,15 +266,6 @@ def _search(text: str, start: int, end: int, reading: Reading) -> tuple[_Mode, i
     if end > blocks_end:
         reading.typed.append((blocks_end, end))
     return _Mode.TYPED, end
-
-
-def _mode_behind(opening: re.Match[str], *, is_closed: bool) -> _Mode | None:
-    """Whose the text behind an opening is; None if it begins a block, which `is_closed`."""
-    if mode := _MODES.get(opening.lastgroup or ""):
-        return mode
-    if is_closed:
-        return None
-    return _Mode.CONTEXT if opening["tag"] in CONTEXT_TAGS else _Mode.DOUBT
 
 
 def _is_glued(opening: re.Match[str]) -> bool:

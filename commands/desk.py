@@ -209,16 +209,21 @@ class _Run:
         self.spans.setdefault((piece.message, piece.part), []).append((call.start, call.end))
         if self.has_failed:
             return
-        before = facts_of(self.context)
+        before = self._state()
         try:
             message = COMMANDS.run(call, self.context)
         except CommandError as error:
             self.has_failed = True
             message = str(error)
-        has_changed = before != facts_of(self.context)
+        has_changed = before != self._state()
         # A confirmation is for interactive sessions only; what was asked for is always told.
         if self.context.session.is_interactive or self.has_failed or not has_changed:
             self.messages.append(message)
+
+    def _state(self) -> tuple[object, ...]:
+        """What `facts_of` is made of: quicker, and there may be many commands."""
+        context = self.context
+        return context.session, context.proxy, context.routes, context.once
 
 
 def once_model(chat: Chat, session: Session) -> ModelId | None:

@@ -53,11 +53,11 @@ class Context:
 
     def change_proxy(self, **changes: Any) -> None:
         """Replace fields of `proxy`. Raises CommandError if one may not be changed."""
-        changed = replace(self.proxy, **changes)
-        for row in SAVED:
-            if getattr(changed, row.field) != getattr(self.proxy, row.field):
+        for row in SAVED if changes else ():
+            now = getattr(self.proxy, row.field)
+            if changes.get(row.field, now) != now:
                 self._require(row.name)
-        self.proxy = changed
+        self.proxy = replace(self.proxy, **changes)
 
     def change_routes(self, routes: Routes) -> None:
         """Replace `routes`. Raises CommandError if they may not be changed."""
