@@ -223,7 +223,8 @@ class Settings(BaseModel):
         ProxyWide | None,
         Setting(
             "what commands in the chat may change for everybody: "
-            f"{', '.join(PROXY_WIDE)}; default: all on loopback, else none"
+            f"{', '.join(PROXY_WIDE)}; default: all on loopback, else none",
+            Risk.NAMED,
         ),
     ] = None
     force_set_project: Annotated[
