@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from mitmproxy import http
+from mitmproxy import ctx, http
+from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from addon.answers import json_reply
@@ -16,11 +17,12 @@ logger = logging.getLogger(__name__)
 
 
 def fail_closed[**P, R](hook: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a hook whose last argument is an HTTP flow, or a connection about to be made.
+    """Decorate a hook whose last argument is a flow, an upstream connection, or a layer's choice.
 
     ApiError is an answer and is passed on by the hooks themselves; whatever else comes out of a
     hook is a bug. mitmproxy would log it and let the flow go on as it is, to the original host and
-    with the client's credentials. Here the client gets a 500 in OpenAI's shape instead.
+    with the client's credentials. Here the client gets a 500 in OpenAI's shape instead, and where
+    there is no flow yet its connection is closed.
     """
     if inspect.iscoroutinefunction(hook):
 
@@ -43,12 +45,34 @@ def fail_closed[**P, R](hook: Callable[P, R]) -> Callable[P, R]:
     return guarded
 
 
-def _refuse(subject: http.HTTPFlow | ServerConnectionHookData, where: str) -> None:
-    """Replace whatever the flow holds by an internal error, or forbid the connection."""
+class Closed(layer.Layer):
+    """Ends the client's connection."""
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.Start):
+            yield commands.CloseConnection(self.context.client)
+
+
+def forbid(data: ServerConnectionHookData, reason: str) -> None:
+    """Let no byte go out over a connection that is about to be made, or has just been made."""
+    data.server.error = reason
+    handler = ctx.master.addons.get("proxyserver").connections.get(data.client.id)
+    io = handler and handler.transports.get(data.server)
+    if io and io.writer:
+        io.writer.close()
+
+
+def _refuse(
+    subject: http.HTTPFlow | ServerConnectionHookData | layer.NextLayer, where: str
+) -> None:
+    """Answer the flow with an internal error, or forbid the connection."""
     logger.exception("Internal error in hook %s; the request was not forwarded", where)
     if isinstance(subject, ServerConnectionHookData):
-        subject.server.error = "internal error of the proxy"
-        return
-    error = ApiError(500, f"Internal error of the proxy in '{where}'; see its log for the cause")
-    subject.response = json_reply(error.status, error.body())
-    subject.marked = ":bug:"
+        forbid(subject, "internal error of the proxy")
+    elif isinstance(subject, layer.NextLayer):
+        subject.layer = Closed(subject.context)
+    else:
+        message = f"Internal error of the proxy in '{where}'; see its log for the cause"
+        error = ApiError(500, message)
+        subject.response = json_reply(error.status, error.body())
+        subject.marked = ":bug:"

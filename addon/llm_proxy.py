@@ -11,9 +11,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from addon import layers, proxy
+from addon import layers, proxy, sentinel
 from commands import config
 
+sentinel.post(__file__)
 try:
     configured = config.read({}, os.environ, Path.cwd())
     addons = [proxy.LlmProxy(configured.settings, layers.missing(), configured.warning)]

@@ -151,6 +151,7 @@ class LlmProxy:
 
     # Connections
 
+    @fail_closed
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         ctx.master.addons.get("nextlayer").next_layer(nextlayer)
         if not self._misfit:

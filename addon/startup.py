@@ -115,6 +115,8 @@ def announce(
 
 def add_to(master: Master, addon: object) -> None:
     """Put the addon where mitmproxy puts scripts: before the layers are chosen and flows saved."""
-    master.addons.register(addon)
-    chain = master.addons.chain
-    chain.insert(chain.index(master.addons.get("nextlayer")), addon)
+    manager = master.addons
+    manager.register(addon)
+    at = manager.chain.index(manager.get("nextlayer"))
+    # A new list: mitmproxy may be walking along the old one.
+    manager.chain = [*manager.chain[:at], addon, *manager.chain[at:]]

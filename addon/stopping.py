@@ -42,12 +42,18 @@ class Stopping:
     def end(self, close: Callable[[], None]) -> Awaitable[None] | None:
         """What the `done` hook has to do, and at last `close`.
 
-        mitmproxy awaits it when it ends, but not where a script is reloaded. Its console has asked
-        its user, and is dark by now: it ends at once.
+        mitmproxy awaits it when it ends, but not where a script is reloaded: then no connection
+        stays that was let in by rules which are gone. Its console has asked its user, and is dark
+        by now: it ends at once.
         """
         if ctx.master.should_exit.is_set() and not hasattr(ctx.master, "prompt_for_exit"):
             return self._end(close)
         close()
+        server: Proxyserver = ctx.master.addons.get("proxyserver")
+        for handler in tuple(server.connections.values()):
+            io = handler.transports.get(handler.client)
+            if io and io.handler:
+                io.handler.cancel("the proxy's script is unloaded")
         return None
 
     async def _end(self, close: Callable[[], None]) -> None:

@@ -1,9 +1,13 @@
 """One proxy a test module, in front of the simulated upstreams."""
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from mitmproxy.certs import CertStore
 
 from tests.harness import RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
@@ -21,6 +25,25 @@ def proxy(confdir: Path, upstream: UpstreamThread) -> Iterator[RunningProxy]:
         max_body_mib=8,
         allowed_origins=["https://app.example"],
     ) as running:
+        yield running
+
+
+@pytest.fixture
+def original(confdir: Path) -> Iterator[UpstreamThread]:
+    """The host that the client believes to talk to: a TLS server for `localhost`."""
+    entry = CertStore.from_store(confdir, "mitmproxy", 2048).get_cert(
+        "localhost", [x509.DNSName("localhost")]
+    )
+    key = entry.privatekey.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    pem = confdir / "localhost.pem"
+    pem.write_bytes(key + entry.cert.to_pem())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    with UpstreamThread(host="localhost", ssl_context=context) as running:
         yield running
 
 

@@ -2,18 +2,14 @@
 
 import base64
 import json
-import ssl
+import socket
 import subprocess
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from mitmproxy import http
-from mitmproxy.certs import CertStore
 
 from addon.endpoints import Place
 from addon.exchange import Exchange
@@ -29,25 +25,6 @@ CHAT = {"model": "demo/echo", "messages": [{"role": "user", "content": "hi"}]}
 def basic(password: str) -> dict[str, str]:
     token = base64.b64encode(f"x:{password}".encode()).decode()
     return {"proxy-authorization": f"Basic {token}"}
-
-
-@pytest.fixture
-def original(confdir: Path) -> Iterator[UpstreamThread]:
-    """The host that the client believes to talk to: a TLS server for `localhost`."""
-    entry = CertStore.from_store(confdir, "mitmproxy", 2048).get_cert(
-        "localhost", [x509.DNSName("localhost")]
-    )
-    key = entry.privatekey.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    pem = confdir / "localhost.pem"
-    pem.write_bytes(key + entry.cert.to_pem())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    with UpstreamThread(host="localhost", ssl_context=context) as running:
-        yield running
 
 
 class TestOriginalHost:
@@ -162,6 +139,15 @@ class BrokenPlace(LlmProxy):
         raise RuntimeError("a bug")
 
 
+class BrokenLayers(LlmProxy):
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        del self._rules
+
+    def done(self) -> None:
+        pass
+
+
 class BrokenHandler(LlmProxy):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -228,6 +214,20 @@ class TestExposed:
     def test_it_does_not_run_without_a_key(self, confdir: Path) -> None:
         with pytest.raises(SettingsError, match="disable-auth"):
             load({"host": "0.0.0.0", "disable_auth": True}, {}, confdir)
+
+
+def test_a_bug_in_choosing_layers_does_not_open_the_way(
+    confdir: Path, upstream: UpstreamThread
+) -> None:
+    before = upstream.simulator.connections
+    with (
+        running_proxy(confdir, addon_class=BrokenLayers) as proxy,
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client,
+    ):
+        port = upstream.simulator.port
+        client.sendall(f"GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode())
+        assert client.recv(4096) == b""
+    assert upstream.simulator.connections == before
 
 
 def test_without_authentication(confdir: Path, upstream: UpstreamThread) -> None:
