@@ -1,20 +1,19 @@
-"""Who may use the proxy, and for what: client key, browser origins, tunnels, destinations."""
+"""Who may use the proxy, and for what: client key, tunnels, destinations."""
 
 import asyncio
 import base64
 import binascii
 import hmac
-import ipaddress
 import re
 import socket
-from collections.abc import Collection
 from weakref import WeakSet
 
 from mitmproxy import http
 from mitmproxy.connection import Client
 
+from addon import names
 from backends.backend import Headers
-from backends.errors import ApiError
+from backends.errors import ApiError, bad_request
 from backends.keys import Key
 
 # What a client may show as its credential, to us or to the vendor it believes to talk to.
@@ -40,27 +39,11 @@ class Access:
     `upstreams` are the (host, port) that we ourselves connect to.
     """
 
-    def __init__(self, client_key: Key | None, allowed_origins: Collection[str]) -> None:
+    def __init__(self, client_key: Key | None) -> None:
         self._secret = client_key.value.encode() if client_key else None
-        self._allowed_origins = frozenset(allowed_origins)
         self._authenticated: WeakSet[Client] = WeakSet()
         self.is_exposed = True
         self.upstreams: frozenset[tuple[str, int]] = frozenset()
-
-    def check_origin(self, flow: http.HTTPFlow) -> str | None:
-        """The browser origin of the request, if any; ApiError 403 if it is a foreign one.
-
-        Web pages can reach loopback addresses: without this any page could use the proxy of
-        whoever looks at it.
-        """
-        origin: str | None = flow.request.headers.get("origin")
-        if origin is None or origin in self._allowed_origins:
-            return origin
-        if origin == f"{flow.request.scheme}://{flow.request.host_header}":
-            return origin
-        raise ApiError(
-            403, f"Browser origin {origin} is not allowed (setting allowed_origins)", param="origin"
-        )
 
     def check_client_key(self, flow: http.HTTPFlow) -> None:
         """ApiError 401 unless the request, or the tunnel it came through, shows the client key."""
@@ -156,31 +139,54 @@ def drop_credentials(request: http.Request) -> None:
 
 def hide_credentials(flow: http.HTTPFlow) -> None:
     """Of a request that went on to somebody else, and is over, the record shows no credential."""
-    for message, names in (
+    for message, fields in (
         (flow.request, CREDENTIAL_HEADERS),
         (flow.response, _ANSWERED_CREDENTIALS),
     ):
-        for name in names:
+        for name in fields:
             if message and name in message.headers:
                 message.headers[name] = _HIDDEN
     flow.request.path = _KEY_IN_QUERY.sub(rf"\g<1>{_HIDDEN}", flow.request.path)
 
 
+def check_host(request: http.Request) -> None:
+    """ApiError 400 if a request names more than one host, as seen by different servers."""
+    given = request.headers.get_all("host")
+    if len(given) > 1:
+        raise bad_request("More than one Host header")
+    if given and request.authority and (request.is_http2 or request.is_http3):
+        hosts = {names.authority(each, request.scheme) for each in (*given, request.authority)}
+        if len(hosts) > 1:
+            raise bad_request("The Host header and :authority differ")
+
+
 def is_own_address(flow: http.HTTPFlow) -> bool:
     """Whether the client speaks to the proxy itself; `addon.layers` fills in the address."""
     host, port = flow.client_conn.sockname[:2]
-    return flow.request.port == port and flow.request.host in {host, *_LOOPBACK_NAMES}
+    name = names.host_name(flow.request.host)
+    return flow.request.port == port and name in {host, *_LOOPBACK_NAMES}
+
+
+def is_decrypted(flow: http.HTTPFlow) -> bool:
+    """Whether we have opened the TLS between the client and the host it believes to talk to."""
+    return flow.request.scheme == "https" and flow.client_conn.tls_established
+
+
+def leads_home(peer: str, local: str) -> bool:
+    """Whether a connection's far end is on this machine, by the addresses of both its ends."""
+    ip = names.ip_address(peer)
+    return ip is None or ip.is_loopback or ip.is_unspecified or ip == names.ip_address(local)
 
 
 def _is_own_address(address: str) -> bool:
     """Loopback, unspecified, or one of this machine's interfaces."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if ip.is_loopback or ip.is_unspecified:
-        return True
+    ip = names.ip_address(address)
+    if ip is None:
+        return False
     family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((address, 9))  # sends nothing; the kernel picks the local address
+            probe.connect((str(ip), 9))  # sends nothing; the kernel picks the local address
         except OSError:
-            return False
-        return str(probe.getsockname()[0]) == address
+            return ip.is_loopback or ip.is_unspecified
+        return leads_home(str(ip), str(probe.getsockname()[0]))

@@ -1,10 +1,11 @@
 """Which requests are ours: the table of endpoints, and the rule that matches a request to it."""
 
 import re
+from collections.abc import Collection, Iterable
 from enum import Enum
 from typing import NamedTuple
-from urllib.parse import unquote
 
+from addon import names
 from backends.dialects.registry import DIALECTS, Dialect
 
 # A base URL may or may not end in /v1, and OpenRouter's clients use /api/v1.
@@ -37,17 +38,23 @@ class Endpoint(NamedTuple):
     dialect: Dialect | None = None
 
 
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(path, re.IGNORECASE)
+
+
 ENDPOINTS = (
     *(
-        Endpoint(dialect.name, ("POST",), re.compile(_ANY_PREFIX + dialect.path), dialect=dialect)
+        Endpoint(dialect.name, ("POST",), _pattern(_ANY_PREFIX + dialect.path), dialect=dialect)
         for dialect in DIALECTS.values()
     ),
-    Endpoint("root", ("GET", "HEAD"), re.compile("/"), on_hosts=False, needs_key=False),
-    Endpoint("health", ("GET", "HEAD"), re.compile("/health"), on_hosts=False, needs_key=False),
-    Endpoint("models", ("GET", "HEAD"), re.compile(f"{_PREFIX}/models")),
+    Endpoint("root", ("GET", "HEAD"), _pattern("/"), on_hosts=False, needs_key=False),
+    Endpoint("health", ("GET", "HEAD"), _pattern("/health"), on_hosts=False, needs_key=False),
+    Endpoint("models", ("GET", "HEAD"), _pattern(f"{_PREFIX}/models")),
     # Model ids hold slashes and colons. OpenRouter's .../endpoints is another thing, left to it.
-    Endpoint("model", ("GET", "HEAD"), re.compile(rf"{_PREFIX}/models/(?P<id>.+)(?<!/endpoints)")),
-    Endpoint("embeddings", ("POST",), re.compile(f"{_ANY_PREFIX}/embeddings")),
+    Endpoint("model", ("GET", "HEAD"), _pattern(rf"{_PREFIX}/models/(?P<id>.+)(?<!/endpoints)")),
+    Endpoint("embeddings", ("POST",), _pattern(f"{_ANY_PREFIX}/embeddings")),
+    # They take a prompt as `responses` does, so they are never for a listed host to see.
+    Endpoint("unsupported", ("POST",), _pattern(f"{_ANY_PREFIX}/responses/(compact|input_tokens)")),
 )
 
 
@@ -58,14 +65,19 @@ class Claim(NamedTuple):
     argument: str = ""
 
 
+def place(hosts: Iterable[str | None], listed: Collection[str]) -> Place:
+    """Every name that a client used for the host counts, or a request could slip past us."""
+    found = {names.host_name(host) for host in hosts if host}
+    return Place.ELSEWHERE if found.isdisjoint(listed) else Place.LLM_HOST
+
+
 def match(path: str, place: Place) -> Claim | None:
     """The endpoint that `path` (query included) names at `place`, whatever the method."""
     if place is Place.ELSEWHERE:
         return None
-    path = path.partition("?")[0]
-    path = path.rstrip("/") or "/"
+    path = names.path(path)
     for endpoint in ENDPOINTS:
         found = endpoint.path.fullmatch(path)
         if found and (endpoint.on_hosts or place is Place.OURSELVES):
-            return Claim(endpoint, unquote(found.groupdict().get("id", "")))
+            return Claim(endpoint, found.groupdict().get("id", ""))
     return None

@@ -33,6 +33,7 @@ class Handlers:
             "models": self._list_models,
             "model": self._show_model,
             "embeddings": chat.embed,
+            "unsupported": self._refuse,
             **dict.fromkeys(DIALECTS, chat),
         }
 
@@ -68,3 +69,7 @@ class Handlers:
                 404, f"The model '{wanted}' does not exist", param="model", code="model_not_found"
             )
         return json_reply(200, model)
+
+    async def _refuse(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
+        path = flow.request.path.partition("?")[0]
+        raise ApiError(404, f"{path} is not supported by this proxy")

@@ -16,6 +16,7 @@ from addon import access, annotate, demo, endpoints, logs, record, startup, unla
 from addon.access import Access
 from addon.answers import Answers, BodyStream, add_fields, kept_fields, stream_head
 from addon.assembly import VERSION, make_chat, stand_in
+from addon.browsers import PREFLIGHT_FIELDS, Browsers
 from addon.cassette import Recorder
 from addon.endpoints import Claim, Place
 from addon.exchange import Exchange, Upstream
@@ -40,12 +41,6 @@ from commands.values import is_loopback
 
 logger = logging.getLogger(__name__)
 
-PREFLIGHT_FIELDS = {
-    "access-control-allow-methods": "GET, POST",
-    "access-control-allow-headers": "*, authorization",
-    "access-control-max-age": "600",
-}
-
 
 class LlmProxy:
     """Claims LLM requests, routes them to an upstream, answers the rest of what is ours.
@@ -55,6 +50,8 @@ class LlmProxy:
     """
 
     name = "llm_proxy"
+    _keeps_flows = False  # this and the next are known as soon as options are
+    _opens_listed_only = True
 
     def __init__(
         self, settings: Settings, misfit: str | None = None, warning: str | None = None
@@ -68,7 +65,8 @@ class LlmProxy:
         self._redactor = redactor = Redactor((*upstream_keys, client_key))
         logs.keep_secrets_out(redactor)
         self._answers = Answers(redactor)
-        self._access = Access(self._client_key, settings.allowed_origins)
+        self._access = Access(self._client_key)
+        self._browsers = Browsers.of(settings)
         self._models = ModelsList(settings.models_max_age)
         self._chat = make_chat(settings, self._models, redactor)
         self._handlers = Handlers(self._chat, self._models, VERSION, self._client_key)
@@ -93,7 +91,6 @@ class LlmProxy:
         )
         self._stand_in = stand_in(settings)
         self._recorder = Recorder(settings.record) if settings.record else None
-        self._keeps_flows = False
         self._running: asyncio.Task[None] | None = None
         self._stopping = Stopping(settings.stop_timeout)
 
@@ -107,6 +104,7 @@ class LlmProxy:
 
     def configure(self, updated: Set[str]) -> None:
         self._keeps_flows = self._recorder is not None or startup.keeps_flows()
+        self._opens_listed_only = startup.opens_listed_only(self._settings)
 
     def running(self) -> None:
         self.configure(set())
@@ -182,11 +180,12 @@ class LlmProxy:
         place = self._place_of(flow)
         claim = endpoints.match(flow.request.path, place)
         try:
+            access.check_host(flow.request)
             if flow.is_replay and (claim or record.ENDPOINT in flow.metadata):
                 # mitmproxy does it without our layers, and the request is in the upstream's form.
                 raise bad_request("LLM requests cannot be replayed; use llm.reask FLOW MODEL")
             if claim or place is Place.OURSELVES:
-                self._admit(flow, claim)
+                self._admit(flow, claim, place)
             else:
                 self._pass_through(flow, place)
         except ApiError as error:
@@ -199,14 +198,12 @@ class LlmProxy:
                 access.drop_credentials(flow.request)
 
     def _place_of(self, flow: http.HTTPFlow) -> Place:
-        """Every name that the client used for the host counts, or a request could slip past us."""
         if access.is_own_address(flow):
             return Place.OURSELVES
-        names = {flow.request.host, flow.request.pretty_host, flow.client_conn.sni}
-        is_listed = not names.isdisjoint(self._settings.intercept_hosts)
-        return Place.LLM_HOST if is_listed else Place.ELSEWHERE
+        hosts = (flow.request.host, flow.request.pretty_host, flow.client_conn.sni)
+        return endpoints.place(hosts, self._settings.intercept_hosts)
 
-    def _admit(self, flow: http.HTTPFlow, claim: Claim | None) -> None:
+    def _admit(self, flow: http.HTTPFlow, claim: Claim | None, place: Place) -> None:
         """Take on a request that is ours; ApiError is its answer if it may not be served."""
         request = flow.request
         headers, reply_fields = access.client_headers(request), [("x-request-id", flow.id)]
@@ -219,7 +216,9 @@ class LlmProxy:
         self._stopping.admit(flow)
         if given.get("connection", "").lower() == "close":
             exchange.reply_fields.append(("connection", "close"))
-        if origin := self._access.check_origin(flow):
+        is_to_us = place is Place.OURSELVES
+        host = request.host_header
+        if origin := self._browsers.check(request.scheme, host, given, is_to_us=is_to_us):
             exchange.reply_fields += [("access-control-allow-origin", origin), ("vary", "origin")]
         if claim is None:
             raise ApiError(404, f"Invalid URL ({request.method} {request.path})")
@@ -243,6 +242,8 @@ class LlmProxy:
 
     def _pass_through(self, flow: http.HTTPFlow, place: Place) -> None:
         """Let a request go where the client sent it, as the client sent it."""
+        if place is Place.ELSEWHERE and self._opens_listed_only and access.is_decrypted(flow):
+            raise ApiError(502, f"{flow.request.host} is not in intercept_hosts, yet was decrypted")
         self._access.check_proxy_use(flow)
         self._access.forget_own_key(flow.request)
         flow.request.stream = True

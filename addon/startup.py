@@ -36,15 +36,24 @@ def set_options(settings: Settings) -> None:
     if "onboarding" in options:
         options.update(onboarding=False)
     if not options.allow_hosts and not options.ignore_hosts:
-        # Decides whose TLS is decrypted; every other host is tunnelled untouched.
-        names = (host.replace(".", "[.]") for host in settings.intercept_hosts)
-        options.update(allow_hosts=[rf"^{name}:\d+$" for name in names])
+        options.update(allow_hosts=_listed(settings))
     if not options.listen_host:
         options.update(listen_host=settings.host)
     if options.listen_port is None:
         options.update(listen_port=settings.port)
     if "web_columns" in options and not options.has_changed("web_columns"):
         options.update(web_columns=WEB_COLUMNS)
+
+
+def opens_listed_only(settings: Settings) -> bool:
+    """Whether no other TLS is decrypted than that of the listed hosts."""
+    return list(ctx.options.allow_hosts) == _listed(settings)
+
+
+def _listed(settings: Settings) -> list[str]:
+    """What decides whose TLS is decrypted; every other host is tunnelled untouched."""
+    names = (host.replace(".", "[.]") for host in settings.intercept_hosts)
+    return [rf"^{name}[.]?:\d+$" for name in names]
 
 
 def keeps_flows() -> bool:

@@ -147,6 +147,12 @@ class Settings(BaseModel):
         Origins,
         Setting("web pages that may use the proxy, such as https://app.example", Risk.NAMED),
     ] = ()
+    allowed_hosts: Annotated[
+        HostNames,
+        Setting(
+            "names of the proxy for browsers, besides host, localhost and IP addresses", Risk.NAMED
+        ),
+    ] = ()
     intercept_hosts: Annotated[
         HostNames,
         Setting("hosts whose TLS is opened; all others are tunnelled untouched", Risk.NAMED),

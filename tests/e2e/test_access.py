@@ -141,6 +141,21 @@ class TestBrowsers:
             assert "allowed_origins" in answer.json()["error"]["message"]
             assert "access-control-allow-origin" not in answer.headers
 
+    def test_rebound_names_are_refused(self, proxy: RunningProxy) -> None:
+        evil = f"evil.example:{proxy.port}"
+        for headers in ({"origin": f"http://{evil}"}, {"sec-fetch-site": "same-origin"}):
+            answer = proxy.client().post(
+                "/v1/chat/completions", json=CHAT, headers={"host": evil, **headers}
+            )
+            assert answer.status_code == 403
+            assert "allowed_hosts" in answer.json()["error"]["message"]
+            assert "access-control-allow-origin" not in answer.headers
+
+    def test_other_sites_without_origin_are_refused(self, proxy: RunningProxy) -> None:
+        headers = {"sec-fetch-site": "cross-site"}
+        answer = proxy.client().post("/v1/chat/completions", json=CHAT, headers=headers)
+        assert answer.status_code == 403
+
     def test_a_configured_origin(self, proxy: RunningProxy) -> None:
         headers = {"origin": "https://app.example", "access-control-request-method": "POST"}
         preflight = httpx.options(f"{proxy.url}/v1/chat/completions", headers=headers)

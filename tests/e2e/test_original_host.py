@@ -3,10 +3,14 @@
 import base64
 import json
 import socket
+import ssl
 import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import h2.config
+import h2.connection
+import h2.events
 import httpx
 import pytest
 from mitmproxy import http
@@ -104,6 +108,67 @@ class TestOriginalHost:
         assert len(prompts_of(upstream)) == before + routed
         assert original.simulator.connections == 0
 
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "//v1/chat/completions",
+            "/v1/chat%2Fcompletions",
+            "/v1/chat;x/completions",
+            "/V1/CHAT/COMPLETIONS",
+            "/v1/chat/files/../completions",
+        ],
+    )
+    def test_another_spelling_of_a_path_does_not_help(
+        self, confdir: Path, upstream: UpstreamThread, original: UpstreamThread, path: str
+    ) -> None:
+        with self.run(confdir, upstream) as proxy:
+            answer = raw_request(proxy, "localhost", original.simulator.port, path)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert original.simulator.connections == 0
+
+    @pytest.mark.parametrize("name", ["LOCALHOST", "localhost.", "LocalHost."])
+    def test_another_spelling_of_its_name_does_not_help(
+        self, confdir: Path, upstream: UpstreamThread, original: UpstreamThread, name: str
+    ) -> None:
+        with self.run(confdir, upstream) as proxy:
+            answer = raw_request(proxy, name, original.simulator.port)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert original.simulator.connections == 0
+
+    def test_tls_that_was_opened_for_nobody_we_know_ends_here(
+        self, confdir: Path, upstream: UpstreamThread, original: UpstreamThread
+    ) -> None:
+        with self.run(confdir, upstream, Forgetful) as proxy:
+            answer = raw_request(proxy, "localhost", original.simulator.port)
+        assert answer.startswith(b"HTTP/1.1 502 ")
+        assert b"not in intercept_hosts" in answer
+        assert original.simulator.connections == 0
+
+    @pytest.mark.parametrize("path", ["/v1/responses/compact", "/v1/responses/input_tokens"])
+    def test_prompts_that_we_do_not_serve_do_not_go_there(
+        self, confdir: Path, upstream: UpstreamThread, original: UpstreamThread, path: str
+    ) -> None:
+        with self.run(confdir, upstream) as proxy, proxy.client(tunnel=True) as client:
+            for url in (original.simulator.url, proxy.url):
+                answer = client.post(f"{url}{path}", json={"model": "demo/echo", "input": "hi"})
+                assert answer.status_code == 404
+                message = answer.json()["error"]["message"]
+                assert message == f"{path} is not supported by this proxy"
+        assert original.simulator.connections == 0
+
+    def test_two_names_for_one_host_are_refused(
+        self, confdir: Path, upstream: UpstreamThread, original: UpstreamThread
+    ) -> None:
+        port = original.simulator.port
+        with self.run(confdir, upstream) as proxy:
+            twice = raw_request(proxy, "localhost", port, "/v1/files", "host: other")
+            assert twice.startswith(b"HTTP/1.1 400 ")
+            for other in (f"localhost:{port}", "other"):
+                assert http2_status(proxy, port, [other, f"localhost:{port}"]) == b"400"
+            assert original.simulator.connections == 0
+            original.script(json_answer({"id": "file"}), path="/v1/files")
+            assert http2_status(proxy, port, [f"localhost:{port}"]) == b"200"
+
     def test_other_paths_go_there_as_they_are(
         self, confdir: Path, upstream: UpstreamThread, original: UpstreamThread
     ) -> None:
@@ -130,6 +195,69 @@ class TestOriginalHost:
         assert CLIENT_KEY not in str(received)
 
 
+def tunnel_to(proxy: RunningProxy, name: str, port: int) -> socket.socket:
+    """The client's end of a tunnel, for which the proxy password was shown."""
+    password = basic(CLIENT_KEY)["proxy-authorization"]
+    head = f"CONNECT {name}:{port} HTTP/1.1\r\nhost: {name}:{port}\r\n"
+    client = socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
+    client.sendall(f"{head}proxy-authorization: {password}\r\n\r\n".encode())
+    assert b" 200 " in client.recv(4096)
+    return client
+
+
+def tls_to(proxy: RunningProxy, name: str, port: int, alpn: str) -> ssl.SSLSocket:
+    """TLS with whoever the tunnel leads to; the name is sent exactly as it is spelled."""
+    context = ssl.create_default_context(cafile=proxy.ca)
+    context.check_hostname = False
+    context.set_alpn_protocols([alpn])
+    return context.wrap_socket(tunnel_to(proxy, name, port), server_hostname=name)
+
+
+def raw_request(
+    proxy: RunningProxy, name: str, port: int, path: str = "/v1/chat/completions", *fields: str
+) -> bytes:
+    """The answer to a prompt that is sent to exactly this host and path."""
+    body = json.dumps(CHAT)
+    head = [
+        f"POST {path} HTTP/1.1",
+        f"host: {name}:{port}",
+        *fields,
+        f"authorization: Bearer {CLIENT_KEY}",
+        f"content-length: {len(body)}",
+        "connection: close",
+    ]
+    with tls_to(proxy, name, port, "http/1.1") as client:
+        client.sendall("\r\n".join([*head, "", body]).encode())
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def plain_request(proxy: RunningProxy, url: str) -> bytes:
+    """The answer to a GET that shows the proxy password."""
+    password = basic(CLIENT_KEY)["proxy-authorization"]
+    head = f"GET {url} HTTP/1.1\r\nhost: x\r\nproxy-authorization: {password}\r\n"
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client:
+        client.sendall(f"{head}connection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def http2_status(proxy: RunningProxy, port: int, hosts: list[str]) -> bytes:
+    """The status of the answer to a GET with these Host fields beside its :authority."""
+    settings = h2.config.H2Configuration(validate_outbound_headers=False, header_encoding=None)
+    connection = h2.connection.H2Connection(settings)
+    head = {":method": "GET", ":scheme": "https", ":path": "/v1/files"}
+    fields = [*head.items(), (":authority", f"localhost:{port}"), *(("host", x) for x in hosts)]
+    with tls_to(proxy, "localhost", port, "h2") as client:
+        connection.initiate_connection()
+        connection.send_headers(1, fields, end_stream=True)
+        client.sendall(connection.data_to_send())
+        while data := client.recv(65536):
+            for event in connection.receive_data(data):
+                if isinstance(event, h2.events.ResponseReceived):
+                    return bytes(dict(event.headers)[b":status"])
+            client.sendall(connection.data_to_send())
+    raise AssertionError("no answer")
+
+
 def prompts_of(upstream: UpstreamThread) -> list[Received]:
     return [request for request in upstream.simulator.requests if request.method == "POST"]
 
@@ -137,6 +265,11 @@ def prompts_of(upstream: UpstreamThread) -> list[Received]:
 class BrokenPlace(LlmProxy):
     def _place_of(self, flow: http.HTTPFlow) -> Place:
         raise RuntimeError("a bug")
+
+
+class Forgetful(LlmProxy):
+    def _place_of(self, flow: http.HTTPFlow) -> Place:
+        return Place.ELSEWHERE
 
 
 class BrokenLayers(LlmProxy):
@@ -209,6 +342,9 @@ class TestExposed:
             for host in ("127.0.0.1", "localhost", "0.0.0.0"):
                 answer = client.get(f"http://{host}:{original.simulator.port}/")
                 assert answer.status_code == 502
+            for host in ("[::ffff:0:0]", "[::ffff:127.0.0.1]"):  # httpx takes off the brackets
+                url = f"http://{host}:{upstream.simulator.port}/api/v1/models"
+                assert plain_request(proxy, url).startswith(b"HTTP/1.1 502 ")
         assert original.simulator.connections == 0
 
     def test_it_does_not_run_without_a_key(self, confdir: Path) -> None:
@@ -235,3 +371,19 @@ def test_without_authentication(confdir: Path, upstream: UpstreamThread) -> None
         confdir, disable_auth=True, openrouter_api_base_url=upstream.simulator.openrouter_url
     ) as proxy:
         assert httpx.post(f"{proxy.url}/v1/chat/completions", json=CHAT).status_code == 200
+
+
+def test_without_authentication_only_own_names_are_served(
+    confdir: Path, upstream: UpstreamThread
+) -> None:
+    with running_proxy(
+        confdir,
+        disable_auth=True,
+        allowed_hosts=["box.lan"],
+        openrouter_api_base_url=upstream.simulator.openrouter_url,
+    ) as proxy:
+        for name, status in (("evil.example", 403), ("Box.LAN", 200), ("localhost", 200)):
+            host = f"{name}:{proxy.port}"
+            for headers in ({"host": host}, {"host": host, "origin": f"http://{host.lower()}"}):
+                answer = httpx.post(f"{proxy.url}/v1/chat/completions", json=CHAT, headers=headers)
+                assert answer.status_code == status
