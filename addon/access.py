@@ -9,7 +9,7 @@ import socket
 from weakref import WeakSet
 
 from mitmproxy import http
-from mitmproxy.connection import Client
+from mitmproxy.connection import Client, Server
 
 from addon import names
 from backends.backend import Headers
@@ -86,7 +86,8 @@ class Access:
     async def refused_destination(self, host: str, port: int) -> str | None:
         """Why a tunnel or unclaimed request may not go to `host`, if so.
 
-        For strangers the proxy must be no door to the services of its own machine. Resolves names.
+        For strangers the proxy must be no door to the services of its own machine. Resolves names;
+        as they may resolve otherwise a moment later, `refused_connection` has the last word.
         """
         if not self.is_exposed or (host, port) in self.upstreams:
             return None
@@ -98,6 +99,15 @@ class Access:
         if any(_is_own_address(str(address[0])) for *_, address in found):
             return f"{host}:{port} is on the proxy's own machine"
         return None
+
+    def refused_connection(self, server: Server) -> str | None:
+        """Why nothing may be sent over a connection that has just been made, if so."""
+        address, peer, local = server.address, server.peername, server.sockname
+        if not self.is_exposed or not address or address[:2] in self.upstreams:
+            return None
+        if peer and local and not leads_home(peer[0], local[0]):
+            return None
+        return f"{address[0]}:{address[1]} is on the proxy's own machine"
 
     def forget_own_key(self, request: http.Request) -> None:
         """Take what is meant for us off a request that goes on to somebody else."""

@@ -14,6 +14,7 @@ from typing import Any
 from mitmproxy import addons as stock, exceptions, http
 from mitmproxy.addonmanager import AddonManager, Loader, safecall, traverse
 from mitmproxy.addons import (
+    block,
     core,
     disable_h2c,
     dns_resolver,
@@ -39,6 +40,7 @@ from mitmproxy.tools import cmdline
 # In mitmproxy's order.
 NEEDED: tuple[Callable[[], object], ...] = (
     core.Core,
+    block.Block,
     disable_h2c.DisableH2C,
     proxyserver.Proxyserver,
     script.ScriptLoader,

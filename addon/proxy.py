@@ -21,7 +21,7 @@ from addon.cassette import Recorder
 from addon.endpoints import Claim, Place
 from addon.exchange import Exchange, Upstream
 from addon.flow_limit import FlowLimit
-from addon.guard import fail_closed
+from addon.guard import fail_closed, forbid
 from addon.handlers import Handlers
 from addon.history import error_of
 from addon.layers.pool import Pool
@@ -37,7 +37,6 @@ from backends.keys import Key
 from backends.redact import Redactor
 from backends.stream import Pipe
 from commands.config import Settings
-from commands.values import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +104,8 @@ class LlmProxy:
     def configure(self, updated: Set[str]) -> None:
         self._keeps_flows = self._recorder is not None or startup.keeps_flows()
         self._opens_listed_only = startup.opens_listed_only(self._settings)
+        is_exposed = startup.is_exposed(self._client_key, self._running is not None)
+        self._access.is_exposed = self._chat.controls.is_exposed = is_exposed
 
     def running(self) -> None:
         self.configure(set())
@@ -130,11 +131,6 @@ class LlmProxy:
 
     async def _start(self) -> None:
         addresses = await startup.listen()
-        is_exposed = not all(is_loopback(at[0]) for at in addresses)
-        self._access.is_exposed = self._chat.controls.is_exposed = is_exposed
-        if is_exposed and self._client_key is None:
-            logger.error("disable_auth: only allowed when listening on loopback (127.0.0.1)")
-            raise SystemExit(1)
         upstreams = self._chat.upstreams
         self._access.upstreams = upstreams.addresses()
         self._models.use(upstreams.sources())
@@ -169,6 +165,11 @@ class LlmProxy:
     async def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         if data.server.address and not data.server.error:
             data.server.error = await self._access.refused_destination(*data.server.address[:2])
+
+    @fail_closed
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        if reason := self._access.refused_connection(data.server):
+            forbid(data, reason)
 
     # Requests
 

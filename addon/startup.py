@@ -4,19 +4,26 @@ import ipaddress
 import logging
 from collections.abc import Callable, Sequence
 
-from mitmproxy import ctx
+from mitmproxy import ctx, exceptions
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Address
 from mitmproxy.master import Master
+from mitmproxy.proxy import mode_specs
 from mitmproxy.utils import human
 
 from backends.keys import Key
 from backends.vendors.registry import Upstreams
 from commands.config import Settings
+from commands.values import is_loopback
 
 logger = logging.getLogger(__name__)
 
 CLIENT_KEY_NAME = "LLM_INTERACTIVE_PROXY_API_KEY"
+
+# Modes whose clients can show the client key as a proxy password, or have a key of their own. All
+# others would let in anybody.
+MODES_WITH_A_DOOR = (mode_specs.RegularMode, mode_specs.UpstreamMode, mode_specs.WireGuardMode)
+MODES_OF_THIS_MACHINE = (mode_specs.LocalMode, mode_specs.TunMode)
 
 # mitmweb's own, with the comment, which tells most of a flow, in the place of the method.
 WEB_COLUMNS = ["icon", "path", "comment", "status", "size", "time"]
@@ -54,6 +61,29 @@ def _listed(settings: Settings) -> list[str]:
     """What decides whose TLS is decrypted; every other host is tunnelled untouched."""
     names = (host.replace(".", "[.]") for host in settings.intercept_hosts)
     return [rf"^{name}[.]?:\d+$" for name in names]
+
+
+def is_exposed(client_key: Key | None, is_running: bool) -> bool:
+    """Whether we listen on more than loopback.
+
+    OptionsError if that may not be: mitmproxy takes the option back. SystemExit at the start.
+    """
+    modes = [
+        mode
+        for mode in map(mode_specs.ProxyMode.parse, ctx.options.mode)
+        if not isinstance(mode, MODES_OF_THIS_MACHINE)
+        and not is_loopback(mode.listen_host(ctx.options.listen_host))
+    ]
+    for mode in modes:
+        what = f"mode {mode.full_spec}: only allowed when listening on loopback (127.0.0.1)"
+        if client_key is None:
+            reason = f"{what}, because of disable_auth"
+        elif not isinstance(mode, MODES_WITH_A_DOOR):
+            reason = f"{what}: its clients cannot show the client key"
+        else:
+            continue
+        raise exceptions.OptionsError(reason) if is_running else SystemExit(reason)
+    return bool(modes)
 
 
 def keeps_flows() -> bool:

@@ -14,6 +14,7 @@ import h2.events
 import httpx
 import pytest
 from mitmproxy import http
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from addon.endpoints import Place
 from addon.exchange import Exchange
@@ -346,6 +347,30 @@ class TestExposed:
                 url = f"http://{host}:{upstream.simulator.port}/api/v1/models"
                 assert plain_request(proxy, url).startswith(b"HTTP/1.1 502 ")
         assert original.simulator.connections == 0
+
+    def test_a_name_that_changes_its_address_does_not_help(
+        self, confdir: Path, upstream: UpstreamThread
+    ) -> None:
+        """What was checked before is not where the connection leads: not a byte goes there."""
+        url = upstream.simulator.openrouter_url
+        with (
+            UpstreamThread() as inside,
+            running_proxy(confdir, host="0.0.0.0", openrouter_api_base_url=url) as proxy,
+        ):
+            port = inside.simulator.port
+
+            class Rebinding:
+                def server_connect(self, data: ServerConnectionHookData) -> None:
+                    data.server.address = ("127.0.0.1", port)
+
+            proxy.add(Rebinding())
+            answer = plain_request(proxy, f"http://192.0.2.1:{port}/api/v1/models")
+            assert answer.startswith(b"HTTP/1.1 502 ")
+            with tunnel_to(proxy, "192.0.2.1", port) as tunnel:
+                tunnel.sendall(b"GET /api/v1/models HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert tunnel.recv(4096) == b""
+            assert proxy.client().post("/v1/chat/completions", json=CHAT).status_code == 502
+            assert inside.simulator.requests == []
 
     def test_it_does_not_run_without_a_key(self, confdir: Path) -> None:
         with pytest.raises(SettingsError, match="disable-auth"):

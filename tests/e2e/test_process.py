@@ -93,6 +93,36 @@ def test_a_broken_state_file_is_one_line_too(tmp_path: Path, command: list[str])
     assert "state.yaml line 1" in ended.stderr
 
 
+@pytest.mark.parametrize("script", [False, True], ids=["llm-proxy", "-s"])
+@pytest.mark.parametrize(
+    ("options", "environ", "says"),
+    [
+        (["--mode", "socks5@0.0.0.0:0"], {}, "cannot show the client key"),
+        (["--mode", "reverse:http://x@0.0.0.0:0"], {}, "cannot show the client key"),
+        (["--mode", "transparent", "--listen-host", "::"], {}, "cannot show the client key"),
+        (["--mode", "regular@0.0.0.0:0"], {"DISABLE_AUTH": "true"}, "because of disable_auth"),
+        (["--listen-host", "0.0.0.0"], {"DISABLE_AUTH": "true"}, "because of disable_auth"),
+    ],
+)
+def test_no_way_in_without_a_key_is_one_line_and_an_exit_code(
+    tmp_path: Path, script: bool, options: list[str], environ: dict[str, str], says: str
+) -> None:
+    command = [*MITMDUMP, "-p", "0", *SCRIPT] if script else [*LLM_PROXY, "--"]
+    command += ["--set", f"confdir={tmp_path}", *options]
+    ended = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=clean_environ({"PROXY_PORT": "0", **environ}),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stdout + ended.stderr
+    (line,) = (line for line in ended.stderr.splitlines() if "loopback" in line)
+    assert says in line
+
+
 def test_listening_options_of_mitmdump_win(tmp_path: Path, confdir: Path) -> None:
     command = [*MITMDUMP, *SCRIPT, "--set", f"confdir={confdir}", "--listen-host", "localhost"]
     with running_process(tmp_path, command, {}) as process:
