@@ -1,6 +1,7 @@
 """The normal form of names."""
 
 import pytest
+from hypothesis import given, strategies as st
 from mitmproxy import http
 
 from addon import endpoints, names
@@ -81,6 +82,34 @@ def test_origin(given: str, normal: tuple[str, str, int | None]) -> None:
 )
 def test_path(given: str, normal: str) -> None:
     assert names.path(given) == normal
+
+
+@given(st.text())
+def test_any_text_has_a_normal_form(text: str) -> None:
+    names.host_name(text)
+    names.authority(text, "http")
+    names.origin(f"http://{text}")
+    assert "//" not in names.path(f"/{text}")
+
+
+@st.composite
+def spellings(draw: st.DrawFn, path: str) -> str:
+    """Another text that a lenient server takes for `path`."""
+    between = st.sampled_from(["/", "//", "/./", "%2F", "/x/../", ";a=b/", "%5c"])
+    segments = []
+    for segment in path.split("/"):
+        form = [draw(st.sampled_from([c, c.upper(), f"%{ord(c):02x}"])) for c in segment]
+        segments.append("".join(form))
+    return "".join(each + draw(between) for each in segments) + draw(
+        st.sampled_from(["", "?a", "#b"])
+    )
+
+
+@given(spellings("v1/chat/completions"))
+def test_no_spelling_slips_past(path: str) -> None:
+    claim = endpoints.match(f"/{path}", Place.LLM_HOST)
+    assert claim
+    assert claim.endpoint.name == "chat"
 
 
 @pytest.mark.parametrize("place", [Place.LLM_HOST, Place.OURSELVES])
