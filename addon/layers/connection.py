@@ -60,7 +60,7 @@ class LlmHttpLayer(HttpLayer):
         assert isinstance(stream, LlmHttpStream)
         known = [each for each in self.connections if event.connection_spec_matches(each)]
         ready = next(filter(self._is_ready, known), None)
-        if ready and not stream.wants_fresh:
+        if ready and not stream.needs_new_connection:
             del self.command_sources[event]
             yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (ready, None)))
         elif event.tls and not trust.suffices():
@@ -71,7 +71,9 @@ class LlmHttpLayer(HttpLayer):
             context = self.context.fork()
             context.server = Server(address=event.address, tls=event.tls)
             context.server.sni = event.address[0] if event.tls else None
-            upstream = PooledConnection(context, self.rules, handler, is_fresh=stream.wants_fresh)
+            upstream = PooledConnection(
+                context, self.rules, handler, is_fresh=stream.needs_new_connection
+            )
             self.connections[context.server] = upstream
             self.waiting_for_establishment[context.server].append(event)
             yield from self.event_to_child(upstream, events.Start())

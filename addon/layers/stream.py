@@ -1,5 +1,6 @@
 """One request of a client and its answer: `HttpStream` for claimed flows."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -26,8 +27,11 @@ from mitmproxy.proxy.layers.http._events import (
 from addon.answers import BodyStream
 from addon.exchange import Exchange
 from addon.layers.rules import Rules, Tick
+from addon.layers.stream_state import Client, IllegalMove, StreamState, Upstream
 from addon.layers.upstream_connection import SERVER_EVENTS, UpstreamConnection
-from backends.errors import ApiError
+from backends.errors import ApiError, internal_error
+
+logger = logging.getLogger(__name__)
 
 Commands = layer.CommandGenerator[None]
 
@@ -44,15 +48,14 @@ class LlmHttpStream(HttpStream):
     """
 
     exchange: Exchange | None = None
-    _head: http.Response | None = None  # the response head that the client has got
-    _is_chunked = False  # it says so, and HTTP/1.1 is spoken with the client
-    _has_content = False  # the client has got something of the answer
-    wants_fresh = False  # an upstream connection that nobody has used before is asked for
-    _joined: UpstreamConnection | None = None  # that of this attempt, once there is one
-    _is_over = False  # the upstream has sent all of its answer
-    _has_upstream = False  # there is a connection on which this request waits for its answer
-    _is_told = False  # the client's stream has been ended with an error
-    _is_given_up = False  # whatever the upstream still says is not for this client
+    needs_new_connection = False
+    """The next upstream connection must not have served another request before."""
+    _head: http.Response | None = None
+    """The head that the client has received, if it is that of a stream."""
+    _is_chunked = False
+    """The head says so, and HTTP/1.1 is spoken with the client."""
+    _upstream: UpstreamConnection | None = None
+    """The connection of this attempt, once there is one."""
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class LlmHttpStream(HttpStream):
         super().__init__(context, stream_id)
         self.rules = rules
         self._upstream_of = upstream_of
+        self._state = StreamState()
         self.sent = bytearray()
         self.shown_at = time.monotonic()
         self._connecting_since = self._upstream_at = self._client_at = self.shown_at
@@ -71,9 +75,19 @@ class LlmHttpStream(HttpStream):
     # Events in, commands out
 
     def _handle_event(self, event: events.Event) -> Commands:
+        try:
+            yield from self._dispatch(event)
+        except IllegalMove:
+            logger.exception("Internal error in a stream")
+            if self._state.client is Client.ENDED or not self.exchange:
+                raise  # nothing can be said to the client any more
+            yield from self._cancel_upstream()
+            yield from self._send_error(internal_error())
+
+    def _dispatch(self, event: events.Event) -> Commands:
         if isinstance(event, SERVER_EVENTS):
             self._upstream_at = time.monotonic()
-            if not self._is_given_up:
+            if self._state.is_listening:
                 yield from super()._handle_event(event)
         elif isinstance(event, Tick):
             yield from self._on_tick(event.now)
@@ -108,10 +122,10 @@ class LlmHttpStream(HttpStream):
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         self._connecting_since = time.monotonic()
         is_connected = yield from super().make_server_connection()
-        self.wants_fresh = False
+        self.needs_new_connection = False
         if is_connected:  # if not, another attempt may have been made meanwhile
-            self._has_upstream = True
-            self._joined = self._upstream_of(self.context.server)
+            self._state.move_upstream(Upstream.WAITING)
+            self._upstream = self._upstream_of(self.context.server)
             self._upstream_at = self._client_at = time.monotonic()
         return is_connected
 
@@ -123,7 +137,7 @@ class LlmHttpStream(HttpStream):
         response = self.flow.response
         if self.exchange and is_going_on and response and response.raw_content is not None:
             # A hook has put its own answer in the place of the upstream's.
-            yield from self._give_up_upstream()
+            yield from self._cancel_upstream()
             yield from self.send_response()
 
     def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
@@ -153,17 +167,18 @@ class LlmHttpStream(HttpStream):
         if isinstance(event, ResponseData):
             pieces = body.read(event.data)
         elif isinstance(event, ResponseEndOfMessage):
-            self._has_upstream, self._is_over = False, True
+            self._state.move_upstream(Upstream.COMPLETE)
             pieces = body.read(b"")
         else:
             return  # trailers would come after the body that we end ourselves
         error = self.exchange.outcome.error
-        if error and not self._is_told:
-            if not self._has_content and all(map(_is_comment, pieces)):
+        if error and self._state.client is not Client.ERROR:
+            if self._state.may_retry and all(map(_is_comment, pieces)):
                 yield from self._fail(error)
                 return
-            pieces.append(self._tell(error))
-        yield from self._send(pieces)
+            yield from self._send([*pieces, self._error_event(error)], Client.ERROR)
+        else:
+            yield from self._send(pieces)
         if isinstance(event, ResponseEndOfMessage):
             yield from self._end()
 
@@ -172,7 +187,7 @@ class LlmHttpStream(HttpStream):
             yield from super().state_consume_response_body(event)
             return
         assert self.flow.response
-        self._has_upstream, self._is_over = False, True
+        self._state.move_upstream(Upstream.COMPLETE)
         self.flow.response.data.content = bytes(self.response_body_buf)
         self.response_body_buf.clear()
         try:
@@ -189,20 +204,21 @@ class LlmHttpStream(HttpStream):
     # Time
 
     def _on_tick(self, now: float) -> Commands:
-        if not (self.exchange and self.exchange.upstream and self._has_upstream):
+        is_waiting = self._state.upstream is Upstream.WAITING
+        if not (self.exchange and self.exchange.upstream and is_waiting):
             return
         pipe = self.exchange.pipe
         silence = now - self._upstream_at
         if pipe and pipe.has_ended:
             if silence >= AFTER_END_S:
-                yield from self._give_up_upstream()
+                yield from self._cancel_upstream()
                 yield from self._end()
         elif silence >= (limit := self.exchange.upstream.silence_s or self.rules.silence_s):
-            is_waiting = self.server_state == self.state_wait_for_response_headers
+            has_no_head = self.server_state == self.state_wait_for_response_headers
             title = self.exchange.upstream.title
-            yield from self._fail(self.rules.silent(title, limit, is_waiting=is_waiting))
+            yield from self._fail(self.rules.silent(title, limit, is_waiting=has_no_head))
         elif self.exchange.encoder and now - self._client_at >= self.rules.keep_alive_s:
-            yield from self._send([self.exchange.encoder.keep_alive()], is_content=False)
+            yield from self._send([self.exchange.encoder.keep_alive()], Client.HEAD)
 
     # Failure
 
@@ -218,60 +234,66 @@ class LlmHttpStream(HttpStream):
         ):
             yield from super().handle_protocol_error(event)
             return
-        self._has_upstream = False
-        if self._joined and self._joined.is_stale_for(self.stream_id):
-            self.wants_fresh = True
-            yield from self._send_again()
+        self._state.move_upstream(Upstream.NONE)
+        if self._upstream and self._upstream.is_stale_for(self.stream_id):
+            self.needs_new_connection = True
+            yield from self._resend()
             return
         if event.code is ErrorCode.CONNECT_FAILED:
             waited = time.monotonic() - self._connecting_since
             error = self.rules.not_connected(upstream.title, event.message, waited)
         else:
-            error = ApiError(502, f"{upstream.title} broke off the connection: {event.message}")
+            message = f"The connection to {upstream.title} broke: {event.message}"
+            error = ApiError(502, message)
         yield from self._fail(error)
 
     def _fail(self, error: ApiError) -> Commands:
-        """No answer, or no more of it, will come from this request.
+        """The upstream sends no answer, or no more of it.
 
-        As long as the client has seen nothing of an answer another may be tried; else it is told,
+        Start the next attempt while the client has seen nothing of an answer. Else send the error,
         in the form that is still open.
         """
         assert self.exchange
-        yield from self._give_up_upstream()
-        if self.exchange.retry and not self._has_content:
+        yield from self._cancel_upstream()
+        if self.exchange.retry and self._state.may_retry:
             last = self.exchange.retry(self.flow, error)
             if last is None:
-                yield from self._send_again()
+                yield from self._resend()
                 return
             error = last
+        yield from self._send_error(error)
+
+    def _send_error(self, error: ApiError) -> Commands:
+        """End the response with an error, unless the client has got its end already."""
+        assert self.exchange
         if self._head:
             pipe = self.exchange.pipe
             is_complete = pipe and pipe.has_ended and not self.exchange.outcome.error
-            if not is_complete and not self._is_told:
-                yield from self._send([self._tell(error)])
+            if not is_complete and self._state.client is not Client.ERROR:
+                yield from self._send([self._error_event(error)], Client.ERROR)
             yield from self._end()
         else:
             self.exchange.outcome.error = error
             self.flow.response = self.rules.answers.error(error, self.exchange)
             yield from self.send_response()
 
-    def _tell(self, error: ApiError) -> bytes:
-        """The event that ends the stream, to be sent once."""
+    def _error_event(self, error: ApiError) -> bytes:
+        """The event that ends the stream."""
         assert self.exchange
-        self._is_told = True
         self.exchange.outcome.error = error
         return self.rules.answers.error_event(self.exchange, error)
 
-    def _send_again(self) -> Commands:
-        """Another request has been put into the flow; its answer goes on where we are."""
+    def _resend(self) -> Commands:
+        """Send the request that has been put into the flow; its response goes on where we are."""
         if (yield from self.check_killed(True)):
             return
-        if self._joined:
-            self._joined.part(self.stream_id, self._is_over)
+        if self._upstream:
+            is_complete = self._state.upstream is Upstream.COMPLETE
+            self._upstream.part(self.stream_id, is_complete)
         waiting = self._paused_event_queue
         self._paused_event_queue = deque(e for e in waiting if not isinstance(e, SERVER_EVENTS))
-        self._joined = None
-        self._is_over = self._is_given_up = False
+        self._upstream = None
+        self._state.move_upstream(Upstream.NONE)
         self.flow.response = None
         self.response_body_buf.clear()
         self.server_state = self.state_wait_for_response_headers
@@ -285,18 +307,19 @@ class LlmHttpStream(HttpStream):
             ):
                 yield SendHttp(event, self.context.server)
 
-    def _give_up_upstream(self) -> Commands:
-        """From here on the upstream is not listened to; it is closed if it is still at work."""
-        self._is_given_up = True
-        if self._has_upstream:
-            self._has_upstream = False
-            cancel = RequestProtocolError(self.stream_id, "given up", ErrorCode.CANCEL)
+    def _cancel_upstream(self) -> Commands:
+        """Ignore what the upstream still sends; close it if it is still at work."""
+        was_waiting = self._state.upstream is Upstream.WAITING
+        if self._state.upstream is not Upstream.COMPLETE:
+            self._state.move_upstream(Upstream.CANCELLED)
+        if was_waiting:
+            cancel = RequestProtocolError(self.stream_id, "cancelled", ErrorCode.CANCEL)
             yield SendHttp(cancel, self.context.server)
 
     # Towards the client
 
-    def _send(self, pieces: list[bytes], *, is_content: bool = True) -> Commands:
-        """Stream whole events, the head before the first."""
+    def _send(self, pieces: list[bytes], kind: Client = Client.CONTENT) -> Commands:
+        """Stream whole events, the head before the first; `kind` is what the client then has."""
         if not pieces:
             return
         self._client_at = time.monotonic()
@@ -306,9 +329,12 @@ class LlmHttpStream(HttpStream):
             self._head = self.flow.response
             assert self._head
             self._is_chunked = self._head.headers.get("transfer-encoding") == "chunked"
+            self._state.move_client(Client.HEAD)
             yield SendHttp(ResponseHeaders(self.stream_id, self._head), self.context.client)
-        if is_content and not self._has_content and not all(map(_is_comment, pieces)):
-            self._has_content = True
+        if kind is Client.ERROR:
+            self._state.move_client(kind)
+        elif kind is Client.CONTENT and self._state.may_retry and not all(map(_is_comment, pieces)):
+            self._state.move_client(kind)
             if self.exchange and self.exchange.talk:
                 self.exchange.talk.first_token_at = self._client_at
         data = b"".join(pieces)
@@ -318,13 +344,18 @@ class LlmHttpStream(HttpStream):
         else:
             yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
 
+    def send_response(self, already_streamed: bool = False) -> Commands:
+        self._state.move_client(Client.ENDED)
+        yield from super().send_response(already_streamed)
+
     def _end(self) -> Commands:
         """The stream is complete; the flow shows what the client has got."""
-        self._is_given_up = True
+        if self._state.upstream is not Upstream.COMPLETE:
+            self._state.move_upstream(Upstream.CANCELLED)
         self.flow.response = self._head
         assert self.flow.response
         self.flow.response.data.content = bytes(self.sent)
-        yield from super().send_response(already_streamed=True)
+        yield from self.send_response(already_streamed=True)
 
 
 def _is_comment(piece: bytes) -> bool:

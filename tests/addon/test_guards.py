@@ -10,24 +10,28 @@ from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.http import HTTPFlow, Request, Response
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import HTTPMode
+from mitmproxy.proxy.layers.http import HTTPMode, SendHttp
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestHeaders,
     RequestProtocolError,
+    ResponseData,
     ResponseEndOfMessage,
     ResponseProtocolError,
 )
 from mitmproxy.proxy.tunnel import TunnelLayer
-from mitmproxy.test import taddons
+from mitmproxy.test import taddons, tflow
 
 from addon.answers import Answers
 from addon.exchange import Exchange
 from addon.layers.connection import LlmHttpLayer
 from addon.layers.pool import Pool
-from addon.layers.rules import Rules
+from addon.layers.rules import Rules, Tick
+from addon.layers.stream import LlmHttpStream
+from addon.layers.stream_state import Client as StreamClient, IllegalMove
 from addon.layers.upstream_connection import UpstreamConnection
+from backends.dialects.chat import ChatEncoder
 from backends.redact import Redactor
 
 OPTIONS = taddons.context(Proxyserver()).options
@@ -146,6 +150,31 @@ def test_a_bug_on_the_clients_side_is_a_500(caplog: pytest.LogCaptureFixture) ->
     closed = [each for each in happened if isinstance(each, commands.CloseConnection)]
     assert [each.connection for each in closed] == [made.client]
     assert "Internal error" in caplog.text
+
+
+class Confused(LlmHttpStream):
+    """Does what its state does not allow, at the next tick."""
+
+    def _on_tick(self, now: float) -> Iterator[commands.Command]:
+        raise IllegalMove("a bug")
+        yield
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_an_illegal_move_ends_the_stream_with_an_error(has_begun: bool) -> None:
+    made = context()
+    stream = Confused(made, 1, broken_rules(), lambda _: None)
+    stream.flow = tflow.tflow()
+    stream.server_state = stream.state_wait_for_response_headers
+    stream.exchange = Exchange("chat", "", [], [], encoder=ChatEncoder())
+    if has_begun:
+        list(stream._send([b": comment\n\n"], StreamClient.HEAD))
+    happened = list(stream._handle_event(Tick(0.0)))
+    sent = [each.event for each in happened if isinstance(each, SendHttp)]
+    data = b"".join(each.data for each in sent if isinstance(each, ResponseData))
+    assert data.count(b"Internal error of the proxy") == 1
+    assert data.startswith(b"data: " if has_begun else b"{")
+    assert stream._state.client is StreamClient.ENDED
 
 
 def test_an_http2_clients_connection_is_closed() -> None:

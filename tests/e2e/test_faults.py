@@ -40,8 +40,14 @@ def prompt(**options: Any) -> dict[str, Any]:
 
 # name, what the upstream does, status to a whole and to a streamed request, error code, message
 BEFORE_THE_ANSWER = [
-    ("reset before headers", Answer.reset_before_headers(), 502, None, "broke off the connection"),
-    ("closed before headers", Answer.close_before_headers(), 502, None, "broke off"),
+    (
+        "reset before headers",
+        Answer.reset_before_headers(),
+        502,
+        None,
+        "The connection to OpenRouter broke",
+    ),
+    ("closed before headers", Answer.close_before_headers(), 502, None, "broke"),
     ("silence", Answer.hang(), 504, "timeout", "did not answer for 1 s (setting timeout)"),
     ("html error page", html_answer(502, "Bad gateway"), 502, None, "Bad gateway"),
     ("html 200", html_answer(200, "Welcome"), 502, None, "not a JSON object"),
@@ -64,8 +70,8 @@ BEFORE_THE_ANSWER = [
         None,
         "malformed",
     ),
-    ("not HTTP", Answer.raw(b"SSH-2.0-OpenSSH\r\n\r\n", Cut()), 502, None, "broke off"),
-    ("cut in a whole body", Answer(200, JSON, (Send(b'{"cho'), Cut())), 502, None, "broke off"),
+    ("not HTTP", Answer.raw(b"SSH-2.0-OpenSSH\r\n\r\n", Cut()), 502, None, "broke"),
+    ("cut in a whole body", Answer(200, JSON, (Send(b'{"cho'), Cut())), 502, None, "broke"),
 ]
 
 
@@ -121,13 +127,13 @@ def assert_usable(client: httpx.Client, upstream: UpstreamThread) -> None:
 
 # name, what the upstream does, the error's code and message; the client has got a 200 by then
 IN_THE_STREAM = [
-    ("cut", sse_answer(EVENT, Cut()), None, "broke off"),
-    ("reset", sse_answer(EVENT, Reset()), None, "broke off"),
+    ("cut", sse_answer(EVENT, Cut()), None, "broke"),
+    ("reset", sse_answer(EVENT, Reset()), None, "broke"),
     ("early end", sse_answer(EVENT, done=False), None, "ended before its answer did"),
     ("half an event", sse_answer(EVENT, b'data: {"cho', done=False), None, "ended before"),
     ("error event", sse_answer(EVENT, ERROR), "rate_limit_exceeded", "slow down"),
     ("silence", sse_answer(EVENT, Hang()), "timeout", "sent nothing for 1 s"),
-    ("comments, then cut", sse_answer(b": x\n\n", Cut()), None, "broke off"),
+    ("comments, then cut", sse_answer(b": x\n\n", Cut()), None, "broke"),
     ("comments, then error", sse_answer(b": x\n\n", ERROR), "rate_limit_exceeded", "slow"),
 ]
 

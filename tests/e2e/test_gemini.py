@@ -177,7 +177,7 @@ def test_errors(
 @pytest.mark.parametrize(
     ("events", "says"),
     [
-        ([TEXT, Cut()], "broke off"),
+        ([TEXT, Cut()], "broke"),
         (
             [TEXT, {"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}],
             "overloaded",

@@ -191,7 +191,7 @@ class TestStale:
         ask(proxy)
         answer = asking()
         assert answer.status_code == 502
-        assert "broke off the connection" in answer.json()["error"]["message"]
+        assert "The connection to OpenRouter broke" in answer.json()["error"]["message"]
         assert used(upstream) == [0, 0, 1]
 
     def test_a_new_connection_is_not_replaced(
