@@ -12,12 +12,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from addon import layers, proxy, sentinel
-from commands import config
+from commands import loading
+from commands.levels import SettingsError
 
 sentinel.post(__file__)
 try:
-    configured = config.read({}, os.environ, Path.cwd())
+    configured = loading.read({}, os.environ, Path.cwd())
     addons = [proxy.LlmProxy(configured.settings, layers.missing(), configured.warning)]
-except config.SettingsError as problem:
+except SettingsError as problem:
     # SystemExit, and not an error that mitmproxy would log: without us it would be an open proxy.
     raise SystemExit(str(problem)) from None

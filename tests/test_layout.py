@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.config import SETTINGS, Settings, load
+from commands.config import SETTINGS, Settings
+from commands.loading import load
 from commands.sources import Risk
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,8 @@ from addon import flags as setting_flags
 from addon.launch import clashes, machine, server, upstreams
 from addon.launch.agents import find_agent
 from addon.launch.finding import Case, Check, Finding, Mark
-from commands.config import SettingsError, read
+from commands.levels import SettingsError
+from commands.loading import read
 
 CHECKS: tuple[Check, ...] = (
     machine.check_address,

@@ -11,7 +11,9 @@ from addon.launch import server, trust
 from addon.launch.agents import PLACEHOLDER, Agent, Mode, fill, find_agent
 from addon.launch.environment import Proxy, additions
 from addon.launch.run import WRONG_USAGE, add_mode
-from commands.config import SETTINGS, SettingsError, load
+from commands.config import SETTINGS
+from commands.levels import SettingsError
+from commands.loading import load
 
 # In a shell they would be taken for the proxy's own at its next start.
 OURS = frozenset(setting.env for setting in SETTINGS if setting.env)

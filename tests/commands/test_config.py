@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from backends.keys import Key
-from commands.config import SETTINGS, Settings, SettingsError, load
+from commands.config import SETTINGS, Settings
+from commands.levels import SettingsError
+from commands.loading import load
 
 Flags = Mapping[str, object]
 Environ = Mapping[str, str]

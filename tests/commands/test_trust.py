@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from commands.config import SETTINGS, Configuration, SettingsError, read
+from commands.config import SETTINGS
+from commands.levels import SettingsError
+from commands.loading import Configuration, read
 from commands.sources import Risk
 
 YAML_NAMES = {setting.env: setting.name for setting in SETTINGS if setting.env}
