@@ -13,7 +13,8 @@ from backends.errors import ApiError
 from backends.model_id import BackendName
 from backends.stream import Outcome, Pipe
 from commands import failover
-from commands.failover import Attempt, Cooldowns
+from commands.attempt import Attempt
+from commands.cooldowns import Cooldowns, all_resting
 from commands.routing import Target
 
 MAX_ATTEMPTS = 20
@@ -59,7 +60,7 @@ class AttemptRunner:
         """Send the first attempt. Raises ApiError if none is possible."""
         if not self._left:
             now = time.monotonic()
-            raise failover.all_resting(self._plan.attempts, self._deps.cooldowns, now)
+            raise all_resting(self._plan.attempts, self._deps.cooldowns, now)
         self._exchange.retry = self.retry
         if error := self._start_next(flow):
             raise error

@@ -24,8 +24,8 @@ from backends.redact import Redactor
 from backends.vendors.registry import Upstreams
 from commands import agents, failover, identity, routing
 from commands.agents import Agent, ToolCall
+from commands.cooldowns import Cooldowns
 from commands.desk import Desk, once_model
-from commands.failover import Cooldowns
 from commands.routing import Target, Wishes
 from commands.scanner import Argument, Call
 from commands.session import Entry, Session, Sessions

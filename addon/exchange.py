@@ -16,7 +16,7 @@ from backends.dialects.registry import Dialect
 from backends.errors import ApiError
 from backends.notes import Note
 from backends.stream import Outcome, Pipe
-from commands.failover import Attempt, AttemptResult
+from commands.attempt import Attempt, AttemptResult
 from commands.routing import Target
 from commands.session import Session
 

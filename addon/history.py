@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from addon.exchange import Exchange, Talk
 from backends.usage import read_usage
-from commands.failover import AttemptResult
+from commands.attempt import AttemptResult
 from commands.session import Entry, clipped
 
 Clean = Callable[[str], str]

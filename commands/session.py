@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from backends.model_id import ModelId
 from backends.usage import Usage
-from commands.failover import Attempt, AttemptResult
+from commands.attempt import Attempt, AttemptResult
 from commands.settings import SessionSettings
 
 # Of a prompt or answer the history keeps this many characters.

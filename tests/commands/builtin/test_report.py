@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from backends.usage import Usage
-from commands.failover import AttemptResult
+from commands.attempt import AttemptResult
 from commands.session import Entry
 from commands.settings import FunctionalBackend
 from tests.commands.builtin.chat import new_context, run
