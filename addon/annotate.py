@@ -8,7 +8,7 @@ from mitmproxy import http
 from addon import record
 from addon.exchange import Exchange
 from backends.usage import Usage, read_usage
-from commands.session import Entry
+from commands.sessions.session import Entry
 
 FAILED = ":x:"
 FAILED_OVER = ":repeat:"

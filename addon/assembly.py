@@ -13,12 +13,12 @@ from backends.dialects.registry import DIALECTS
 from backends.model_id import BACKEND_NAMES
 from backends.redact import Redactor
 from backends.vendors.registry import Upstreams, make_backends
-from commands.config import Settings
-from commands.controls import Controls
-from commands.desk import Desk
-from commands.routes import Route, Routes
-from commands.session import Sessions
+from commands.config.model import Settings
+from commands.routing.routes import Route, Routes
+from commands.sessions.session import Sessions
 from commands.settings import GlobalSettings, SessionSettings
+from commands.turns.processor import Desk
+from commands.turns.proxy_state import Controls
 
 PRODUCT = "llm-interactive-proxy"
 VERSION = version(PRODUCT)

@@ -12,10 +12,10 @@ from backends.backend import Backend, ChatCall, Prompt
 from backends.errors import ApiError
 from backends.model_id import BackendName
 from backends.stream import Outcome, Pipe
-from commands import failover
-from commands.attempt import Attempt
-from commands.cooldowns import Cooldowns, all_resting
-from commands.routing import Target
+from commands.routing import failover
+from commands.routing.attempt import Attempt
+from commands.routing.cooldowns import Cooldowns, all_resting
+from commands.routing.target import Target
 
 MAX_ATTEMPTS = 20
 

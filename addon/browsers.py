@@ -11,7 +11,7 @@ from typing import Self
 
 from addon import names
 from backends.errors import ApiError
-from commands.config import Settings
+from commands.config.model import Settings
 
 # What browsers alone send. Node's fetch has `sec-fetch-mode`, wherever it runs.
 MARKS = ("origin", "sec-fetch-site", "sec-fetch-dest")

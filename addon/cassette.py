@@ -20,7 +20,7 @@ from backends import jsonio, openai_wire
 from backends.dialects.registry import DIALECTS
 from backends.errors import ApiError
 from backends.recordings.cassette import CHAT, EMBEDDINGS, Cassette, Recording
-from commands.levels import SettingsError
+from commands.config.levels import SettingsError
 
 logger = logging.getLogger(__name__)
 

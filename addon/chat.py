@@ -22,14 +22,15 @@ from backends.notes import Note
 from backends.openai_wire import Chat
 from backends.redact import Redactor
 from backends.vendors.registry import Upstreams
-from commands import agents, failover, identity, routing
-from commands.agents import Agent, ToolCall
-from commands.cooldowns import Cooldowns
-from commands.desk import Desk, once_model
-from commands.routing import Target, Wishes
-from commands.scanner import Argument, Call
-from commands.session import Entry, Session, Sessions
+from commands.agents.table import Agent, ToolCall, detect, fit_note, wrap_reply
+from commands.language.scanner import Argument, Call
+from commands.routing import failover
+from commands.routing.cooldowns import Cooldowns
+from commands.routing.target import Target, Wishes, resolve
+from commands.sessions.session import Entry, Session, Sessions
+from commands.sessions.session_id import session_id
 from commands.settings import FunctionalBackend
+from commands.turns.processor import Desk, once_model
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +94,8 @@ class ChatEndpoint:
         original = request.chat
         if openai_wire.is_stream(original):
             exchange.encoder = request.encoder()
-        agent = agents.detect(exchange.headers, original)
-        session = self.sessions.get(identity.session_id(exchange.headers, original, agent))
+        agent = detect(exchange.headers, original)
+        session = self.sessions.get(session_id(exchange.headers, original, agent))
         session.agent = agent.name if agent else None
         resting = self._cooldowns.resting(time.monotonic())
         functional = self._functional()
@@ -109,7 +110,7 @@ class ChatEndpoint:
             exchange.talk.model = str(target)
             return _reply(exchange, chat, agent, turn.reply, target)
         if turn.note and not self.upstreams.is_recorded:
-            exchange.note = Note(agents.fit_note(agent, turn.note))
+            exchange.note = Note(fit_note(agent, turn.note))
         self._refuse_unfit(session)
         plan = self._plan(chat.get("model"), target, session)
         self._send(flow, exchange, chat, request.body if chat is original else None, plan)
@@ -128,7 +129,7 @@ class ChatEndpoint:
         request, _ = self._redacted(body, original, "")
         self._keep(exchange, body, request, is_same=request is original)
         wishes = Wishes(self.default_backend, self.upstreams.keys.keys(), self._mapping)
-        target = routing.resolve(request.get("model"), wishes)
+        target = resolve(request.get("model"), wishes)
         self.upstreams.check(target.backend)
         backend, key = self.upstreams.sources()[target.backend]
         same = body if request is original else None
@@ -176,7 +177,7 @@ class ChatEndpoint:
             model=session.settings.model,
             backend=session.settings.backend,
         )
-        return routing.resolve(requested, wishes)
+        return resolve(requested, wishes)
 
     def _plan(self, requested: str | None, target: Target, session: Session) -> Plan:
         """The attempts for a prompt; ApiError if there are none."""
@@ -245,7 +246,7 @@ def _reply(
     exchange: Exchange, chat: Chat, agent: Agent | None, text: str, target: Target
 ) -> http.Response:
     """The proxy's own answer, whole or streamed, in the shape in which the agent shows it."""
-    reply = agents.wrap_reply(agent, chat, text)
+    reply = wrap_reply(agent, chat, text)
     message: dict[str, object] = {"role": "assistant", "content": reply}
     if isinstance(reply, ToolCall):
         message = {

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from addon import flags as setting_flags
-from commands.levels import SettingsError
-from commands.loading import read
+from commands.config.levels import SettingsError
+from commands.config.load import read
 
 SUBCOMMANDS = ("run", "env", "doctor")
 """Each a module of `addon.launch`, imported only if it is used."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from backends.keys import Key
 from backends.vendors.registry import Upstreams, make_backends
-from commands.config import Settings
+from commands.config.model import Settings
 
 MODEL = "openrouter:demo/echo"
 KEY = Key("DEMO_KEY", "demo")

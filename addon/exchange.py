@@ -16,9 +16,9 @@ from backends.dialects.registry import Dialect
 from backends.errors import ApiError
 from backends.notes import Note
 from backends.stream import Outcome, Pipe
-from commands.attempt import Attempt, AttemptResult
-from commands.routing import Target
-from commands.session import Session
+from commands.routing.attempt import Attempt, AttemptResult
+from commands.routing.target import Target
+from commands.sessions.session import Session
 
 
 @dataclass(slots=True)

@@ -3,8 +3,8 @@
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 
-from commands.config import SETTINGS
-from commands.sources import Risk
+from commands.config.model import SETTINGS
+from commands.config.sources import Risk
 
 
 def add_settings(parser: ArgumentParser, *, reads_folder: bool = False) -> None:

@@ -11,7 +11,7 @@ from addon.models_list import ModelsList
 from backends.dialects.registry import DIALECTS
 from backends.errors import ApiError
 from backends.keys import Key
-from commands.values import is_loopback
+from commands.config.values import is_loopback
 
 Handler = Callable[[http.HTTPFlow, Exchange], Awaitable[http.Response | None]]
 """Gives the answer, or None once the flow is on its way to an upstream. Raises ApiError."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from addon.exchange import Exchange, Talk
 from backends.usage import read_usage
-from commands.attempt import AttemptResult
-from commands.session import Entry, clipped
+from commands.routing.attempt import AttemptResult
+from commands.sessions.session import Entry, clipped
 
 Clean = Callable[[str], str]
 

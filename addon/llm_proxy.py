@@ -12,12 +12,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from addon import layers, proxy, sentinel
-from commands import loading
-from commands.levels import SettingsError
+from commands.config import load
+from commands.config.levels import SettingsError
 
 sentinel.post(__file__)
 try:
-    configured = loading.read({}, os.environ, Path.cwd())
+    configured = load.read({}, os.environ, Path.cwd())
     addons = [proxy.LlmProxy(configured.settings, layers.missing(), configured.warning)]
 except SettingsError as problem:
     # SystemExit, and not an error that mitmproxy would log: without us it would be an open proxy.

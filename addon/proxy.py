@@ -36,7 +36,7 @@ from backends.errors import ApiError, bad_request
 from backends.keys import Key
 from backends.redact import Redactor
 from backends.stream import Pipe
-from commands.config import Settings
+from commands.config.model import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from addon import record
 from backends import jsonio
 from backends.dialects.registry import DIALECTS
 from backends.keys import Key
-from commands.session import Sessions
+from commands.sessions.session import Sessions
 
 logger = logging.getLogger(__name__)
 

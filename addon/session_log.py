@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from backends import jsonio
-from commands.session import Entry
+from commands.sessions.session import Entry
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from mitmproxy.utils import human
 
 from backends.keys import Key
 from backends.vendors.registry import Upstreams
-from commands.config import Settings
-from commands.values import is_loopback
+from commands.config.model import Settings
+from commands.config.values import is_loopback
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from addon.reask import Reask
 from backends.usage import Usage
 from commands.builtin import COMMANDS
 from commands.errors import CommandError
-from commands.identity import DEFAULT
-from commands.scanner import Argument
-from commands.session import Entry, Session
+from commands.language.scanner import Argument
+from commands.sessions.session import Entry, Session
+from commands.sessions.session_id import DEFAULT
 
 # By mitmproxy's name for them. These belong to a session, which is the first argument ...
 OF_A_SESSION = {

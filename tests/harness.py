@@ -20,7 +20,7 @@ from mitmproxy.tools.dump import DumpMaster
 
 from addon import startup
 from addon.proxy import LlmProxy
-from commands import loading
+from commands.config import load
 from tests.upstream import eventually
 
 CLIENT_KEY = "client-key-for-tests"
@@ -144,7 +144,7 @@ def running_proxy(
         file = Path(directory, "proxy.yaml")
         file.write_text(json.dumps(PLAIN | settings))
         given = ENVIRON if environ is None else environ
-        loaded = loading.load({"settings_file": str(file)}, given, None)
+        loaded = load.load({"settings_file": str(file)}, given, None)
     addon = addon_class(loaded)
     started = threading.Event()
     masters: list[DumpMaster] = []

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from commands.config import SETTINGS, Settings
-from commands.loading import load
-from commands.sources import Risk
+from commands.config.load import load
+from commands.config.model import SETTINGS, Settings
+from commands.config.sources import Risk
 
 ROOT = Path(__file__).resolve().parent.parent
 FORBIDDEN = {

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.config import SETTINGS
-from commands.sources import Setting
+from commands.config.model import SETTINGS
+from commands.config.sources import Setting
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 

@@ -9,8 +9,8 @@ from addon import flags as setting_flags
 from addon.launch import clashes, machine, server, upstreams
 from addon.launch.agents import find_agent
 from addon.launch.finding import Case, Check, Finding, Mark
-from commands.levels import SettingsError
-from commands.loading import read
+from commands.config.levels import SettingsError
+from commands.config.load import read
 
 CHECKS: tuple[Check, ...] = (
     machine.check_address,

@@ -11,9 +11,9 @@ from addon.launch import server, trust
 from addon.launch.agents import PLACEHOLDER, Agent, Mode, fill, find_agent
 from addon.launch.environment import Proxy, additions
 from addon.launch.run import WRONG_USAGE, add_mode
-from commands.config import SETTINGS
-from commands.levels import SettingsError
-from commands.loading import load
+from commands.config.levels import SettingsError
+from commands.config.load import load
+from commands.config.model import SETTINGS
 
 # In a shell they would be taken for the proxy's own at its next start.
 OURS = frozenset(setting.env for setting in SETTINGS if setting.env)

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from addon.launch.agents import Agent
-from commands.config import Settings
+from commands.config.model import Settings
 
 
 class Mark(StrEnum):

@@ -17,7 +17,7 @@ from addon.launch.finding import Case, Finding, Mark
 from addon.launch.server import Tenant
 from addon.launch.trust import CERTIFICATE
 from backends.vendors.registry import address_of
-from commands.levels import FILE_FLAG, unread_files
+from commands.config.levels import FILE_FLAG, unread_files
 
 VERSION_S = 5.0
 """Agents that are slow to tell their version are not waited for."""

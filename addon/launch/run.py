@@ -14,8 +14,8 @@ from addon import flags as setting_flags
 from addon.launch import server, trust
 from addon.launch.agents import Mode, fill, find_agent
 from addon.launch.environment import additions, without_secrets
-from commands.levels import FILE_FLAG, SettingsError, unread_files
-from commands.loading import Configuration, read
+from commands.config.levels import FILE_FLAG, SettingsError, unread_files
+from commands.config.load import Configuration, read
 
 # The terminal sends these to the agent as well as to us; the others only one of us gets.
 OF_THE_TERMINAL = ("SIGINT", "SIGQUIT")

@@ -18,7 +18,7 @@ from addon.launch.agents import PLACEHOLDER
 from addon.launch.environment import Proxy
 from addon.launch.trust import CERTIFICATE, CONFDIR
 from backends.keys import Key
-from commands.config import SETTINGS, Settings
+from commands.config.model import SETTINGS, Settings
 
 PRODUCT = "llm-interactive-proxy"
 CLIENT_KEY_NAME = {setting.name: setting.env or "" for setting in SETTINGS}["client_key"]

@@ -1,6 +1,6 @@
 """Commands for getting to know the others."""
 
-from commands.registry import Arguments, Context, command, words
+from commands.language.registry import Arguments, Context, command, words
 
 
 @command(

@@ -1,8 +1,8 @@
 """Commands that tell how things are and change nothing."""
 
 from commands.errors import did_you_mean
-from commands.registry import ANY, Arguments, Context, command, words
-from commands.routing import Wishes, resolve
+from commands.language.registry import ANY, Arguments, Context, command, words
+from commands.routing.target import Wishes, resolve
 from commands.settings import TABLE, SessionSettings, SettingRow
 
 MOST_MODELS = 50

@@ -2,8 +2,8 @@
 
 from backends.model_id import ModelId
 from commands.errors import CommandError
-from commands.registry import ANY, Arguments, Context, Handler, command, named, words
-from commands.routes import find_policy, parse_element
+from commands.language.registry import ANY, Arguments, Context, Handler, command, named, words
+from commands.routing.routes import find_policy, parse_element
 
 NOW_INTERACTIVE = "This llm-interactive-proxy session is now set to interactive mode"
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from commands.errors import CommandError, ModelNotAvailable, did_you_mean
-from commands.registry import Arguments, Context, command, named, words
-from commands.scanner import Argument
+from commands.language.registry import Arguments, Context, command, named, words
+from commands.language.scanner import Argument
 from commands.settings import NAMES, TABLE, Scope, SettingRow
 
 MODEL, BACKEND = NAMES["model"], NAMES["backend"]

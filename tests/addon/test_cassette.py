@@ -18,8 +18,8 @@ from backends import jsonio
 from backends.keys import Key
 from backends.recordings.cassette import Cassette, Recording
 from backends.vendors.openai_compatible import credential_of
-from commands.levels import SettingsError
-from commands.loading import load
+from commands.config.levels import SettingsError
+from commands.config.load import load
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 OURS = {"llm_endpoint": "chat", "llm_backend": "openrouter", "llm_model": "openrouter:x"}

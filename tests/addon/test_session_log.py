@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from addon.session_log import SessionLog, file_name
-from commands.session import Entry
+from commands.sessions.session import Entry
 
 
 @pytest.mark.parametrize(

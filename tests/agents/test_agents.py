@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from addon.launch.agents import Mode
-from commands.messages import is_side_request
+from commands.language.messages import is_side_request
 from tests.agents.installing import CannotInstall
 from tests.agents.table import AGENTS, PRINTED, Agent
 from tests.harness import CLIENT_KEY, RunningProxy, running_proxy

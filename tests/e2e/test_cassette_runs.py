@@ -11,7 +11,7 @@ from mitmproxy.io import FlowReader
 from addon import record
 from addon.proxy import LlmProxy
 from addon.simulator import json_answer, sse_answer
-from commands.config import Settings
+from commands.config.model import Settings
 from tests.harness import CLIENT_KEY, ENVIRON, UPSTREAM_KEY, RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
 

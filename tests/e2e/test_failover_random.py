@@ -24,8 +24,8 @@ from addon.simulator import (
 )
 from backends.keys import Key
 from backends.model_id import BackendName, ModelId
-from commands import failover
-from commands.routes import POLICIES, Policy, Route
+from commands.routing import failover
+from commands.routing.routes import POLICIES, Policy, Route
 from tests.e2e.failing import (
     KEYS,
     TWO_KEYS,

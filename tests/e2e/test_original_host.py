@@ -20,9 +20,9 @@ from addon.endpoints import Place
 from addon.exchange import Exchange
 from addon.proxy import LlmProxy
 from addon.simulator import Received, json_answer
-from commands.config import Settings
-from commands.levels import SettingsError
-from commands.loading import load
+from commands.config.levels import SettingsError
+from commands.config.load import load
+from commands.config.model import Settings
 from tests.harness import CLIENT_KEY, RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
 

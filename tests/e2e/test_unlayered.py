@@ -10,7 +10,7 @@ from mitmproxy import http
 from addon import layers
 from addon.layers import trust
 from addon.proxy import LlmProxy
-from commands.config import Settings
+from commands.config.model import Settings
 from tests.harness import UPSTREAM_KEY, RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
 

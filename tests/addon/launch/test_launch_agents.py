@@ -6,7 +6,7 @@ import pytest
 
 from addon.launch.agents import AGENTS, CA_VARIABLES, COMMON, Agent, Mode, fill, find_agent
 from addon.launch.environment import Proxy
-from commands import agents
+from commands.agents.table import AGENTS as KNOWN
 
 PLACES = Proxy("http://127.0.0.1:8000", "k'e\"y").places
 BY_ID = {"ids": lambda agent: agent.name}
@@ -15,7 +15,7 @@ BY_ID = {"ids": lambda agent: agent.name}
 @pytest.mark.parametrize("agent", AGENTS, **BY_ID)
 def test_a_row_has_the_name_by_which_requests_are_known(agent: Agent) -> None:
     without_marks = {"llm", "node"}
-    assert agent.name in {each.name for each in agents.AGENTS} | without_marks
+    assert agent.name in {each.name for each in KNOWN} | without_marks
 
 
 @pytest.mark.parametrize("mode", Mode)

@@ -6,9 +6,9 @@ import pytest
 
 from commands.builtin import COMMANDS
 from commands.errors import CommandError
-from commands.registry import Context
-from commands.routes import Routes
-from commands.scanner import scan
+from commands.language.registry import Context
+from commands.language.scanner import scan
+from commands.routing.routes import Routes
 from commands.settings import (
     PROXY_WIDE,
     FunctionalBackend,

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from backends.usage import Usage
-from commands.attempt import AttemptResult
-from commands.session import Entry
+from commands.routing.attempt import AttemptResult
+from commands.sessions.session import Entry
 from commands.settings import FunctionalBackend
 from tests.commands.builtin.chat import new_context, run
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from backends.model_id import ModelId
-from commands.registry import Context
+from commands.language.registry import Context
 from commands.settings import FunctionalBackend
 from tests.commands.builtin.chat import new_context, refused, run
 

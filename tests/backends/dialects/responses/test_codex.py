@@ -1,7 +1,8 @@
 """A turn of the Codex CLI, as it sends it: shapes from its recorded requests, texts shortened."""
 
 from backends.dialects.opaque_state import Carried
-from commands import agents, messages
+from commands.agents.table import detect
+from commands.language import messages
 from tests.backends.dialects.responses.asking import Json, ask, chunk, contents, fragment, stream
 
 SEALED = Carried([], {"call_1": {"google": {"thought_signature": "sig"}}}).seal()
@@ -106,7 +107,7 @@ def test_the_request() -> None:
 
 def test_agent_and_commands_are_found() -> None:
     chat = ask(**REQUEST).chat
-    agent = agents.detect([], chat)
+    agent = detect([], chat)
     assert agent is not None
     assert agent.name == "codex"
     assert not messages.is_side_request(chat, agent)

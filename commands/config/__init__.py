@@ -1,0 +1,1 @@
+"""The proxy's configuration: the settings, their sources, and the file that keeps changes."""

@@ -1,0 +1,174 @@
+"""The levels that settings come from, nearest first, and the files that are read for each.
+
+What was said for this start comes before the working directory, and that before the folder of the
+user. The working directory may be a stranger's, such as a repository that was just cloned.
+"""
+
+import io
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import dotenv
+
+from commands.config.yaml_file import YamlError, YamlFile, read_yaml
+
+YAML_NAME = "proxy.yaml"
+ENV_NAME = ".env"
+FILE_FLAG = "--settings"
+FILE_VARIABLE = "LLM_PROXY_SETTINGS"
+
+_NO_FILE = read_yaml("", "")
+
+# A URL with a user name and password or a query, which may be secrets, with or without its scheme.
+_MAY_HOLD_SECRET = re.compile(r"//.*[@?]|:.*@", re.DOTALL)
+
+
+class SettingsError(Exception):
+    """What is wrong with the settings, one line for each fault, fit for the user's eyes."""
+
+
+class Variable(NamedTuple):
+    """An environment variable; `file` is where it stands if not in the environment itself."""
+
+    value: str
+    file: str | None
+    is_trusted: bool
+
+    def written(self, text: str) -> str:
+        """`text`, with the place where the variable comes from."""
+        return f"{self.file}: {text}" if self.file else f"{text} (environment)"
+
+
+class Level(NamedTuple):
+    """Values from one place: variables, and a YAML file behind them.
+
+    `is_trusted`: the user has written them, not perhaps a stranger. `files` were read.
+    """
+
+    variables: Mapping[str, Variable]
+    yaml: YamlFile
+    is_trusted: bool
+    files: tuple[str, ...]
+
+
+def read_levels(
+    file: str | None, environ: Mapping[str, str], directory: Path | None
+) -> list[Level]:
+    """All levels, nearest first. `file` is the flag's; `directory` None is not read.
+
+    Raises SettingsError if a file cannot be read.
+    """
+    own = user_folder(environ)
+    levels = [_for_this_start(file, environ, directory or Path())]
+    if directory and directory.resolve() != own:
+        levels.append(_in_folder(directory, "", is_trusted=False))
+    if own:
+        levels.append(_in_folder(own, f"{own}{os.sep}", is_trusted=True))
+    return levels
+
+
+def user_folder(environ: Mapping[str, str]) -> Path | None:
+    """The folder of the user's own settings, None if the environment does not tell."""
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if os.path.isabs(base):  # anything else is to be ignored (XDG Base Directory Specification)
+        return Path(base, "llm-proxy").resolve()
+    home = environ.get("HOME") or environ.get("USERPROFILE")
+    return Path(home, ".config", "llm-proxy").resolve() if home else None
+
+
+def unread_files(directory: Path) -> list[str]:
+    """The files of a working directory that a start would read which reads it."""
+    return [name for name in (ENV_NAME, YAML_NAME) if (directory / name).is_file()]
+
+
+def _for_this_start(flag: str | None, environ: Mapping[str, str], directory: Path) -> Level:
+    """Environment, and the file that the flag or the environment names."""
+    variables = _to_variables(environ, None, is_trusted=True)
+    if flag is None and FILE_VARIABLE not in variables:
+        return Level(variables, _NO_FILE, is_trusted=True, files=())
+    name = variables[FILE_VARIABLE].value if flag is None else flag
+    written = _written(variables) if flag is None else f"{FILE_FLAG} {shown(name)}"
+    text = _read_named(directory, name, written)
+    if name.endswith(ENV_NAME):
+        variables = _read_env(text, name, is_trusted=True) | variables
+        return Level(variables, _NO_FILE, is_trusted=True, files=(name,))
+    return Level(variables, _to_yaml(text, name), is_trusted=True, files=(name,))
+
+
+def _in_folder(folder: Path, prefix: str, *, is_trusted: bool) -> Level:
+    """`.env` and `proxy.yaml` of a folder; without the latter, the file that `.env` names."""
+    env, name = _read_text(folder / ENV_NAME), YAML_NAME
+    variables = _read_env(env or "", prefix + ENV_NAME, is_trusted=is_trusted)
+    text = _read_text(folder / YAML_NAME)
+    if text is not None:
+        name = prefix + YAML_NAME
+    elif FILE_VARIABLE in variables:
+        name = variables[FILE_VARIABLE].value
+        text = _read_named(folder, name, _written(variables))
+    files = [prefix + ENV_NAME] if env is not None else []
+    files += [name] if text is not None else []
+    return Level(variables, _to_yaml(text or "", name), is_trusted, tuple(files))
+
+
+def _written(variables: Mapping[str, Variable]) -> str:
+    variable = variables[FILE_VARIABLE]
+    return variable.written(f"{FILE_VARIABLE}={shown(variable.value)}")
+
+
+def _read_env(text: str, file: str, *, is_trusted: bool) -> dict[str, Variable]:
+    # Not interpolated: a `$` in a key is part of it, and there is no way to hand over `environ`.
+    values = dotenv.dotenv_values(stream=io.StringIO(text), interpolate=False)
+    return _to_variables(values, file, is_trusted=is_trusted)
+
+
+def _to_variables(
+    values: Mapping[str, str | None], file: str | None, *, is_trusted: bool
+) -> dict[str, Variable]:
+    """The variables that have a value: blank ones count as not set."""
+    return {
+        name: Variable(value.strip(), file, is_trusted)
+        for name, value in values.items()
+        if value and value.strip()
+    }
+
+
+def _to_yaml(text: str, name: str) -> YamlFile:
+    try:
+        return read_yaml(text, shown(name))
+    except YamlError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _read_named(directory: Path, name: str, written: str) -> str:
+    """What is in a file that the user has named, relative to `directory`."""
+    text = _read_text(directory / os.path.expanduser(name))
+    if text is None:
+        raise SettingsError(f"{written}: must be the path of a file that exists")
+    return text
+
+
+def _read_text(path: Path) -> str | None:
+    """What is in a file, None if there is none."""
+    try:
+        return path.read_text("utf-8-sig")
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        IsADirectoryError,
+    ):  # some keep a virtual environment in .env
+        return None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: must be UTF-8 text") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def shown(value: object) -> str:
+    """The value on one line, and visible even if it is empty, unless it may hold a secret."""
+    text = str(value)
+    if _MAY_HOLD_SECRET.search(text):
+        return "(hidden)"
+    return text if text and text.isprintable() else repr(text)

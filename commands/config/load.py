@@ -1,0 +1,120 @@
+"""Loads the settings, and says what a strange folder may not decide."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from commands.config.levels import SettingsError
+from commands.config.model import SETTINGS, Settings
+from commands.config.sources import Risk, Sources, read_sources
+from commands.config.values import is_loopback
+
+
+class Configuration(NamedTuple):
+    """The settings in force, and what there is to tell of their sources.
+
+    `files` were read, nearest first. `secrets` has every configured upstream key, used or not.
+    `warning` names what the working directory decides, in one line, if that is worth a look.
+    """
+
+    settings: Settings
+    files: tuple[str, ...]
+    secrets: frozenset[str]
+    warning: str | None
+
+
+def load(
+    flags: Mapping[str, object], environ: Mapping[str, str], directory: Path | None
+) -> Settings:
+    """The settings of `read`, for those who need no more."""
+    return read(flags, environ, directory).settings
+
+
+def read(
+    flags: Mapping[str, object], environ: Mapping[str, str], directory: Path | None
+) -> Configuration:
+    """What is configured; reads `.env` and `proxy.yaml` in `directory`, if it is given.
+
+    `flags` has the flags' values by `Setting.dest`, None for those not given; what else is in it is
+    ignored. Raises SettingsError with all that is wrong.
+    """
+    sources = read_sources(SETTINGS, flags, environ, directory)
+    values = {name: given.value for name, given in sources.given.items()}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        faults = [_to_line(fault, sources) for fault in error.errors(include_url=False)]
+        raise SettingsError("\n".join([*sources.faults, *faults])) from None
+    faults = [*sources.faults, *_conflicts(settings, sources), *_misdirected(settings, sources)]
+    if faults:
+        raise SettingsError("\n".join(faults))
+    carried = (sources.secrets[each.carries] for each in SETTINGS if each.carries)
+    return Configuration(
+        settings, sources.files, frozenset().union(*carried), _warning(settings, sources)
+    )
+
+
+def _to_line(fault: ErrorDetails, sources: Sources) -> str:
+    reason = fault.get("ctx", {}).get("error", fault["msg"])
+    return f"{sources.written(fault['loc'], fault['input'])}: {reason}"
+
+
+def _conflicts(settings: Settings, sources: Sources) -> Iterator[str]:
+    """Settings that are right one by one, but not together."""
+    if settings.disable_auth and not is_loopback(settings.host):
+        yield (
+            f"{sources.given['disable_auth'].written}: needs a loopback host such as 127.0.0.1, "
+            f"not {sources.given['host'].written}"
+        )
+    if settings.record and settings.playback:
+        written = [sources.given[name].written for name in ("record", "playback")]
+        yield f"{written[0]}: cannot be set together with {written[1]}"
+    if len(settings.api_keys) > 1 and not settings.default_backend and _uses_keys(settings):
+        yield (
+            "Multiple functional backends, specify --default-backend (LLM_BACKEND in the "
+            f"environment): {' or '.join(settings.api_keys)}"
+        )
+
+
+def _misdirected(settings: Settings, sources: Sources) -> Iterator[str]:
+    """Addresses of the working directory to which the user's secrets would go."""
+    if settings.trust_folder or not _uses_keys(settings):
+        return
+    for setting in SETTINGS:
+        address, secret = sources.given.get(setting.name), sources.given.get(setting.carries or "")
+        if address and not address.is_trusted and secret and secret.is_trusted:
+            yield (
+                f"{address.written}: this folder may not say where {secret.written} is sent; set "
+                "it in ~/.config/llm-proxy/proxy.yaml or by a flag, or trust the folder with "
+                "--trust-folder (LLM_PROXY_TRUST_FOLDER=true)"
+            )
+
+
+def _uses_keys(settings: Settings) -> bool:
+    """Whether configured keys are of any use."""
+    return settings.demo != "on" and not settings.playback
+
+
+def _warning(settings: Settings, sources: Sources) -> str | None:
+    found = [] if settings.trust_folder else [*_named(sources)]
+    if not found:
+        return None
+    return (
+        "Settings of this folder that reach files or hosts, or weaken a protection: "
+        f"{'; '.join(found)}. If you trust the folder, say so with --trust-folder"
+    )
+
+
+def _named(sources: Sources) -> Iterator[str]:
+    """How the settings of the working directory are written that are to be named at the start."""
+    for setting in SETTINGS:
+        given = sources.given.get(setting.name)
+        if setting.risk not in (Risk.NAMED, Risk.ADDRESS) or given is None or given.is_trusted:
+            continue
+        if setting.risky_part is None:
+            yield given.written
+        elif isinstance(given.value, Mapping) and (part := given.value.get(setting.risky_part)):
+            yield sources.written((setting.name, setting.risky_part), part)

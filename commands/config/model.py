@@ -1,0 +1,339 @@
+"""The settings of the whole proxy: which there are, where each gets its value from, and what of
+it a strange folder may decide.
+
+Keys never come from `proxy.yaml`: such files are shared and end up in repositories.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from backends.keys import Key, read_key, read_keys
+from backends.model_id import BackendName
+from commands.config.levels import FILE_FLAG, FILE_VARIABLE
+from commands.config.sections import (
+    LLM_HOSTS,
+    MODEL_MAPPING,
+    FailoverRoutes,
+    ModelMapping,
+    ProxyWide,
+    SessionLimits,
+    Timeouts,
+)
+from commands.config.sources import Risk, Setting
+from commands.config.values import (
+    Backend,
+    BaseUrl,
+    ClientKey,
+    Count,
+    Demo,
+    File,
+    HostNames,
+    Keys,
+    ListenHost,
+    Mebibytes,
+    Origins,
+    PlaybackTiming,
+    Port,
+    Prefix,
+    Seconds,
+    StateFile,
+    Switch,
+    Text,
+)
+from commands.settings import PROXY_WIDE
+
+
+class _Row(NamedTuple):
+    setting: Setting
+    flag: bool | str
+
+
+def setting(default: Any, help: str, risk: Risk, *, flag: bool | str = False, **how: Any) -> Any:
+    """A field and its row in the table. `how` are other fields of the row.
+
+    `flag` True makes a flag of the setting's name. Its value is called like the last word, unless
+    `how` says otherwise; the flag of a Boolean is a switch.
+    """
+    field = Field(default)
+    field.metadata.append(_Row(Setting(help, risk, **how), flag))
+    return field
+
+
+class Settings(BaseModel):
+    """Every setting with its value, checked, and with its default here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    host: ListenHost = setting(
+        "127.0.0.1", "address to listen on", Risk.NAMED, flag=True, env="PROXY_HOST"
+    )
+    port: Port = setting(
+        8000, "port to listen on, 0 for any free one", Risk.NONE, flag=True, env="PROXY_PORT"
+    )
+    default_backend: Backend | None = setting(
+        None,
+        "backend for models named without one: openrouter or gemini; "
+        "needed if both have keys, else the one that has",
+        Risk.NONE,
+        flag=True,
+        env="LLM_BACKEND",
+        metavar="NAME",
+    )
+    openrouter_api_keys: Keys = setting(
+        (),
+        "key for OpenRouter, in place of all in the environment; for several set "
+        "OPENROUTER_API_KEY_1 to _20 there",
+        Risk.SECRET,
+        flag=True,
+        env="OPENROUTER_API_KEY",
+        read=read_keys,
+        in_yaml=False,
+    )
+    openrouter_api_base_url: BaseUrl = setting(
+        "https://openrouter.ai/api/v1",
+        "where OpenRouter is",
+        Risk.ADDRESS,
+        flag=True,
+        env="OPENROUTER_API_BASE_URL",
+        carries="openrouter_api_keys",
+    )
+    gemini_api_keys: Keys = setting(
+        (),
+        "key for Gemini, in place of all in the environment; for several set "
+        "GEMINI_API_KEY_1 to _20 there",
+        Risk.SECRET,
+        flag=True,
+        env="GEMINI_API_KEY",
+        read=read_keys,
+        in_yaml=False,
+    )
+    gemini_api_base_url: BaseUrl = setting(
+        "https://generativelanguage.googleapis.com/v1beta",
+        "where Gemini is",
+        Risk.ADDRESS,
+        flag=True,
+        env="GEMINI_API_BASE_URL",
+        carries="gemini_api_keys",
+    )
+    client_key: ClientKey = setting(
+        None,
+        "key that clients have to show; without one a new one is made at each start",
+        Risk.SECRET,
+        env="LLM_INTERACTIVE_PROXY_API_KEY",
+        read=read_key,
+        in_yaml=False,
+    )
+    disable_auth: Switch = setting(
+        False,
+        "let clients in without a key; only while listening on loopback",
+        Risk.NAMED,
+        flag=True,
+        env="DISABLE_AUTH",
+    )
+    allowed_origins: Origins = setting(
+        (), "web pages that may use the proxy, such as https://app.example", Risk.NAMED
+    )
+    allowed_hosts: HostNames = setting(
+        (), "names of the proxy for browsers, besides host, localhost and IP addresses", Risk.NAMED
+    )
+    intercept_hosts: HostNames = setting(
+        LLM_HOSTS, "hosts whose TLS is opened; all others are tunnelled untouched", Risk.NAMED
+    )
+    timeout: Seconds = setting(
+        600,
+        "seconds without a byte from the upstream before it is given up",
+        Risk.NONE,
+        flag=True,
+        env="PROXY_TIMEOUT",
+        metavar="SECONDS",
+    )
+    connect_timeout: Seconds = setting(
+        10,
+        "seconds for connecting to the upstream or noticing that a connection is dead",
+        Risk.NONE,
+    )
+    max_connections: Count = setting(
+        100, "how many upstream connections one client connection may have in use", Risk.NONE
+    )
+    timeouts: Timeouts = setting({}, "timeout for single backends, by name", Risk.NONE)
+    keep_alive: Seconds = setting(
+        15, "seconds without a byte before a waiting stream gets a comment", Risk.NONE
+    )
+    stop_timeout: Seconds = setting(
+        30, "seconds that running requests get to finish when the proxy is stopped", Risk.NONE
+    )
+    max_body_mib: Mebibytes = setting(64, "size in MiB above which a request is refused", Risk.NONE)
+    models_max_age: Seconds = setting(600, "seconds for which a list of models is kept", Risk.NONE)
+    command_prefix: Prefix = setting(
+        "!/",
+        "what introduces a command in the chat, 2 to 10 characters",
+        Risk.NONE,
+        flag=True,
+        env="COMMAND_PREFIX",
+    )
+    disable_interactive_mode: Switch = setting(
+        False,
+        "no banner and no confirmations of commands",
+        Risk.NONE,
+        flag=True,
+        env="DISABLE_INTERACTIVE_MODE",
+    )
+    disable_interactive_commands: Switch = setting(
+        False,
+        "do not look for commands in the chat",
+        Risk.NONE,
+        flag=True,
+        env="DISABLE_INTERACTIVE_COMMANDS",
+    )
+    chat_may_change: ProxyWide | None = setting(
+        None,
+        "what commands in the chat may change for everybody: "
+        f"{', '.join(PROXY_WIDE)}; default: all on loopback, else none",
+        Risk.NAMED,
+    )
+    force_set_project: Switch = setting(
+        False,
+        "refuse prompts until a project name is set",
+        Risk.NONE,
+        flag=True,
+        env="FORCE_SET_PROJECT",
+    )
+    redact_api_keys_in_prompts: Switch = setting(
+        True,
+        "do not replace the configured keys where prompts contain them",
+        Risk.NAMED,
+        flag="--disable-redact-api-keys-in-prompts",
+        env="REDACT_API_KEYS_IN_PROMPTS",
+        const=False,
+    )
+    model_mapping: ModelMapping = setting(
+        MODEL_MAPPING, "who serves models that are named without a backend, by pattern", Risk.NONE
+    )
+    failover_routes: FailoverRoutes = setting(
+        {}, "routes by name: policy (k, m, km or mk) and elements", Risk.NONE
+    )
+    sticky: Switch = setting(
+        True, "a session stays with what has answered it last, for the prompt caches", Risk.NONE
+    )
+    sessions: SessionLimits = setting(
+        SessionLimits(),
+        "max, history: how much is remembered; log_dir: a file a session",
+        Risk.NAMED,
+        risky_part="log_dir",
+    )
+    max_flows: Count = setting(
+        500,
+        "how many flows mitmweb and mitmproxy keep; the oldest finished ones go first",
+        Risk.NONE,
+    )
+    app_site_url: Text | None = setting(
+        None, "site that OpenRouter lists as the application", Risk.NONE, env="APP_SITE_URL"
+    )
+    app_x_title: Text | None = setting(
+        None, "name that OpenRouter lists for the application", Risk.NONE, env="APP_X_TITLE"
+    )
+    log: File | None = setting(
+        None, "file to append the log to", Risk.NAMED, flag=True, metavar="FILE"
+    )
+    config: StateFile | None = setting(
+        None,
+        "file in which the proxy keeps routes and defaults set in the chat (.json or .yaml)",
+        Risk.NAMED,
+        flag=True,
+        metavar="FILE",
+    )
+    record: File | None = setting(
+        None,
+        "file to append exchanges to",
+        Risk.NAMED,
+        flag=True,
+        env="PROXY_RECORD",
+        metavar="FILE",
+        in_yaml=False,
+    )
+    playback: File | None = setting(
+        None,
+        "file of such exchanges to answer from, free and offline",
+        Risk.NAMED,
+        flag=True,
+        env="PROXY_PLAYBACK",
+        metavar="FILE",
+        in_yaml=False,
+    )
+    playback_timing: PlaybackTiming = setting(
+        "at-once",
+        "when answers come in playback: at-once, or as recorded",
+        Risk.NONE,
+        flag=True,
+        env="PROXY_PLAYBACK_TIMING",
+        metavar="WHEN",
+        in_yaml=False,
+    )
+    demo: Demo = setting(
+        "off",
+        "simulate the upstreams: on, off, or auto for only if there is no key",
+        Risk.NONE,
+        flag=True,
+        metavar="WHEN",
+        const="on",
+        in_yaml=False,
+    )
+    settings_file: File | None = setting(
+        None,
+        "file of settings, YAML or .env, before those of the working directory",
+        Risk.NONE,
+        flag=FILE_FLAG,
+        env=FILE_VARIABLE,
+        in_yaml=False,
+    )
+    trust_folder: Switch = setting(
+        False,
+        "trust proxy.yaml and .env of the working directory, also with keys from elsewhere",
+        Risk.BARRED,
+        flag=True,
+        env="LLM_PROXY_TRUST_FOLDER",
+        in_yaml=False,
+    )
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the upstreams are simulated: with --demo=auto only if there is no key."""
+        is_wanted = self.demo == "on" or (self.demo == "auto" and not self.api_keys)
+        return is_wanted and not self.playback
+
+    @property
+    def api_keys(self) -> Mapping[BackendName, tuple[Key, ...]]:
+        """The keys of each backend that has some."""
+        keys: dict[BackendName, tuple[Key, ...]] = {
+            "openrouter": self.openrouter_api_keys,
+            "gemini": self.gemini_api_keys,
+        }
+        return {backend: some for backend, some in keys.items() if some}
+
+    @property
+    def effective_default_backend(self) -> BackendName:
+        """The backend that is set, else the only one with keys, else OpenRouter."""
+        first: BackendName = next(iter(self.api_keys), "openrouter")
+        return self.default_backend or first
+
+
+def _setting(name: str, field: FieldInfo) -> Setting:
+    (row,) = (each for each in field.metadata if isinstance(each, _Row))
+    made = dataclasses.replace(row.setting, name=name, default=field.default)
+    if not row.flag:
+        return made
+    is_switch = field.annotation is bool and made.const is None
+    return dataclasses.replace(
+        made,
+        flag=f"--{made.dest.replace('_', '-')}" if row.flag is True else row.flag,
+        metavar=made.metavar or made.dest.rpartition("_")[2].upper(),
+        const=True if is_switch else made.const,
+    )
+
+
+SETTINGS = tuple(_setting(name, field) for name, field in Settings.model_fields.items())
+"""The one table that flags, environment, `proxy.yaml` and their documentation are made from."""

@@ -1,0 +1,240 @@
+"""What commands have changed for the whole proxy, kept in the file of `--config`.
+
+The file is the proxy's own, JSON or YAML by its ending. A change goes into what the file holds at
+that moment, so several proxies can share one, and keys that nobody here knows stay. A file that
+cannot be read as a whole is never written.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from backends.model_id import ModelId
+from commands.config.sources import SettingsError
+from commands.config.yaml_file import Place, YamlError, YamlFile, read_yaml
+from commands.errors import CommandError
+from commands.routing.routes import POLICIES, Routes, find_policy, parse_element
+from commands.settings import SAVED
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+ROUTES = "failover_routes"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`defaults` are fields of `GlobalSettings` that a command has given another value."""
+
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    routes: Routes = field(default_factory=Routes)
+
+
+class _Document(NamedTuple):
+    """A file's content: typed, as it is kept, and as text that knows its lines."""
+
+    data: dict[str, Any]
+    file: YamlFile
+
+
+def load_state(path: Path) -> State:
+    """What was saved, nothing if there is no file. Raises SettingsError with file and line."""
+    return _checked(_read(path).file)
+
+
+def save_state(path: Path, before: State, after: State) -> State:
+    """Put into the file what has become of `before` in `after`; returns all that is in it then.
+
+    Waits while another proxy saves, for milliseconds. Raises SettingsError if the file is broken,
+    which is then left alone, or cannot be written.
+    """
+    path = path.resolve()  # a symbolic link is to stay one
+    try:
+        with _locked(path):
+            data, file = _read(path)
+            now = _checked(file)
+            merged = State(
+                _merged(now.defaults, before.defaults, after.defaults),
+                Routes(_merged(now.routes.by_name, before.routes.by_name, after.routes.by_name)),
+            )
+            if merged != now:
+                _put(merged, data)
+                _replace(path, _encoded(path, data))
+            return merged
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"{path}: cannot be saved: {error}") from None
+
+
+def _merged[T](
+    now: Mapping[str, T], before: Mapping[str, T], after: Mapping[str, T]
+) -> dict[str, T]:
+    """`now`, with those keys changed that differ between `before` and `after`."""
+    changed = {key: value for key, value in after.items() if before.get(key) != value}
+    gone = before.keys() - after.keys()
+    return {key: value for key, value in {**now, **changed}.items() if key not in gone}
+
+
+def _put(state: State, data: dict[str, Any]) -> None:
+    """Write the state into the typed content, beside what else is there."""
+    for row in SAVED:
+        data.pop(row.field, None)
+    data.update(state.defaults)
+    routes = data.get(ROUTES) or {}
+    data[ROUTES] = {
+        name: {
+            **(routes.get(name) or {}),
+            "policy": route.policy,
+            "elements": [str(element) for element in route.elements],
+        }
+        for name, route in state.routes.by_name.items()
+    }
+
+
+# What is right in the file
+
+
+def _checked(file: YamlFile) -> State:
+    defaults = {}
+    for row in SAVED:
+        text = file.values.get(row.field)
+        if text is None:
+            continue
+        try:
+            defaults[row.field] = row.parse(_text(file, (row.field,), text))
+        except (CommandError, ValueError) as error:
+            raise _fault(file, (row.field,), error) from None
+    routes = Routes()
+    for name, fields in _mapping(file, (ROUTES,), file.values.get(ROUTES)).items():
+        routes = _with_route(routes, name, file, _mapping(file, (ROUTES, name), fields))
+    return State(defaults, routes)
+
+
+def _with_route(routes: Routes, name: str, file: YamlFile, fields: Mapping[str, object]) -> Routes:
+    place = (ROUTES, name)
+    policy = find_policy(_text(file, (*place, "policy"), fields.get("policy") or ""))
+    if not policy:
+        raise _fault(file, (*place, "policy"), f"must be one of {', '.join(POLICIES)}")
+    elements = fields.get("elements") or []
+    if not isinstance(elements, list):
+        raise _fault(file, (*place, "elements"), "must be a list of <backend>:<model>")
+    try:
+        routes = routes.create(name, policy)
+    except CommandError as error:
+        raise _fault(file, place, error) from None
+    where = (*place, "elements")
+    return routes.append(
+        name, [_element(file, (*where, index), text) for index, text in enumerate(elements)]
+    )
+
+
+def _element(file: YamlFile, place: Place, text: object) -> ModelId:
+    try:
+        return parse_element(_text(file, place, text))
+    except CommandError as error:
+        raise _fault(file, place, error) from None
+
+
+def _text(file: YamlFile, place: Place, value: object) -> str:
+    if not isinstance(value, str):
+        raise _fault(file, place, "must be a single value")
+    return value
+
+
+def _mapping(file: YamlFile, place: Place, value: object) -> dict[str, object]:
+    if not isinstance(value, dict | None):
+        raise _fault(file, place, "must be a mapping")
+    return value or {}
+
+
+def _fault(file: YamlFile, place: Place, reason: object) -> SettingsError:
+    keys = [step for step in place if isinstance(step, str)]
+    return SettingsError(": ".join([file.where(place), *keys, str(reason)]))
+
+
+# The file itself
+
+
+def _read(path: Path) -> _Document:
+    try:
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        text = ""
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path} line {line}: must be UTF-8 text") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        return _decoded(path, text)
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"{path} line {error.lineno}: {error.msg}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SettingsError(f"{path} line {line}: {error.problem}") from None
+    except YamlError as error:
+        raise SettingsError(str(error)) from None
+    except ValueError as error:  # a date that is none, in a key that is not ours
+        raise SettingsError(f"{path}: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{path} line 1: nested too deeply") from None
+
+
+def _decoded(path: Path, text: str) -> _Document:
+    if path.suffix == ".json":
+        data = json.loads(text if text.strip() else "{}")
+        # Read again as YAML for the lines: the two only differ in tabs, which JSON has nowhere but
+        # between values.
+        return _Document(data or {}, read_yaml(text.replace("\t", " "), str(path)))
+    file = read_yaml(text, str(path))
+    return _Document(yaml.safe_load(text) or {}, file)
+
+
+def _encoded(path: Path, data: dict[str, Any]) -> str:
+    if path.suffix == ".json":
+        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep other threads and processes out. The lock file stays: deleting it would let two in."""
+    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)  # ends the lock too
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write the whole file, or leave the old one; a new one is for its owner only."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        with suppress(FileNotFoundError):
+            shutil.copymode(path, name)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

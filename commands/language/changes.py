@@ -1,0 +1,41 @@
+"""What commands can change, fact by fact: to tell of a change, and to see if it still holds."""
+
+from collections.abc import Mapping
+
+from commands.language.registry import Context
+from commands.routing.routes import Route, Routes
+from commands.settings import TABLE, GlobalSettings
+
+Facts = Mapping[str, object]
+"""Values by the name of a setting, and routes by theirs."""
+
+
+def facts_of(context: Context) -> Facts:
+    """Everything that commands can change."""
+    session = {
+        row.name: getattr(context.session, row.field) for row in TABLE if row.scope == "session"
+    }
+    return {**session, "once": context.once, **proxy_facts(context.proxy, context.routes)}
+
+
+def proxy_facts(settings: GlobalSettings, routes: Routes) -> Facts:
+    """Of this what holds for the whole proxy."""
+    proxy = {row.name: getattr(settings, row.field) for row in TABLE if row.scope == "proxy"}
+    return {**proxy, **{f"route {name}": route for name, route in routes.by_name.items()}}
+
+
+def changes(before: Facts, after: Facts) -> Facts:
+    """The facts that are others now, with what they are; None is a route that is gone."""
+    names = dict.fromkeys((*before, *after))
+    return {name: after.get(name) for name in names if before.get(name) != after.get(name)}
+
+
+def still_hold(changed: Facts, now: Facts) -> bool:
+    """Whether what was changed is in force; a route may have got more elements since."""
+    return all(_holds(value, now.get(name)) for name, value in changed.items())
+
+
+def _holds(then: object, now: object) -> bool:
+    if isinstance(then, Route) and isinstance(now, Route) and then.elements:
+        return then.policy == now.policy and set(then.elements) <= set(now.elements)
+    return then == now

@@ -1,0 +1,291 @@
+"""A chat's messages: where commands may stand, and how they are taken out.
+
+Messages are never changed: what has to be different is copied, all else stays the same objects.
+Messages of shapes that OpenAI does not know are left as they are.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backends.openai_wire import Chat
+from commands.agents import typed_text
+from commands.agents.table import COMPLETION_TOOL, Agent, prompt_heads, texts_of
+from commands.agents.typed_text import Range
+
+Messages = list[Any]
+
+NEUTRAL = "Hello"
+"""What goes up in place of a message of which nothing is left, if one has to go up."""
+
+_BACKGROUND_ROLES = ("system", "developer")
+"""They do not end a turn: aider and Claude Code put a system message behind the human's."""
+
+_SPACES = (" ", "\t")
+_SPACE = "".join(_SPACES)
+_LINE_END = re.compile(r"[ \t]*(\r?\n|\Z)")
+
+_SIDE_PROMPTS = re.compile(
+    r"You are a title generator"  # opencode, Kilo
+    r"|Generate a (?:concise |short |brief )?title"
+    r"|[Yy]ou will generate a short title"  # Crush
+    r"|specialized Task Routing AI"  # Gemini CLI
+    r"|managed memory extraction subagent"  # Qwen Code
+    r"|create a detailed summary of the conversation"  # Roo Code
+    r"|generates concise, (?:\\\n)?one-line Git commit messages"  # aider
+    r"|\*Briefly\* summarize this partial conversation"
+)
+"""What the beginning of a system prompt says if the model works for the agent itself."""
+
+_SIDE_TEXTS = re.compile(
+    r"\s*(?:Generate a concise, single-line task title"  # Codex
+    r"|You are performing a CONTEXT CHECKPOINT"
+    r"|Generate a (?:concise |short |brief )?title for "  # opencode, Kilo, Crush
+    r"|Create a comprehensive summary of this conversation"  # Continue
+    r"|Write a brief catch-up for a user returning)"
+)
+"""The same for how the newest turn begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A range of a text that the human typed, so that commands in it are the human's.
+
+    `part` is None where the content is the text itself. `is_newest`: it is in the last message that
+    a human can have written, and the model has not taken it up, so that commands in it run. In
+    others they are only taken out.
+    """
+
+    message: int
+    part: int | None
+    start: int
+    end: int
+    is_newest: bool
+
+
+Spans = Mapping[tuple[int, int | None], Sequence[Range]]
+"""By message and part (as in `Piece`), the ranges to cut out: in order, without overlaps."""
+
+
+def pieces(messages: Messages, since: int = 0) -> list[Piece]:
+    """Everything that the human typed, in order; see `context` for what is not.
+
+    What stands before the message `since` was taken up by the model, whatever its role.
+    """
+    turn = _turns(messages, since)[-1]
+    newest = -1
+    ranges: list[tuple[int, int | None, Range]] = []
+    for index, message in enumerate(messages):
+        if _role(message) == "user":
+            texts = list(texts_of(message))
+            readings = typed_text.read(text for _, text in texts)
+            typed = [
+                (index, part, each)
+                for (part, _), reading in zip(texts, readings, strict=True)
+                for each in reading.typed
+            ]
+            if index in turn and (_has_more_than_text(message) or _has_words(texts, readings)):
+                newest = index
+            ranges += typed
+    return [Piece(index, part, *each, index == newest) for index, part, each in ranges]
+
+
+def cut(messages: Messages, spans: Spans) -> Messages:
+    """The messages without the spans; each takes one adjoining space along, or its whole line.
+
+    A text part of which nothing but white space is left goes too. Messages stay, even if empty
+    (see `drop_old_commands`), so that their indexes do.
+    """
+    result = list(messages)
+    for index in {index for index, _ in spans}:
+        content = messages[index]["content"]
+        if isinstance(content, str):
+            content = _cut_text(content, spans[index, None])
+        else:
+            content = [
+                left
+                for number, part in enumerate(content)
+                for left in _cut_part(part, spans.get((index, number), ()))
+            ]
+        result[index] = {**messages[index], "content": content}
+    return result
+
+
+def is_blank(messages: Messages, since: int = 0) -> bool:
+    """Whether the newest turn holds nothing of the human's, once the commands are cut out.
+
+    What agents add by themselves does not count, nor do quotes and punctuation; images and files
+    do, and results of tools, which wait for the model.
+    """
+    newest = _newest_from_user(messages, since)
+    return bool(newest) and all(map(_is_blank, newest))
+
+
+def drop_old_commands(
+    messages: Messages, changed: Collection[int], since: int = 0, *, is_side_request: bool = False
+) -> Messages:
+    """The messages without those that were only commands, and the proxy's own answers to them.
+
+    `changed` are the indexes of messages that something was cut out of. Where a message cannot be
+    missed, `NEUTRAL` takes its place: it is the newest turn, a side request is about it, or what
+    comes after it is not our answer.
+    """
+    result: dict[int, Any] = dict(enumerate(messages))
+    for turn in _turns(messages, since):
+        users = [index for index in turn if _role(messages[index]) == "user"]
+        emptied = [index for index in users if index in changed and _is_blank(messages[index])]
+        if not emptied:
+            continue
+        is_all = all(_is_blank(messages[index]) for index in users)
+        is_newest = turn.stop == len(messages)
+        answer = _own_answer(messages, turn.stop) if is_all else None
+        for index in (*emptied, *(answer or ())):
+            del result[index]
+        if (is_newest and is_side_request) or (is_all and not answer):
+            result[emptied[-1]] = {**messages[emptied[-1]], "content": NEUTRAL}
+        for index in answer or ():
+            if index > turn.stop and not _is_blank(messages[index]):
+                result[index] = {"role": "user", "content": messages[index]["content"]}
+    return [result[index] for index in sorted(result)]
+
+
+def is_side_request(chat: Chat, agent: Agent | None) -> bool:
+    """Whether an agent asks for itself (a title, a summary, a memory), with the human's words.
+
+    Commands in such a request are cut out, but neither run nor answered.
+    """
+    if any(_SIDE_PROMPTS.search(head) for head in prompt_heads(chat)):
+        return True
+    if agent is None:
+        return False
+    wanted = chat.get("response_format")
+    if isinstance(wanted, dict) and wanted.get("type") in ("json_schema", "json_object"):
+        return True
+    if agent.always_offers_tools and not chat.get("tools"):
+        return True
+    newest = _newest_from_user(chat["messages"])
+    return any(_SIDE_TEXTS.match(text) for message in newest for _, text in texts_of(message))
+
+
+def _role(message: object) -> object:
+    return message.get("role") if isinstance(message, dict) else None
+
+
+def _turns(messages: Messages, since: int = 0) -> list[range]:
+    """Runs of messages, maybe empty, between those of models and tools; the last is the newest.
+
+    One that goes on over `since` is two.
+    """
+    ends = [index for index, message in enumerate(messages) if _ends_turn(message)]
+    starts = [0, *(end + 1 for end in ends)]
+    turns = [range(*turn) for turn in zip(starts, [*ends, len(messages)], strict=True)]
+    if turns[-1].start < since:
+        turns[-1:] = [range(turns[-1].start, since), range(since, len(messages))]
+    return turns
+
+
+def _ends_turn(message: object) -> bool:
+    """Whether the model has taken up what came before, be it that only the text says so."""
+    if not isinstance(message, dict) or message.get("role") != "user":
+        return _role(message) not in _BACKGROUND_ROLES
+    return typed_text.is_taken_up(text for _, text in texts_of(message))
+
+
+def _newest_from_user(messages: Messages, since: int = 0) -> Messages:
+    return [messages[i] for i in _turns(messages, since)[-1] if _role(messages[i]) == "user"]
+
+
+def _is_blank(message: Mapping[str, Any]) -> bool:
+    content = message.get("content")
+    if not isinstance(content, str | list):
+        return content is None
+    if _has_more_than_text(message):
+        return False
+    texts = list(texts_of(message))
+    readings = typed_text.read(text for _, text in texts)
+    return not (any(reading.has_more for reading in readings) or _has_words(texts, readings))
+
+
+def _has_more_than_text(message: Mapping[str, Any]) -> bool:
+    """Whether there are images, files or the like."""
+    content = message.get("content")
+    return isinstance(content, list) and len(list(texts_of(message))) < len(content)
+
+
+def _has_words(
+    texts: Sequence[tuple[int | None, str]], readings: Sequence[typed_text.Reading]
+) -> bool:
+    """Whether the human has typed any."""
+    return any(
+        typed_text.has_words(text, reading.typed)
+        for (_, text), reading in zip(texts, readings, strict=True)
+    )
+
+
+def _own_answer(messages: Messages, start: int) -> range | None:
+    """The messages of the proxy's answer at `start`: a text, or our tool call and its results.
+
+    None if there is no answer, it is not ours, or behind it the model has nothing to answer.
+    """
+    answer = messages[start] if start < len(messages) else None
+    if not isinstance(answer, dict) or answer.get("role") != "assistant":
+        return None
+    stop = start + 1
+    if calls := answer.get("tool_calls"):
+        if not isinstance(calls, list) or not all(map(_is_completion, calls)):
+            return None
+        while stop < len(messages) and _role(messages[stop]) == "tool":
+            stop += 1
+    results, rest = messages[start + 1 : stop], messages[stop:]
+    goes_on = any(not _is_blank(result) for result in results) or any(
+        _role(message) not in _BACKGROUND_ROLES for message in rest
+    )
+    return range(start, stop) if goes_on else None
+
+
+def _is_completion(call: object) -> bool:
+    function = call.get("function") if isinstance(call, dict) else None
+    return isinstance(function, dict) and function.get("name") == COMPLETION_TOOL
+
+
+def _cut_part(part: Any, spans: Sequence[Range]) -> list[Any]:
+    """The part without the spans, if anything is left of it."""
+    if not spans:
+        return [part]
+    text = _cut_text(part["text"], spans)
+    return [{**part, "text": text}] if text.strip() else []
+
+
+def _cut_text(text: str, spans: Sequence[Range]) -> str:
+    kept: list[str] = []
+    done = 0
+    is_last_line = False
+    for run in _runs(text, spans):
+        start, end = run[0][0], run[-1][1]
+        line = done + len(text[done:start].rstrip(_SPACE))
+        line_end = _LINE_END.match(text, end)
+        if line_end and (line == 0 or text[line - 1] == "\n"):
+            kept.append(text[done:line])
+            done = line_end.end()
+            is_last_line = not line_end[1]
+            continue
+        for start, end in run:
+            has_space = start > done and text[start - 1] in _SPACE
+            kept.append(text[done : start - has_space])
+            done = end + (not has_space and text.startswith(_SPACES, end))
+    if is_last_line:
+        return re.sub(r"\r?\n\Z", "", "".join(kept))
+    return "".join((*kept, text[done:]))
+
+
+def _runs(text: str, spans: Sequence[Range]) -> Iterator[list[Range]]:
+    """The spans, those together that only spaces are between."""
+    run: list[Range] = []
+    for span in spans:
+        if run and text[run[-1][1] : span[0]].strip(_SPACE):
+            yield run
+            run = []
+        run.append(span)
+    if run:
+        yield run

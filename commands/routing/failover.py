@@ -1,0 +1,79 @@
+"""Which attempts a prompt may take, in which order, and after which failures the next is due."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from backends.errors import ApiError
+from backends.keys import Key
+from backends.model_id import BackendName
+from commands.routing.attempt import Attempt, AttemptResult
+from commands.routing.routes import Policy, Route
+
+Keys = Mapping[BackendName, Sequence[Key]]
+Element = tuple[BackendName, str]
+
+
+def _first_element(elements: Sequence[Element], keys: Keys) -> Iterator[Attempt]:
+    for backend, model in elements[:1]:
+        yield from (Attempt(backend, model, key) for key in keys[backend])
+
+
+def _first_key(elements: Sequence[Element], keys: Keys) -> Iterator[Attempt]:
+    yield from (Attempt(backend, model, keys[backend][0]) for backend, model in elements)
+
+
+def _by_element(elements: Sequence[Element], keys: Keys) -> Iterator[Attempt]:
+    for backend, model in elements:
+        yield from (Attempt(backend, model, key) for key in keys[backend])
+
+
+def _by_key(elements: Sequence[Element], keys: Keys) -> Iterator[Attempt]:
+    for number in range(max((len(keys[backend]) for backend, _ in elements), default=0)):
+        for backend, model in elements:
+            if number < len(keys[backend]):
+                yield Attempt(backend, model, keys[backend][number])
+
+
+POLICIES: Mapping[Policy, Callable[[Sequence[Element], Keys], Iterator[Attempt]]] = {
+    "k": _first_element,
+    "m": _first_key,
+    "km": _by_element,
+    "mk": _by_key,
+}
+
+
+def plan(route: Route, keys: Keys) -> list[Attempt]:
+    """The attempts of a route in their order; elements whose backend has no key are left out."""
+    usable = [(each.backend, each.name) for each in route.elements if each.backend in keys]
+    elements = [(backend, name) for backend, name in usable if backend]
+    return list(dict.fromkeys(POLICIES[route.policy](elements, keys)))
+
+
+def plan_model(backend: BackendName, model: str, keys: Keys) -> list[Attempt]:
+    """The attempts without a route: each key of the backend."""
+    return [Attempt(backend, model, key) for key in keys.get(backend, ())]
+
+
+# Failures that are ours to get round. What the client did wrong (400, 404, 413, 422) would fail
+# anywhere; connection errors and time-outs have been made 502 and 504.
+OF_THE_KEY = frozenset({401, 402, 403, 429})
+OF_THE_UPSTREAM = frozenset({408, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+
+
+def is_next_due(error: ApiError, has_route: bool) -> bool:
+    """Whether another attempt may help. Without a route only another key is at hand."""
+    return error.status in OF_THE_KEY or (has_route and error.status in OF_THE_UPSTREAM)
+
+
+def all_failed(last: ApiError, attempts: Sequence[AttemptResult]) -> ApiError:
+    """The last error, told together with what the attempts before it came to."""
+    if len(attempts) < 2:
+        return last
+    return ApiError(
+        last.status,
+        f"All backends failed: {'; '.join(map(str, attempts))}",
+        type=last.type,
+        code=last.code,
+        param=last.param,
+        headers=last.headers,
+        extra=last.extra,
+    )

@@ -1,0 +1,72 @@
+"""Which session a request belongs to."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+
+from backends.backend import Headers
+from backends.openai_wire import Chat
+from commands.agents.table import Agent
+
+DEFAULT = "default"
+MAX_LENGTH = 128
+
+Source = Callable[[Mapping[str, str], Chat], object]
+
+
+def _header(name: str) -> Source:
+    return lambda headers, chat: headers.get(name)
+
+
+def _field(name: str) -> Source:
+    return lambda headers, chat: chat.get(name)
+
+
+def _user_id(headers: Mapping[str, str], chat: Chat) -> object:
+    """The id within `metadata.user_id`, which is JSON text where Claude Code writes it."""
+    metadata = chat.get("metadata")
+    user = metadata.get("user_id") if isinstance(metadata, dict) else None
+    try:
+        value = json.loads(user) if isinstance(user, str) else None
+    except (ValueError, RecursionError):
+        return None
+    return value.get("session_id") if isinstance(value, dict) else None
+
+
+SOURCES: tuple[Source, ...] = (
+    _header("x-session-id"),  # set by hand; opencode, Kilo, Crush
+    _header("session-id"),  # Codex, opencode, pi, Roo Code
+    _header("session_id"),
+    _header("thread-id"),
+    _header("conversation_id"),
+    _header("x-claude-code-session-id"),
+    _user_id,
+    _header("goose-session-id"),
+    _header("x-session-affinity"),  # opencode and its forks
+    _header("x-roo-task-id"),
+    _field("prompt_cache_key"),  # Codex, opencode, pi
+    _field("session_id"),  # Cline CLI
+)
+"""Where a conversation has its id; the first that is there. Ids of single requests are none."""
+
+
+def session_id(headers: Headers, chat: Chat, agent: Agent | None) -> str:
+    """A printable id of at most `MAX_LENGTH` characters.
+
+    Without one of its own an agent shares a session with all its like, but not with other agents.
+    """
+    first = dict(reversed(headers))
+    for source in SOURCES:
+        value = source(first, chat)
+        if isinstance(value, str) and value.strip():
+            return _tidy(value.strip())
+    return f"{DEFAULT}-{agent.name}" if agent else DEFAULT
+
+
+def _tidy(value: str) -> str:
+    """`value`, or if it is unfit for a log line, its beginning and a digest: ids stay distinct."""
+    if len(value) <= MAX_LENGTH and value.isprintable():
+        return value
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    head = "".join(character if character.isprintable() else "_" for character in value[:64])
+    return f"{head}~{digest}"
