@@ -8,7 +8,7 @@ from mitmproxy import http
 
 from addon import upstream
 from addon.exchange import AttemptLog, Exchange, Upstream
-from backends.backend import Backend, ChatCall, Prompt
+from backends.backend import Backend, ChatCall, ModelRequest
 from backends.errors import ApiError
 from backends.model_id import BackendName
 from backends.stream import Outcome, Pipe
@@ -43,7 +43,9 @@ class Plan:
 class AttemptRunner:
     """Runs a prompt's attempts. Each is built from the client's original request."""
 
-    def __init__(self, deps: AttemptDeps, exchange: Exchange, prompt: Prompt, plan: Plan) -> None:
+    def __init__(
+        self, deps: AttemptDeps, exchange: Exchange, prompt: ModelRequest, plan: Plan
+    ) -> None:
         assert exchange.talk
         self._deps = deps
         self._exchange = exchange

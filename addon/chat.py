@@ -14,7 +14,7 @@ from addon.history import entry_of
 from addon.models_list import ModelsList
 from addon.session_log import SessionLog
 from backends import jsonio, openai_wire
-from backends.backend import Prompt
+from backends.backend import ModelRequest
 from backends.dialect import Reader
 from backends.errors import bad_request
 from backends.model_id import BackendName
@@ -133,7 +133,7 @@ class ChatEndpoint:
         self.upstreams.check(target.backend)
         backend, key = self.upstreams.sources()[target.backend]
         same = body if request is original else None
-        prompt = Prompt(request, same, target.name or None, exchange.headers, "")
+        prompt = ModelRequest(request, same, target.name or None, exchange.headers, "")
         call = backend.embed(prompt, key)
         exchange.upstream = Upstream(backend.title, target, key.name, call)
         upstream.put_into(flow, call.request, key.name)
@@ -212,7 +212,7 @@ class ChatEndpoint:
         assert exchange.talk
         session = exchange.talk.session
         project = session.settings.project
-        prompt = Prompt(chat, body, None, exchange.headers, session.id, project)
+        prompt = ModelRequest(chat, body, None, exchange.headers, session.id, project)
         deps = AttemptDeps(
             self.upstreams.backends,
             self._cooldowns,

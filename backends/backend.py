@@ -28,7 +28,7 @@ class UpstreamRequest:
     credential: tuple[str, str] | None = field(default=None, repr=False)
 
 
-class Prompt(NamedTuple):
+class ModelRequest(NamedTuple):
     """What the client asked, as a backend needs it.
 
     `chat` has its original `model`. `body` is the client's own text of it, to be sent on as it
@@ -91,12 +91,12 @@ class Backend(Protocol):
         """The vendor's name as people write it."""
         ...
 
-    def prepare(self, prompt: Prompt, key: Key) -> ChatCall:
+    def prepare(self, request: ModelRequest, key: Key) -> ChatCall:
         """Put a prompt into the vendor's form; ApiError 400 if that cannot be done."""
         ...
 
-    def embed(self, prompt: Prompt, key: Key) -> Call:
-        """The same for an embeddings request, which `prompt.chat` then is."""
+    def embed(self, request: ModelRequest, key: Key) -> Call:
+        """The same for an embeddings request, which `request.chat` then is."""
         ...
 
     def models_request(self, key: Key, page: str | None) -> UpstreamRequest:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends import jsonio
-from backends.backend import Prompt, UpstreamRequest
+from backends.backend import ModelRequest, UpstreamRequest
 from backends.errors import ApiError
 from backends.keys import Key
 from backends.recordings.cassette import CHAT, EMBEDDINGS, Cassette
@@ -24,22 +24,22 @@ class Playback:
 
     title = "The cassette"
 
-    def prepare(self, prompt: Prompt, key: Key) -> OpenAiCall:
-        return self._call(CHAT, prompt, key, "choices")
+    def prepare(self, request: ModelRequest, key: Key) -> OpenAiCall:
+        return self._call(CHAT, request, key, "choices")
 
-    def embed(self, prompt: Prompt, key: Key) -> OpenAiCall:
-        return self._call(EMBEDDINGS, prompt, key, "data")
+    def embed(self, request: ModelRequest, key: Key) -> OpenAiCall:
+        return self._call(EMBEDDINGS, request, key, "data")
 
-    def _call(self, endpoint: str, prompt: Prompt, key: Key, result: str) -> OpenAiCall:
+    def _call(self, endpoint: str, request: ModelRequest, key: Key, result: str) -> OpenAiCall:
         """A miss is an answer too, so that it ends a prompt as an upstream's 404 would."""
         try:
-            number = self.cassette.find(endpoint, prompt.chat)
+            number = self.cassette.find(endpoint, request.chat)
         except ApiError as miss:
-            return Missed(self._request("none", prompt, key), self.title, miss=miss)
-        return OpenAiCall(self._request(str(number), prompt, key), self.title, result)
+            return Missed(self._request("none", request, key), self.title, miss=miss)
+        return OpenAiCall(self._request(str(number), request, key), self.title, result)
 
-    def _request(self, path: str, prompt: Prompt, key: Key) -> UpstreamRequest:
-        body = prompt.body or jsonio.encode(prompt.chat)
+    def _request(self, path: str, request: ModelRequest, key: Key) -> UpstreamRequest:
+        body = request.body or jsonio.encode(request.chat)
         headers = [("content-type", "application/json")]
         return UpstreamRequest("POST", f"{self.base_url}/{path}", headers, body, credential_of(key))
 

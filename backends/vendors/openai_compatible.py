@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from backends import jsonio, sse
-from backends.backend import Headers, Prompt, UpstreamRequest
+from backends.backend import Headers, ModelRequest, UpstreamRequest
 from backends.errors import ApiError
 from backends.jsonio import Json
 from backends.keys import Key
@@ -35,15 +35,15 @@ class OpenAiCompatible:
     model_facts: ClassVar[Sequence[str]] = ()
     """What clients choose a model by, of the fields of its entry."""
 
-    def prepare(self, prompt: Prompt, key: Key) -> "OpenAiCall":
-        return OpenAiCall(self._request("chat/completions", prompt, key), self.title)
+    def prepare(self, request: ModelRequest, key: Key) -> "OpenAiCall":
+        return OpenAiCall(self._request("chat/completions", request, key), self.title)
 
-    def embed(self, prompt: Prompt, key: Key) -> "OpenAiCall":
-        return OpenAiCall(self._request("embeddings", prompt, key), self.title, result="data")
+    def embed(self, request: ModelRequest, key: Key) -> "OpenAiCall":
+        return OpenAiCall(self._request("embeddings", request, key), self.title, result="data")
 
-    def _request(self, path: str, prompt: Prompt, key: Key) -> UpstreamRequest:
-        chat, body = self._adapted(prompt, *_with_model(prompt))
-        headers = [*self._headers(prompt.headers), ("content-type", "application/json")]
+    def _request(self, path: str, request: ModelRequest, key: Key) -> UpstreamRequest:
+        chat, body = self._adapted(request, *_with_model(request))
+        headers = [*self._headers(request.headers), ("content-type", "application/json")]
         return UpstreamRequest(
             "POST",
             f"{self.base_url}/{path}",
@@ -52,7 +52,9 @@ class OpenAiCompatible:
             credential_of(key),
         )
 
-    def _adapted(self, prompt: Prompt, chat: Chat, body: bytes | None) -> tuple[Chat, bytes | None]:
+    def _adapted(
+        self, request: ModelRequest, chat: Chat, body: bytes | None
+    ) -> tuple[Chat, bytes | None]:
         """The request with what only this vendor wants in it; `body` is None if `chat` changes."""
         return chat, body
 
@@ -82,12 +84,12 @@ class OpenAiCompatible:
         return models, None
 
 
-def _with_model(prompt: Prompt) -> tuple[Chat, bytes | None]:
+def _with_model(request: ModelRequest) -> tuple[Chat, bytes | None]:
     """The request for the vendor's name of the model."""
-    chat, body = prompt.chat, prompt.body
-    if prompt.model and chat.get("model") != prompt.model:
-        body = body and _replace_model(body, chat.get("model"), prompt.model)
-        chat = {**chat, "model": prompt.model}
+    chat, body = request.chat, request.body
+    if request.model and chat.get("model") != request.model:
+        body = body and _replace_model(body, chat.get("model"), request.model)
+        chat = {**chat, "model": request.model}
     return chat, body
 
 

@@ -5,7 +5,7 @@ Facts marked "docs" are from OpenRouter's API reference, state of August 2026.
 
 from dataclasses import dataclass
 
-from backends.backend import Headers, Prompt
+from backends.backend import Headers, ModelRequest
 from backends.openai_wire import Chat
 from backends.vendors.openai_compatible import OpenAiCompatible
 
@@ -44,11 +44,13 @@ class OpenRouter(OpenAiCompatible):
         "supported_parameters",
     )
 
-    def _adapted(self, prompt: Prompt, chat: Chat, body: bytes | None) -> tuple[Chat, bytes | None]:
+    def _adapted(
+        self, request: ModelRequest, chat: Chat, body: bytes | None
+    ) -> tuple[Chat, bytes | None]:
         metadata = chat.get("metadata", {})
-        if not prompt.project or not isinstance(metadata, dict):
+        if not request.project or not isinstance(metadata, dict):
             return chat, body
-        return {**chat, "metadata": {**metadata, "project": prompt.project}}, None
+        return {**chat, "metadata": {**metadata, "project": request.project}}, None
 
     def _headers(self, client_headers: Headers) -> Headers:
         """The client's own attribution holds unless one is configured."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backends.backend import Prompt
+from backends.backend import ModelRequest
 from backends.errors import ApiError
 from backends.keys import Key
 from backends.recordings.backend import Playback
@@ -173,7 +173,7 @@ def test_models() -> None:
 
 def test_a_hit_asks_for_the_number_of_the_recording() -> None:
     backend = Playback("http://player/openrouter", cassette((asking("a"), whole())))
-    call = backend.prepare(Prompt(asking("a"), b'{"as": "it came"}', "x", [], "s"), KEY)
+    call = backend.prepare(ModelRequest(asking("a"), b'{"as": "it came"}', "x", [], "s"), KEY)
     assert call.request.method == "POST"
     assert call.request.url == "http://player/openrouter/0"
     assert call.request.body == b'{"as": "it came"}'
@@ -183,14 +183,16 @@ def test_a_hit_asks_for_the_number_of_the_recording() -> None:
 
 def test_a_miss_is_an_answer() -> None:
     backend = Playback("http://player/openrouter", cassette((asking("a"), whole())))
-    call = backend.prepare(Prompt({"messages": []}, None, None, [], "s"), KEY)
+    call = backend.prepare(ModelRequest({"messages": []}, None, None, [], "s"), KEY)
     assert call.request.body == b'{"messages":[]}'
     assert call.read_error(404, "application/json", b"{}").code == "cassette_miss"
 
 
 def test_embeddings_must_hold_data() -> None:
     tape = cassette(({"input": "a"}, whole()), endpoint="embeddings")
-    call = Playback("http://player/x", tape).embed(Prompt({"input": "a"}, b"", None, [], ""), KEY)
+    call = Playback("http://player/x", tape).embed(
+        ModelRequest({"input": "a"}, b"", None, [], ""), KEY
+    )
     assert call.read_whole(b'{"data": []}') == {"data": []}
     with pytest.raises(ApiError):
         call.read_whole(b'{"choices": []}')

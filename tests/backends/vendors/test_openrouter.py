@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from backends.backend import Headers, Prompt, UpstreamRequest
+from backends.backend import Headers, ModelRequest, UpstreamRequest
 from backends.keys import Key
 from backends.vendors.openrouter import OpenRouter
 
@@ -15,7 +15,7 @@ BODY = b'{"model":"openrouter:a/b:free", "x":1.0,"messages":[{"role":"user","con
 
 
 def prepare(model: str | None, headers: Headers = [], **options: Any) -> UpstreamRequest:  # noqa: B006
-    prompt = Prompt(json.loads(BODY), BODY, model, headers, "s")
+    prompt = ModelRequest(json.loads(BODY), BODY, model, headers, "s")
     return OpenRouter("https://or.example/api/v1", **options).prepare(prompt, KEY).request
 
 
@@ -54,7 +54,7 @@ class TestRequest:
     )
     def test_only_the_model_changes(self, body: bytes, sent: bytes) -> None:
         """Or all is written anew, where the model's place is in doubt."""
-        prompt = Prompt(json.loads(body), body, "y", [], "s")
+        prompt = ModelRequest(json.loads(body), body, "y", [], "s")
         assert OpenRouter("").prepare(prompt, KEY).request.body == sent
 
     @given(
@@ -71,11 +71,11 @@ class TestRequest:
     def test_nothing_but_the_model_changes(self, chat: dict[str, Any], is_ascii: bool) -> None:
         chat["model"] = "or:x"
         body = json.dumps(chat, ensure_ascii=is_ascii).encode()
-        sent = OpenRouter("").prepare(Prompt(chat, body, "y", [], "s"), KEY).request.body
+        sent = OpenRouter("").prepare(ModelRequest(chat, body, "y", [], "s"), KEY).request.body
         assert json.loads(sent) == {**chat, "model": "y"}
 
     def test_a_changed_chat_is_written_anew(self) -> None:
-        prompt = Prompt({"messages": []}, None, None, [], "s")
+        prompt = ModelRequest({"messages": []}, None, None, [], "s")
         assert OpenRouter("").prepare(prompt, KEY).request.body == b'{"messages":[]}'
 
     def test_only_headers_with_a_meaning_leave(self) -> None:

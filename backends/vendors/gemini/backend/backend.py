@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from backends.backend import Prompt, UpstreamRequest
+from backends.backend import ModelRequest, UpstreamRequest
 from backends.keys import Key
 from backends.vendors.gemini.backend import embeddings, models
 from backends.vendors.gemini.backend.call import Asker, GeminiCall
@@ -39,7 +39,7 @@ class Gemini:
 
     title = "Google Gemini"
 
-    def prepare(self, prompt: Prompt, key: Key) -> GeminiCall:
+    def prepare(self, prompt: ModelRequest, key: Key) -> GeminiCall:
         model = find_model(prompt.model)
         asker = Asker(
             root=self.root,
@@ -52,7 +52,7 @@ class Gemini:
         )
         return asker.put(self.lessons.get(model.name, Manner()))
 
-    def embed(self, prompt: Prompt, key: Key) -> EmbeddingsCall:
+    def embed(self, prompt: ModelRequest, key: Key) -> EmbeddingsCall:
         return embeddings.prepare(prompt, find_model(prompt.model), self.root, key)
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends import jsonio
-from backends.backend import Prompt, UpstreamRequest
+from backends.backend import ModelRequest, UpstreamRequest
 from backends.errors import ApiError
 from backends.jsonio import objects, string
 from backends.keys import Key
@@ -30,7 +30,7 @@ class Asker:
 
     root: str
     model: Model
-    prompt: Prompt
+    prompt: ModelRequest
     key: Key
     created: int
     memory: SignatureMemory

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends import jsonio
-from backends.backend import Prompt, UpstreamRequest
+from backends.backend import ModelRequest, UpstreamRequest
 from backends.errors import ApiError, bad_request
 from backends.jsonio import Json, objects
 from backends.keys import Key
@@ -60,7 +60,7 @@ class EmbeddingsCall:
         return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-def prepare(prompt: Prompt, model: Model, root: str, key: Key) -> EmbeddingsCall:
+def prepare(prompt: ModelRequest, model: Model, root: str, key: Key) -> EmbeddingsCall:
     """An OpenAI embeddings request; ApiError 400 if Gemini has no equal for it."""
     wanted = prompt.chat
     dimensions = wanted.get("dimensions")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from backends.backend import Prompt
+from backends.backend import ModelRequest
 from backends.keys import Key
 from backends.vendors.gemini.backend.backend import Gemini
 from backends.vendors.gemini.backend.call import GeminiCall
@@ -45,7 +45,7 @@ def ask(
 ) -> GeminiCall:
     """The call for a chat; its request is valid."""
     chat = {"model": f"gemini:{model}", "messages": list(messages or [USER]), **parameters}
-    call = (gemini or make_gemini()).prepare(Prompt(chat, None, model, [], session), KEY)
+    call = (gemini or make_gemini()).prepare(ModelRequest(chat, None, model, [], session), KEY)
     validate_request(body_of(call), model)
     return call
 

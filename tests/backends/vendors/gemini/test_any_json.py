@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
-from backends.backend import Prompt
+from backends.backend import ModelRequest
 from backends.errors import ApiError
 from tests.backends.vendors.gemini.asking import KEY, MODELS, ask, body_of, make_gemini
 from tests.backends.vendors.gemini.validation import Json, validate_request
@@ -88,6 +88,6 @@ PARAMETERS = """tools functions tool_choice function_call temperature n stop see
 )
 def test_any_chat(model: str, given: list[tuple[str, Json]], parameters: Json) -> None:
     messages = [{**message, "role": role} for role, message in given]
-    prompt = Prompt({**parameters, "messages": messages}, None, model, [], "s")
+    prompt = ModelRequest({**parameters, "messages": messages}, None, model, [], "s")
     with suppress(ApiError):
         validate_request(body_of(make_gemini().prepare(prompt, KEY)), model)

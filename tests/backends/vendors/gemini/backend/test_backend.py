@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from backends.backend import Prompt
+from backends.backend import ModelRequest
 from backends.errors import ApiError
 from backends.vendors.gemini.backend.backend import Gemini
 from backends.vendors.gemini.response.media import to_speech
@@ -13,7 +13,7 @@ from tests.backends.vendors.gemini.asking import KEY, NOW, USER, ask, make_gemin
 
 def prepare(base_url: str, model: str | None = "gemini-4-pro") -> str:
     chat = {"messages": [USER]}
-    prompt = Prompt(chat, None, model, [("user-agent", "x"), ("cookie", "y")], "s")
+    prompt = ModelRequest(chat, None, model, [("user-agent", "x"), ("cookie", "y")], "s")
     call = Gemini(base_url).prepare(prompt, KEY)
     assert call.request.method == "POST"
     assert call.request.headers == [("content-type", "application/json")]
@@ -46,7 +46,7 @@ def test_a_model_has_to_be_named() -> None:
 
 def test_the_client_s_name_of_the_model_is_echoed() -> None:
     chat = {"messages": [USER]}
-    call = make_gemini().prepare(Prompt(chat, None, "gemini-4-pro", [], "s"), KEY)
+    call = make_gemini().prepare(ModelRequest(chat, None, "gemini-4-pro", [], "s"), KEY)
     assert call.read_whole(recorded("text").body)["model"] == "gemini-4-pro"
     completion = ask().read_whole(recorded("text").body)
     assert completion["model"] == "gemini:gemini-2.5-pro"

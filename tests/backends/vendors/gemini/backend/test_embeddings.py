@@ -9,7 +9,7 @@ import pytest
 from google.genai import types
 from openai.types import CreateEmbeddingResponse
 
-from backends.backend import Prompt
+from backends.backend import ModelRequest
 from backends.errors import ApiError
 from backends.vendors.gemini.backend.embeddings import MAX_BATCH, EmbeddingsCall
 from tests.backends.vendors.gemini.asking import KEY, make_gemini, recorded
@@ -20,7 +20,7 @@ NAME = "gemini-embedding-001"
 
 def ask(input: Any = "x", **more: Any) -> EmbeddingsCall:
     chat = {"model": f"gemini:{NAME}", "input": input, **more}
-    return make_gemini().embed(Prompt(chat, None, NAME, [], "s"), KEY)
+    return make_gemini().embed(ModelRequest(chat, None, NAME, [], "s"), KEY)
 
 
 def answer(*vectors: list[float], **more: Any) -> bytes:
