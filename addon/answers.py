@@ -106,7 +106,7 @@ class Answers:
         if response.status_code != 200:
             raise call.read_error(response.status_code, content_type, body)
         body = self._redactor.scrub_bytes(body)
-        completion = call.read_whole(body)
+        completion = call.read_response(body)
         exchange.outcome.see(completion)
         has_note = exchange.note is not None and exchange.note.put_into(completion)
         if exchange.pipe and exchange.encoder:

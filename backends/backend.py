@@ -62,7 +62,7 @@ class Call(Protocol):
     @property
     def speaks_openai(self) -> bool: ...
 
-    def read_whole(self, body: bytes) -> dict[str, Any]:
+    def read_response(self, body: bytes) -> dict[str, Any]:
         """The result in a whole answer of status 200; ApiError if it is none."""
         ...
 

@@ -107,7 +107,7 @@ class OpenAiCall:
     def decoder(self) -> "StreamDecoder":
         return StreamDecoder(self.title)
 
-    def read_whole(self, body: bytes) -> dict[str, Any]:
+    def read_response(self, body: bytes) -> dict[str, Any]:
         completion = read_object(body)
         if completion is None:
             raise ApiError(502, f"{self.title} answered with something that is not a JSON object")

@@ -193,9 +193,9 @@ def test_embeddings_must_hold_data() -> None:
     call = Playback("http://player/x", tape).embed(
         ModelRequest({"input": "a"}, b"", None, [], ""), KEY
     )
-    assert call.read_whole(b'{"data": []}') == {"data": []}
+    assert call.read_response(b'{"data": []}') == {"data": []}
     with pytest.raises(ApiError):
-        call.read_whole(b'{"choices": []}')
+        call.read_response(b'{"choices": []}')
 
 
 def test_the_player_is_asked_for_models() -> None:

@@ -105,7 +105,7 @@ def test_error_answers(status: int, body: bytes, ours: int, says: str) -> None:
 
 class TestWhole:
     def test_a_completion_may_have_padding_before_it(self) -> None:
-        assert CALL.read_whole(b'\n  \n{"choices":[]}') == {"choices": []}
+        assert CALL.read_response(b'\n  \n{"choices":[]}') == {"choices": []}
 
     @pytest.mark.parametrize(
         ("body", "status"),
@@ -120,7 +120,7 @@ class TestWhole:
     )
     def test_anything_else_is_an_error(self, body: bytes, status: int) -> None:
         with pytest.raises(ApiError) as caught:
-            CALL.read_whole(body)
+            CALL.read_response(body)
         assert caught.value.status == status
 
 

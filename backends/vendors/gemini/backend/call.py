@@ -91,7 +91,7 @@ class GeminiCall:
     def decoder(self) -> StreamDecoder:
         return StreamDecoder(self.reading)
 
-    def read_whole(self, body: bytes) -> dict[str, Any]:
+    def read_response(self, body: bytes) -> dict[str, Any]:
         return stream.read_whole(self.reading, body)
 
     def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:

@@ -36,7 +36,7 @@ class EmbeddingsCall:
     speaks_openai = False
     warnings = ()
 
-    def read_whole(self, body: bytes) -> Json:
+    def read_response(self, body: bytes) -> Json:
         """Gemini's answer as OpenAI's list; ApiError 502 if it is none."""
         vectors, tokens = _read(body)
         if len(vectors) != self.count:

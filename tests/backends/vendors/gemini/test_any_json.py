@@ -65,7 +65,7 @@ def test_any_answer(events: list[Json]) -> None:
     decoder.feed(body)
     decoder.finish()
     with suppress(ApiError):
-        ask().read_whole(body)
+        ask().read_response(body)
 
 
 CHAT_KEYS = """role content tool_calls function_call name arguments id type text image_url url file

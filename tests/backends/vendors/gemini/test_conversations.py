@@ -104,7 +104,7 @@ def events_of(model: str, serial: int, text: str, calls: list[str]) -> bytes:
 def answer_of(call: Any, body: bytes, is_streamed: bool) -> Json:
     """The assistant's message as a client has it in the end."""
     if not is_streamed:
-        completion = call.read_whole(body)
+        completion = call.read_response(body)
         validate_completion(completion)
         found: Json = completion["choices"][0]["message"]
         return {key: value for key, value in found.items() if value is not None}

@@ -17,7 +17,7 @@ OK: Json = {"output": "ok"}
 def reply(gemini: Gemini, name: str, model: str = MODEL, session: str = "s") -> Json:
     """The message of a recorded answer, as a client without `extra_content` keeps it."""
     call = ask(gemini=gemini, model=model, session=session)
-    message = call.read_whole(recorded(name).body)["choices"][0]["message"]
+    message = call.read_response(recorded(name).body)["choices"][0]["message"]
     return without_extra(message)
 
 
@@ -90,7 +90,7 @@ def test_a_signed_piece_of_text() -> None:
     answer = {"candidates": [{"content": {"parts": parts}}]}
     gemini = make_gemini()
     call = ask(gemini=gemini, model=MODEL)
-    message = call.read_whole(json.dumps(answer).encode())["choices"][0]["message"]
+    message = call.read_response(json.dumps(answer).encode())["choices"][0]["message"]
     assert message["content"] == "abc"
     assert model_parts(USER, without_extra(message), USER, gemini=gemini) == parts
 
@@ -150,7 +150,7 @@ def test_ids_that_cannot_be_used_are_replaced() -> None:
         parts = [{"functionCall": {"name": "f", "id": native}} for native in natives]
         answer = {"candidates": [{"content": {"parts": parts}}], "responseId": "R"}
         call = ask(USER, *history, model=MODEL)
-        message = call.read_whole(json.dumps(answer).encode())["choices"][0]["message"]
+        message = call.read_response(json.dumps(answer).encode())["choices"][0]["message"]
         return [each["id"] for each in message["tool_calls"]]
 
     assert ids("a1") == ["a1"]

@@ -180,10 +180,10 @@ def test_whole(name: str) -> None:
     body = recorded(name).body
     if expected.error:
         with pytest.raises(ApiError) as caught:
-            ask().read_whole(body)
+            ask().read_response(body)
         assert (caught.value.status, caught.value.code) == expected.error
         return
-    completion = ask().read_whole(body)
+    completion = ask().read_response(body)
     validate_completion(completion)
     assert completion["created"] == NOW
     assert completion["model"] == "gemini:gemini-2.5-pro"
@@ -276,7 +276,7 @@ def test_candidates_are_told_apart() -> None:
         {"candidates": [{"finishReason": "MAX_TOKENS"}]},
     ]
     body = b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in events)
-    choices = ask(n=2).read_whole(body)["choices"]
+    choices = ask(n=2).read_response(body)["choices"]
     assert [(each["index"], each["message"]["content"]) for each in choices] == [(0, "a"), (1, "b")]
     assert [each["finish_reason"] for each in choices] == ["length", "stop"]
     ends = [

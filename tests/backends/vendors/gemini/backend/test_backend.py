@@ -47,8 +47,8 @@ def test_a_model_has_to_be_named() -> None:
 def test_the_client_s_name_of_the_model_is_echoed() -> None:
     chat = {"messages": [USER]}
     call = make_gemini().prepare(ModelRequest(chat, None, "gemini-4-pro", [], "s"), KEY)
-    assert call.read_whole(recorded("text").body)["model"] == "gemini-4-pro"
-    completion = ask().read_whole(recorded("text").body)
+    assert call.read_response(recorded("text").body)["model"] == "gemini-4-pro"
+    completion = ask().read_response(recorded("text").body)
     assert completion["model"] == "gemini:gemini-2.5-pro"
     assert (completion["id"], completion["created"]) == ("chatcmpl-bH6L", NOW)
 
@@ -56,7 +56,7 @@ def test_the_client_s_name_of_the_model_is_echoed() -> None:
 def test_an_answer_without_id_gets_one_from_its_prompt() -> None:
     answer = json.dumps({"candidates": [{"content": {"parts": [{"text": "x"}]}}]}).encode()
     ids = [
-        ask(prompt).read_whole(answer)["id"] for prompt in (USER, USER, {**USER, "content": "y"})
+        ask(prompt).read_response(answer)["id"] for prompt in (USER, USER, {**USER, "content": "y"})
     ]
     assert ids[0] == ids[1] != ids[2]
 
@@ -70,7 +70,9 @@ def test_speech() -> None:
         {"inlineData": "x"},
     ]
     answer = json.dumps({"candidates": [{"content": {"parts": parts}}], "responseId": "R"}).encode()
-    message = ask(model="gemini-2.5-flash-preview-tts").read_whole(answer)["choices"][0]["message"]
+    message = ask(model="gemini-2.5-flash-preview-tts").read_response(answer)["choices"][0][
+        "message"
+    ]
     assert message["audio"]["id"] == "audio_R"
     assert message["audio"] == to_speech(
         [

@@ -56,7 +56,9 @@ def test_many_texts() -> None:
 
 
 def test_floats() -> None:
-    made = ask(["a", "b"]).read_whole(answer([1, 2], [3, 4], usageMetadata={"promptTokenCount": 2}))
+    made = ask(["a", "b"]).read_response(
+        answer([1, 2], [3, 4], usageMetadata={"promptTokenCount": 2})
+    )
     assert made == {
         "object": "list",
         "model": f"gemini:{NAME}",
@@ -70,13 +72,13 @@ def test_floats() -> None:
 
 
 def test_base64() -> None:
-    [entry] = ask(encoding_format="base64").read_whole(answer([0.5, -2.0]))["data"]
+    [entry] = ask(encoding_format="base64").read_response(answer([0.5, -2.0]))["data"]
     assert struct.unpack("<2f", base64.b64decode(entry["embedding"])) == (0.5, -2.0)
 
 
 def test_shortened_vectors_are_normalised() -> None:
     call = ask(["a", "b"], dimensions=2)
-    entries = call.read_whole(answer([3, 4], [0, 0]))["data"]
+    entries = call.read_response(answer([3, 4], [0, 0]))["data"]
     assert [each["embedding"] for each in entries] == [[0.6, 0.8], [0, 0]]
 
 
@@ -102,7 +104,7 @@ def test_what_cannot_be_embedded(input: Any, more: Json, param: str) -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", answer(), answer([1], [2])])
 def test_other_answers(body: bytes) -> None:
     with pytest.raises(ApiError) as caught:
-        ask().read_whole(body)
+        ask().read_response(body)
     assert caught.value.status == 502
 
 

@@ -157,21 +157,21 @@ class TestLessons:
         gemini = make_gemini()
         again = amended(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
         with pytest.raises(ApiError):
-            again.read_whole(recorded("overloaded").body)
+            again.read_response(recorded("overloaded").body)
         assert gemini.lessons == {}
 
     def test_what_concerns_one_prompt_is_not(self) -> None:
         gemini = make_gemini()
         call = ask(tools=TOOLS, gemini=gemini)
-        amended(call, STATES).read_whole(recorded("text").body)
-        amended(call, failure("malformed_response")).read_whole(recorded("text").body)
+        amended(call, STATES).read_response(recorded("text").body)
+        amended(call, failure("malformed_response")).read_response(recorded("text").body)
         assert gemini.lessons == {}
 
     def test_their_number_is_bounded(self) -> None:
         gemini = make_gemini()
         for number in range(MAX_LESSONS + 3):
             call = ask(model=f"gemini-3-flash-{number}", gemini=gemini, reasoning_effort="minimal")
-            amended(call, MINIMAL).read_whole(recorded("text").body)
+            amended(call, MINIMAL).read_response(recorded("text").body)
         assert len(gemini.lessons) == MAX_LESSONS
 
 

@@ -218,13 +218,13 @@ class TestNames:
         assert body["contents"][1]["parts"][0]["functionCall"]["name"] == "a_b"
         assert body["contents"][2]["parts"][0]["functionResponse"]["name"] == "a_b"
         assert body["toolConfig"]["functionCallingConfig"]["allowedFunctionNames"] == ["a_b"]
-        message = call.read_whole(answer(named("a_b")))["choices"][0]["message"]
+        message = call.read_response(answer(named("a_b")))["choices"][0]["message"]
         assert message["tool_calls"][0]["function"]["name"] == "a b"
 
 
 class TestReplies:
     def test_a_custom_call(self) -> None:
-        completion = ask(tools=[CUSTOM]).read_whole(answer(named("patch", input="*** x")))
+        completion = ask(tools=[CUSTOM]).read_response(answer(named("patch", input="*** x")))
         validate_completion(completion)
         [call] = completion["choices"][0]["message"]["tool_calls"]
         assert call["type"] == "custom"
@@ -232,7 +232,7 @@ class TestReplies:
 
     def test_a_legacy_call(self) -> None:
         call = ask(functions=[F["function"]])
-        completion = call.read_whole(answer(named("f", x=1), named("f", x=2)))
+        completion = call.read_response(answer(named("f", x=1), named("f", x=2)))
         validate_completion(completion)
         [choice] = completion["choices"]
         assert choice["finish_reason"] == "function_call"
@@ -242,7 +242,7 @@ class TestReplies:
     @pytest.mark.parametrize(("parallel", "count"), [(None, 2), (True, 2), (False, 1)])
     def test_parallel_calls_can_be_refused(self, parallel: bool | None, count: int) -> None:
         call = ask(tools=[F], parallel_tool_calls=parallel)
-        message = call.read_whole(answer(named("f"), named("f")))["choices"][0]["message"]
+        message = call.read_response(answer(named("f"), named("f")))["choices"][0]["message"]
         assert len(message["tool_calls"]) == count
 
     def test_arguments_that_are_no_object_are_wrapped_and_unwrapped(self) -> None:
@@ -252,5 +252,5 @@ class TestReplies:
         assert declaration["parametersJsonSchema"]["required"] == ["value"]
         part = body_of(call)["contents"][1]["parts"][0]
         assert part["functionCall"]["args"] == {"value": ["a"]}
-        message = call.read_whole(answer(named("f", value=["b"])))["choices"][0]["message"]
+        message = call.read_response(answer(named("f", value=["b"])))["choices"][0]["message"]
         assert message["tool_calls"][0]["function"]["arguments"] == '["b"]'
