@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from mitmproxy import http
 
 from addon import record
-from backends.backend import Call, Headers
+from backends.backend import Headers, UpstreamCall
 from backends.dialect import ClientRequest, Encoder
 from backends.dialects.registry import Dialect
 from backends.errors import ApiError
@@ -31,7 +31,7 @@ class Upstream:
     title: str
     target: Target
     key_name: str
-    call: Call
+    call: UpstreamCall
     silence_s: float | None = None
 
 

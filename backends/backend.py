@@ -46,7 +46,7 @@ class ModelRequest(NamedTuple):
     project: str | None = None
 
 
-class Call(Protocol):
+class UpstreamCall(Protocol):
     """One request to a vendor, and how to read whatever answers it.
 
     `warnings` tell what of the client's request was left out, each as `<parameter>=<reason>`.
@@ -71,7 +71,7 @@ class Call(Protocol):
         ...
 
 
-class ChatCall(Call, Protocol):
+class ChatCall(UpstreamCall, Protocol):
     """A prompt put to a vendor."""
 
     def decoder(self) -> Decoder:
@@ -95,7 +95,7 @@ class Backend(Protocol):
         """Put a prompt into the vendor's form; ApiError 400 if that cannot be done."""
         ...
 
-    def embed(self, request: ModelRequest, key: Key) -> Call:
+    def embed(self, request: ModelRequest, key: Key) -> UpstreamCall:
         """The same for an embeddings request, which `request.chat` then is."""
         ...
 
