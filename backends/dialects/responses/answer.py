@@ -88,7 +88,7 @@ class Answer:
             "status": status,
             "error": error,
             "incomplete_details": {"reason": reason} if reason else None,
-            "output": self.output.shown if status != IN_PROGRESS else [],
+            "output": self.output.visible_items if status != IN_PROGRESS else [],
             "usage": _to_usage(self._usage) if self._usage else None,
         }
 

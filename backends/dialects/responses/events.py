@@ -10,27 +10,26 @@ INCOMPLETE = "incomplete"
 FAILED = "failed"
 
 
-class Channel(NamedTuple):
-    """How the text of an item is streamed.
+class TextEvents(NamedTuple):
+    """The events that stream the text of an item."""
 
-    `event` is the name of the events without their `.delta` and `.done`, `field` that of the whole
-    text in the latter. A text that is part of an item has the events of `part` around it, and an
-    index by the name of `place`.
-    """
-
-    event: str
+    prefix: str
+    """Their names without `.delta` and `.done`."""
     field: str
+    """Holds the complete text in the `.done` event."""
     part: str | None = None
-    place: str | None = None
+    """Prefix of the events around the text, if it is a part of its item."""
+    index_field: str | None = None
+    """Holds the index of that part."""
 
 
-TEXT = Channel("response.output_text", "text", "response.content_part", "content_index")
-REFUSAL = Channel("response.refusal", "refusal", "response.content_part", "content_index")
-SUMMARY = Channel(
+TEXT = TextEvents("response.output_text", "text", "response.content_part", "content_index")
+REFUSAL = TextEvents("response.refusal", "refusal", "response.content_part", "content_index")
+SUMMARY = TextEvents(
     "response.reasoning_summary_text", "text", "response.reasoning_summary_part", "summary_index"
 )
-ARGUMENTS = Channel("response.function_call_arguments", "arguments")
-INPUT = Channel("response.custom_tool_call_input", "input")
+ARGUMENTS = TextEvents("response.function_call_arguments", "arguments")
+INPUT = TextEvents("response.custom_tool_call_input", "input")
 
 
 def event(type: str, **fields: object) -> Json:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from backends import jsonio
 from backends.dialects.responses import free_text
-from backends.dialects.responses.events import ARGUMENTS, INPUT, Channel
+from backends.dialects.responses.events import ARGUMENTS, INPUT, TextEvents
 from backends.dialects.responses.free_text import FreeText
 from backends.jsonio import Json
 
@@ -16,14 +16,14 @@ from backends.jsonio import Json
 class Form(NamedTuple):
     """How calls of one kind of tool look to the client.
 
-    `item` is the type of their items, `prefix` that of these items' ids. Where no `channel` streams
+    `item` is the type of their items, `prefix` that of these items' ids. Where no `events` streams
     the arguments, they stand in `field` as an object, which without any of them is `blank`.
     `description` and `parameters` are the stand-in's, where the client declares none.
     """
 
     item: str
     prefix: str
-    channel: Channel | None = None
+    events: TextEvents | None = None
     field: str = ""
     blank: Mapping[str, object] = {}
     description: str = ""
@@ -31,14 +31,14 @@ class Form(NamedTuple):
 
     def decoder(self) -> FreeText | None:
         """For arguments that are a text in truth."""
-        return FreeText() if self.channel is INPUT else None
+        return FreeText() if self.events is INPUT else None
 
     def arguments_of(self, item: Json) -> str:
         """The arguments of a call in the history, as those of a function."""
-        if self.channel is None:
+        if self.events is None:
             return jsonio.encode(item.get(self.field) or {}).decode()
-        text = str(item.get(self.channel.field) or "")
-        return free_text.to_arguments(text) if self.channel is INPUT else text
+        text = str(item.get(self.events.field) or "")
+        return free_text.to_arguments(text) if self.events is INPUT else text
 
 
 def _schema(properties: Mapping[str, object], *required: str) -> Json:

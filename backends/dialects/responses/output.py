@@ -9,12 +9,12 @@ from typing import Any
 
 from backends.dialects.responses.events import COMPLETED, IN_PROGRESS, event
 from backends.dialects.responses.output_items import (
-    Call,
     Compaction,
-    Draft,
+    OutputItem,
     Reasoning,
     Refusal,
     Text,
+    ToolCallItem,
 )
 from backends.dialects.responses.tools import Toolbox
 from backends.jsonio import Json, objects, string
@@ -40,20 +40,20 @@ class Output:
         self._new_id = new_id
         self._takes_sealed = takes_sealed
         self._text_kind = Compaction if is_compaction else Text
-        self._drafts: deque[Draft] = deque()
+        self._unfinished: deque[OutputItem] = deque()
         self._is_open = False
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, ToolCallItem] = {}
         self.items: list[Json] = []
 
     @property
     def is_empty(self) -> bool:
         """Whether the model has said nothing yet."""
-        return not self.items and not self._drafts
+        return not self.items and not self._unfinished
 
     @property
-    def shown(self) -> list[Json]:
+    def visible_items(self) -> list[Json]:
         """The items as the client gets them."""
-        return [self._show(item) for item in self.items]
+        return [self._visible(item) for item in self.items]
 
     def take(self, delta: Json, logprobs: list[Json]) -> list[Json]:
         """The events that tell of a delta, or of a whole message; none if nothing is in it."""
@@ -63,12 +63,12 @@ class Output:
             self._newest(Refusal).write(refusal)
         for position, call in enumerate(objects(delta.get("tool_calls"))):
             self._read_call(call, position)
-        return list(self._tell())
+        return list(self._emit())
 
     def finish(self, status: str) -> list[Json]:
         """The events that end the output; `status` is that of what is not complete yet."""
         events = []
-        while self._drafts:
+        while self._unfinished:
             events += [*self._open(), *self._close(status)]
         return events
 
@@ -86,7 +86,7 @@ class Output:
     def _read_text(self, delta: Json, logprobs: list[Json]) -> None:
         if text := string(delta.get("content")):
             self._newest(self._text_kind).write(text)
-        last = self._drafts[-1] if self._drafts else None
+        last = self._unfinished[-1] if self._unfinished else None
         if isinstance(last, Text):
             last.logprobs += logprobs
             last.annotations += map(_flat, objects(delta.get("annotations")))
@@ -100,30 +100,30 @@ class Output:
             call_id = id or f"call_{self._new_id()}"
             if delta.get("extra_content"):
                 self._newest(Reasoning).carried.calls[call_id] = delta["extra_content"]
-            call = Call(self._new_id(), call_id, self._toolbox)
+            call = ToolCallItem(self._new_id(), call_id, self._toolbox)
             self._calls[index] = call
-            self._drafts.append(call)
+            self._unfinished.append(call)
         function = delta.get("function")
         if isinstance(function, dict):
             if not call.is_ready and (name := string(function.get("name"))):
                 call.set_name(name)
             call.write(string(function.get("arguments")) or "")
 
-    def _newest[D: Draft](self, kind: type[D]) -> D:
-        """The newest draft if it is of this kind, else a new one."""
-        last = self._drafts[-1] if self._drafts else None
+    def _newest[D: OutputItem](self, kind: type[D]) -> D:
+        """The newest item if it is of this kind, else a new one."""
+        last = self._unfinished[-1] if self._unfinished else None
         if not isinstance(last, kind):
             last = kind(self._new_id())
-            self._drafts.append(last)
+            self._unfinished.append(last)
         return last
 
-    # Telling
+    # Writing events
 
-    def _tell(self) -> Iterator[Json]:
-        while self._drafts and self._drafts[0].is_ready:
+    def _emit(self) -> Iterator[Json]:
+        while self._unfinished and self._unfinished[0].is_ready:
             yield from self._open()
-            yield from self._drafts[0].flush()
-            if len(self._drafts) == 1 or not self._drafts[0].is_whole:
+            yield from self._unfinished[0].flush()
+            if len(self._unfinished) == 1 or not self._unfinished[0].is_complete:
                 return
             yield from self._close(COMPLETED)
 
@@ -131,20 +131,20 @@ class Output:
         if self._is_open:
             return
         self._is_open = True
-        draft, index = self._drafts[0], len(self.items)
-        draft.open(index)
-        item = self._show(draft.item(IN_PROGRESS))
-        yield event("response.output_item.added", output_index=index, item=item)
+        item, index = self._unfinished[0], len(self.items)
+        item.open(index)
+        visible = self._visible(item.to_json(IN_PROGRESS))
+        yield event("response.output_item.added", output_index=index, item=visible)
 
     def _close(self, status: str) -> Iterator[Json]:
         self._is_open = False
-        draft, index = self._drafts.popleft(), len(self.items)
-        yield from draft.close()
-        self.items.append(draft.item(status))
-        item = self._show(self.items[-1])
-        yield event("response.output_item.done", output_index=index, item=item)
+        item, index = self._unfinished.popleft(), len(self.items)
+        yield from item.close()
+        self.items.append(item.to_json(status))
+        visible = self._visible(self.items[-1])
+        yield event("response.output_item.done", output_index=index, item=visible)
 
-    def _show(self, item: Json) -> Json:
+    def _visible(self, item: Json) -> Json:
         if self._takes_sealed or item["type"] != "reasoning":
             return item
         return {name: value for name, value in item.items() if name != "encrypted_content"}

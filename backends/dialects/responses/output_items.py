@@ -6,33 +6,31 @@ from collections.abc import Iterator
 from backends import jsonio
 from backends.dialects.opaque_state import Carried
 from backends.dialects.responses import compaction
-from backends.dialects.responses.events import REFUSAL, SUMMARY, TEXT, Channel, event
+from backends.dialects.responses.events import REFUSAL, SUMMARY, TEXT, TextEvents, event
 from backends.dialects.responses.tools import Toolbox
 from backends.jsonio import Json
 
 
-class Draft(ABC):
-    """One item. It is opened, flushed after each change, and closed.
+class OutputItem(ABC):
+    """One item. Its user opens it, flushes it after each change, and closes it."""
 
-    `is_ready`: known well enough to be opened. `is_whole`: nothing will come for it any more, once
-    something else has begun.
-    """
-
-    channel: Channel | None = None
+    events: TextEvents | None = None
 
     def __init__(self, id: str) -> None:
         self.id = id
-        self._place: Json = {}
+        self._position: Json = {}
         self._unsent: list[str] = []
-        self._half = ""
+        self._surrogate = ""
         self._sent: list[str] = []
 
     @property
     def is_ready(self) -> bool:
+        """Whether enough is known to open it."""
         return True
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
+        """Whether nothing can follow once another item has begun."""
         return True
 
     @property
@@ -41,7 +39,7 @@ class Draft(ABC):
         return "".join(self._sent)
 
     @abstractmethod
-    def item(self, status: str) -> Json:
+    def to_json(self, status: str) -> Json:
         """The item with the text so far."""
 
     def write(self, text: str) -> None:
@@ -49,36 +47,36 @@ class Draft(ABC):
 
     def open(self, index: int) -> None:
         """Takes its place among the items."""
-        self._place = {"item_id": self.id, "output_index": index}
-        if self.channel and self.channel.place:
-            self._place[self.channel.place] = 0
+        self._position = {"item_id": self.id, "output_index": index}
+        if self.events and self.events.index_field:
+            self._position[self.events.index_field] = 0
 
     def flush(self, *, is_last: bool = False) -> Iterator[Json]:
         """Tell of what was written. Half a surrogate pair waits for the other one."""
-        text = self._half + self._decode("".join(self._unsent), is_last=is_last)
+        text = self._surrogate + self._decode("".join(self._unsent), is_last=is_last)
         self._unsent.clear()
-        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" and not is_last else ""
-        text = text[: len(text) - len(self._half)]
+        self._surrogate = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" and not is_last else ""
+        text = text[: len(text) - len(self._surrogate)]
         if not text:
             return
         self._sent.append(text)
-        if not self.channel:
+        if not self.events:
             return
-        if self.channel.part and len(self._sent) == 1:
-            yield event(f"{self.channel.part}.added", **self._place, part=self._part(""))
-        yield event(f"{self.channel.event}.delta", **self._place, delta=text, **self._beside(""))
+        if self.events.part and len(self._sent) == 1:
+            yield event(f"{self.events.part}.added", **self._position, part=self._part(""))
+        yield event(f"{self.events.prefix}.delta", **self._position, delta=text, **self._extra(""))
 
     def close(self) -> Iterator[Json]:
         """Tell of the rest, and of the whole."""
         yield from self.flush(is_last=True)
-        if not self.channel or (self.channel.part and not self._sent):
+        if not self.events or (self.events.part and not self._sent):
             return
         text = self.text
-        yield from self._notes()
-        whole = {self.channel.field: text, **self._beside(text)}
-        yield event(f"{self.channel.event}.done", **self._place, **whole)
-        if self.channel.part:
-            yield event(f"{self.channel.part}.done", **self._place, part=self._part(text))
+        yield from self._annotation_events()
+        whole = {self.events.field: text, **self._extra(text)}
+        yield event(f"{self.events.prefix}.done", **self._position, **whole)
+        if self.events.part:
+            yield event(f"{self.events.part}.done", **self._position, part=self._part(text))
 
     def _decode(self, text: str, *, is_last: bool) -> str:
         return text
@@ -87,25 +85,25 @@ class Draft(ABC):
         """The part that holds a text."""
         return {}
 
-    def _beside(self, text: str) -> Json:
+    def _extra(self, text: str) -> Json:
         """What the events of a text tell beside it."""
         return {}
 
-    def _notes(self) -> Iterator[Json]:
+    def _annotation_events(self) -> Iterator[Json]:
         """Events about the text as a whole."""
         return iter(())
 
 
-class Reasoning(Draft):
+class Reasoning(OutputItem):
     """Thoughts, as far as they are shown, and what the chat carries along with them."""
 
-    channel = SUMMARY
+    events = SUMMARY
 
     def __init__(self, id: str) -> None:
         super().__init__(f"rs_{id}")
         self.carried = Carried()
 
-    def item(self, status: str) -> Json:
+    def to_json(self, status: str) -> Json:
         item = {
             "type": "reasoning",
             "id": self.id,
@@ -118,13 +116,13 @@ class Reasoning(Draft):
         return {"type": "summary_text", "text": text}
 
 
-class _Message(Draft):
+class _Message(OutputItem):
     """A message of one part."""
 
     def __init__(self, id: str) -> None:
         super().__init__(f"msg_{id}")
 
-    def item(self, status: str) -> Json:
+    def to_json(self, status: str) -> Json:
         content = [self._part(self.text)] if self._sent else []
         return {
             "type": "message",
@@ -138,7 +136,7 @@ class _Message(Draft):
 class Text(_Message):
     """`annotations` have the flat form of this API."""
 
-    channel = TEXT
+    events = TEXT
 
     def __init__(self, id: str) -> None:
         super().__init__(id)
@@ -151,40 +149,40 @@ class Text(_Message):
             "type": "output_text",
             "text": text,
             "annotations": annotations,
-            **self._beside(text),
+            **self._extra(text),
         }
 
-    def _beside(self, text: str) -> Json:
+    def _extra(self, text: str) -> Json:
         return {"logprobs": self.logprobs if text else []}
 
-    def _notes(self) -> Iterator[Json]:
+    def _annotation_events(self) -> Iterator[Json]:
         for index, annotation in enumerate(self.annotations):
             yield event(
                 "response.output_text.annotation.added",
-                **self._place,
+                **self._position,
                 annotation_index=index,
                 annotation=annotation,
             )
 
 
 class Refusal(_Message):
-    channel = REFUSAL
+    events = REFUSAL
 
     def _part(self, text: str) -> Json:
         return {"type": "refusal", "refusal": text}
 
 
-class Compaction(Draft):
+class Compaction(OutputItem):
     """A summary of the history, which the client gets sealed."""
 
     def __init__(self, id: str) -> None:
         super().__init__(f"cmp_{id}")
 
-    def item(self, status: str) -> Json:
+    def to_json(self, status: str) -> Json:
         return compaction.to_item(self.id, self.text)
 
 
-class Call(Draft):
+class ToolCallItem(OutputItem):
     """A call of one of the client's tools; only its name tells what kind of item it is."""
 
     def __init__(self, id: str, call_id: str, toolbox: Toolbox) -> None:
@@ -201,7 +199,7 @@ class Call(Draft):
         self._is_named = bool(name)
         self._tool = self._toolbox.find(name)
         self.id = f"{self._tool.form.prefix}_{self._new_id}"
-        self.channel = self._tool.form.channel
+        self.events = self._tool.form.events
         self._decoder = self._tool.form.decoder()
 
     @property
@@ -209,7 +207,7 @@ class Call(Draft):
         return self._is_named
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Behind a whole JSON object nothing can follow."""
         arguments = "".join(self._arguments).rstrip()
         if not arguments.endswith("}"):
@@ -224,7 +222,7 @@ class Call(Draft):
         super().write(text)
         self._arguments.append(text)
 
-    def item(self, status: str) -> Json:
+    def to_json(self, status: str) -> Json:
         return self._tool.item(self.id, self.call_id, self.text, status)
 
     def _decode(self, text: str, *, is_last: bool) -> str:

@@ -42,10 +42,10 @@ class Tool(NamedTuple):
         """A call; `text` is its free text, or its arguments in JSON."""
         form = self.form
         item = {"type": form.item, "id": id, "call_id": call_id, "status": status}
-        if form.channel is None:
+        if form.events is None:
             return {**item, form.field: {**form.blank, **_object(text)}}
         named = {"name": self.name} | ({"namespace": self.namespace} if self.namespace else {})
-        return {**item, **named, form.channel.field: text}
+        return {**item, **named, form.events.field: text}
 
 
 @dataclass(frozen=True, slots=True)
