@@ -27,7 +27,7 @@ def to_arguments(text: str) -> str:
     return jsonio.encode({INPUT: text}).decode()
 
 
-class FreeText:
+class FreeTextDecoder:
     """Decodes the arguments of one call."""
 
     def __init__(self) -> None:

@@ -10,14 +10,13 @@ from typing import Any
 from backends.dialects import opaque_state
 from backends.dialects.responses import compaction
 from backends.dialects.responses.content import split_refusal, to_content, to_result
-from backends.dialects.responses.forms import BUILT_IN, FORMS
 from backends.dialects.responses.store import ResponseStore
-from backends.dialects.responses.tools import flat_name
+from backends.dialects.responses.tools import BUILT_IN_KINDS, TOOL_KINDS, flat_name
 from backends.errors import bad_request
 from backends.jsonio import Json, Warnings, string
 
-_KINDS = {form.item: (kind, form) for kind, form in FORMS.items()}
-"""Kinds of tools and their forms, by the type of a call's item."""
+_KINDS = {kind.item_type: (type_name, kind) for type_name, kind in TOOL_KINDS.items()}
+"""Types and kinds of tools, by the type of a call's item."""
 
 _MODEL_ROLES = frozenset({"assistant", "tool"})
 
@@ -64,12 +63,12 @@ class History:
                 raise bad_request(f"'{place}' must be an object", place)
             item = self._look_up(given, place)
             self.items.append(item)
-            kind = string(item.get("type")) or "message"
-            if reader := self._readers.get(kind):
+            type_name = string(item.get("type")) or "message"
+            if reader := self._readers.get(type_name):
                 reader(item, place)
             else:
                 self.messages.append(_GAP)
-                self._warnings.append(f"input=items of type {kind} are not supported")
+                self._warnings.append(f"input=items of type {type_name} are not supported")
 
     @property
     def is_to_compact(self) -> bool:
@@ -88,13 +87,13 @@ class History:
 
     def _look_up(self, item: Json, param: str) -> Json:
         """The item itself, unless the client left it, or what is sealed in it, with us."""
-        kind = string(item.get("type"))
+        type_name = string(item.get("type"))
         found = self._store.find_item(item.get("id"))
-        if kind == "item_reference" or (kind is None and item.keys() == {"id"}):
+        if type_name == "item_reference" or (type_name is None and item.keys() == {"id"}):
             if found is None:
                 raise bad_request(f"Item '{item.get('id')}' not found.", f"{param}.id")
             return found
-        return found if kind == "reasoning" and found else item
+        return found if type_name == "reasoning" and found else item
 
     # The model's side
 
@@ -106,15 +105,15 @@ class History:
             self._extra_content |= sealed.calls
 
     def _read_call(self, item: Json, param: str) -> None:
-        kind, form = _KINDS[item["type"]]
-        name = kind if kind in BUILT_IN else item.get("name")
+        type_name, kind = _KINDS[item["type"]]
+        name = type_name if type_name in BUILT_IN_KINDS else item.get("name")
         if not isinstance(name, str):
             raise bad_request("a call needs the name of a tool", param)
         id = _call_id(item, param)
         self._unanswered.add(id)
         function = {
             "name": flat_name(item.get("namespace"), name),
-            "arguments": form.arguments_of(item),
+            "arguments": kind.arguments_of(item),
         }
         call = {"id": id, "type": "function", "function": function}
         self._turn().setdefault("tool_calls", []).append(call)

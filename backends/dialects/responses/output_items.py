@@ -198,9 +198,9 @@ class ToolCallItem(OutputItem):
         """The name in the chat."""
         self._is_named = bool(name)
         self._tool = self._toolbox.find(name)
-        self.id = f"{self._tool.form.prefix}_{self._new_id}"
-        self.events = self._tool.form.events
-        self._decoder = self._tool.form.decoder()
+        self.id = f"{self._tool.kind.id_prefix}_{self._new_id}"
+        self.events = self._tool.kind.events
+        self._decoder = self._tool.kind.decoder()
 
     @property
     def is_ready(self) -> bool:

@@ -10,9 +10,111 @@ from typing import Any, NamedTuple
 
 from backends import jsonio
 from backends.dialects.responses import free_text
-from backends.dialects.responses.forms import BUILT_IN, CUSTOM, FORMS, FUNCTION, Form
+from backends.dialects.responses.events import ARGUMENTS, INPUT, TextEvents
+from backends.dialects.responses.free_text import FreeTextDecoder
 from backends.errors import ApiError, bad_request
 from backends.jsonio import Json, Warnings, objects, string
+
+
+class ToolKind(NamedTuple):
+    """How the client sees calls of one kind of tool, and its function in a chat.
+
+    Shapes are those of OpenAI's API reference (3.54 of its Python SDK).
+    """
+
+    item_type: str
+    id_prefix: str
+    """Begins the ids of these items."""
+    events: TextEvents | None = None
+    """Stream the arguments. None if they are an object in the item."""
+    field: str = ""
+    """Holds that object."""
+    empty: Mapping[str, object] = {}
+    """That object before any arguments have arrived."""
+    description: str = ""
+    """Of the function, where the client gives none."""
+    parameters: Mapping[str, object] = {}
+    """Their schema, where the client gives none."""
+
+    def decoder(self) -> FreeTextDecoder | None:
+        """Decodes the arguments if they stand for a free text."""
+        return FreeTextDecoder() if self.events is INPUT else None
+
+    def arguments_of(self, item: Json) -> str:
+        """The function arguments of a call in the history."""
+        if self.events is None:
+            return jsonio.encode(item.get(self.field) or {}).decode()
+        text = str(item.get(self.events.field) or "")
+        return free_text.to_arguments(text) if self.events is INPUT else text
+
+
+def _schema(properties: Mapping[str, object], *required: str) -> Json:
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+_TEXT = {"type": "string"}
+_NUMBER = {"type": "integer"}
+_TEXTS = {"type": "array", "items": _TEXT}
+
+FUNCTION = ToolKind("function_call", "fc", ARGUMENTS)
+CUSTOM = ToolKind(
+    "custom_tool_call", "ctc", INPUT, parameters=_schema({free_text.INPUT: _TEXT}, free_text.INPUT)
+)
+
+BUILT_IN_KINDS: Mapping[str | None, ToolKind] = {
+    "local_shell": ToolKind(
+        "local_shell_call",
+        "lsh",
+        field="action",
+        empty={"type": "exec", "command": [], "env": {}},
+        description="Runs a command on the user's machine and returns its output.",
+        parameters=_schema(
+            {
+                "command": {**_TEXTS, "description": "The program and its arguments"},
+                "working_directory": _TEXT,
+                "timeout_ms": _NUMBER,
+                "env": {"type": "object", "additionalProperties": _TEXT},
+            },
+            "command",
+        ),
+    ),
+    "shell": ToolKind(
+        "shell_call",
+        "sh",
+        field="action",
+        empty={"commands": [], "timeout_ms": None, "max_output_length": None},
+        description="Runs shell commands and returns what they write.",
+        parameters=_schema(
+            {"commands": _TEXTS, "timeout_ms": _NUMBER, "max_output_length": _NUMBER}, "commands"
+        ),
+    ),
+    "apply_patch": ToolKind(
+        "apply_patch_call",
+        "apc",
+        field="operation",
+        empty={"type": "update_file", "path": "", "diff": ""},
+        description="Creates, updates or deletes a file by a diff in the V4A format.",
+        parameters=_schema(
+            {
+                "type": {"type": "string", "enum": ["create_file", "update_file", "delete_file"]},
+                "path": _TEXT,
+                "diff": {**_TEXT, "description": "Not for delete_file"},
+            },
+            "type",
+            "path",
+        ),
+    ),
+}
+"""By the type of the tool, which is also its name in a chat."""
+
+TOOL_KINDS: Mapping[str | None, ToolKind] = {
+    "function": FUNCTION,
+    "custom": CUSTOM,
+    **BUILT_IN_KINDS,
+}
+"""By the type of the tool."""
+
+# Tools of a request
 
 MAX_NAME_LENGTH = 64
 """OpenAI's limit for the name of a function."""
@@ -34,18 +136,18 @@ def flat_name(namespace: object, name: str) -> str:
 class Tool(NamedTuple):
     """A tool as the client knows it."""
 
-    form: Form
+    kind: ToolKind
     name: str
     namespace: str | None = None
 
     def item(self, id: str, call_id: str, text: str, status: str) -> Json:
         """A call; `text` is its free text, or its arguments in JSON."""
-        form = self.form
-        item = {"type": form.item, "id": id, "call_id": call_id, "status": status}
-        if form.events is None:
-            return {**item, form.field: {**form.blank, **_object(text)}}
+        kind = self.kind
+        item = {"type": kind.item_type, "id": id, "call_id": call_id, "status": status}
+        if kind.events is None:
+            return {**item, kind.field: {**kind.empty, **_object(text)}}
         named = {"name": self.name} | ({"namespace": self.namespace} if self.namespace else {})
-        return {**item, **named, form.events.field: text}
+        return {**item, **named, kind.events.field: text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +172,19 @@ def read_tools(tools: list[Any], choice: object, warnings: Warnings) -> Toolbox:
     declared: list[Json] = []
     allowed = _allowed(choice)
     for tool, namespace, param in _flatten(tools, None, "tools"):
-        kind = string(tool.get("type"))
-        if form := FORMS.get(kind):
-            name = kind if kind in BUILT_IN else tool.get("name")
+        type_name = string(tool.get("type"))
+        if kind := TOOL_KINDS.get(type_name):
+            name = type_name if type_name in BUILT_IN_KINDS else tool.get("name")
             if not isinstance(name, str):
-                raise bad_request(f"a tool of type '{kind}' needs a name", param)
+                raise bad_request(f"a tool of type '{type_name}' needs a name", param)
             flat = flat_name(namespace, name)
             if flat not in by_name and (allowed is None or flat in allowed):
-                by_name[flat] = Tool(form, name, namespace)
-                declared.append({"type": "function", "function": _function(form, tool, flat)})
-        elif _is_search(kind) and tool.get("external_web_access") is not False:
+                by_name[flat] = Tool(kind, name, namespace)
+                declared.append({"type": "function", "function": _function(kind, tool, flat)})
+        elif _is_search(type_name) and tool.get("external_web_access") is not False:
             declared.append(tool)  # both backends know it by this type
         else:
-            warnings.append(f"tools=type {kind} is not supported")
+            warnings.append(f"tools=type {type_name} is not supported")
     return Toolbox(by_name, declared, _read_choice(choice))
 
 
@@ -100,13 +202,13 @@ def _flatten(
             yield tool, namespace, place
 
 
-def _function(form: Form, tool: Json, name: str) -> Json:
+def _function(kind: ToolKind, tool: Json, name: str) -> Json:
     """The function that is, or stands in for, a tool."""
-    if form is FUNCTION:
+    if kind is FUNCTION:
         known = ("description", "parameters", "strict")
         return {"name": name} | {key: tool[key] for key in known if tool.get(key) is not None}
-    description = _describe(tool) if form is CUSTOM else form.description
-    return {"name": name, "description": description, "parameters": form.parameters}
+    description = _describe(tool) if kind is CUSTOM else kind.description
+    return {"name": name, "description": description, "parameters": kind.parameters}
 
 
 def _describe(tool: Json) -> str:
@@ -119,8 +221,8 @@ def _describe(tool: Json) -> str:
     return description.strip()
 
 
-def _is_search(kind: str | None) -> bool:
-    return kind is not None and kind.startswith("web_search")
+def _is_search(type_name: str | None) -> bool:
+    return type_name is not None and type_name.startswith("web_search")
 
 
 # Choice
@@ -139,16 +241,16 @@ def _allowed(choice: object) -> frozenset[str] | None:
 def _read_choice(choice: object) -> object:
     if not isinstance(choice, dict):
         return choice
-    kind = string(choice.get("type"))
-    if kind == "allowed_tools":
+    type_name = string(choice.get("type"))
+    if type_name == "allowed_tools":
         return choice.get("mode")
     if name := _name_in(choice):
         return {"type": "function", "function": {"name": name}}
-    if _is_search(kind):
+    if _is_search(type_name):
         return choice
     raise ApiError(
         400,
-        f"'tool_choice' demands a tool of type {kind}, which is not supported",
+        f"'tool_choice' demands a tool of type {type_name}, which is not supported",
         param="tool_choice",
         code="unsupported_value",
     )
@@ -156,9 +258,9 @@ def _read_choice(choice: object) -> object:
 
 def _name_in(choice: Json) -> str | None:
     """The name in a chat of a tool that is chosen, if the client is to run it."""
-    kind = string(choice.get("type"))
-    name = kind if kind in BUILT_IN else choice.get("name")
-    if kind not in FORMS or not isinstance(name, str):
+    type_name = string(choice.get("type"))
+    name = type_name if type_name in BUILT_IN_KINDS else choice.get("name")
+    if type_name not in TOOL_KINDS or not isinstance(name, str):
         return None
     return flat_name(choice.get("namespace"), name)
 

@@ -6,14 +6,14 @@ from typing import Any
 from hypothesis import given, settings, strategies as st
 
 from backends import jsonio, sse
-from backends.dialects.responses.forms import FORMS
+from backends.dialects.responses.tools import TOOL_KINDS
 from backends.errors import ApiError
 from tests.backends.dialects.responses.asking import ask, read_events
 
 KINDS = [
-    *FORMS,
-    *(form.item for form in FORMS.values()),
-    *(f"{form.item}_output" for form in FORMS.values()),
+    *TOOL_KINDS,
+    *(kind.item_type for kind in TOOL_KINDS.values()),
+    *(f"{kind.item_type}_output" for kind in TOOL_KINDS.values()),
     *("message", "reasoning", "additional_tools", "item_reference", "namespace", "allowed_tools"),
     *("web_search", "input_text", "input_image", "input_file", "refusal", "json_schema"),
 ]

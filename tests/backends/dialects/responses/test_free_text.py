@@ -6,13 +6,13 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
-from backends.dialects.responses.free_text import FreeText, to_arguments
+from backends.dialects.responses.free_text import FreeTextDecoder, to_arguments
 
 texts = st.text(st.characters(codec="utf-8") | st.sampled_from('"\\\n\u2028\U0001f600'))
 
 
 def decode(*pieces: str) -> str:
-    reader = FreeText()
+    reader = FreeTextDecoder()
     return "".join([reader.feed(piece) for piece in pieces] + [reader.finish()])
 
 
