@@ -19,7 +19,7 @@ _GROWING_FIELDS = ("text", "summary")
 
 
 @dataclass(slots=True)
-class Carried:
+class OpaqueState:
     """`details` are OpenRouter's `reasoning_details`.
 
     `calls` are the `extra_content` of tool calls by their ids, which has Gemini's signatures.
@@ -42,13 +42,13 @@ class Carried:
         return pack({"details": self.details, "calls": self.calls})
 
 
-def unseal(sealed: object) -> Carried | None:
+def unseal(sealed: object) -> OpaqueState | None:
     """What `seal` made; None for anything else."""
     value = unpack(sealed)
     if value is None:
         return None
     calls = value.get("calls")
-    return Carried(objects(value.get("details")), calls if isinstance(calls, dict) else {})
+    return OpaqueState(objects(value.get("details")), calls if isinstance(calls, dict) else {})
 
 
 def pack(value: Json) -> str:

@@ -100,9 +100,9 @@ class History:
     def _read_reasoning(self, item: Json, param: str) -> None:
         """Only what we have sealed is of use; a summary is not what the model has thought."""
         self.messages.append(_GAP)
-        if sealed := opaque_state.unseal(item.get("encrypted_content")):
-            self._details += sealed.details
-            self._extra_content |= sealed.calls
+        if state := opaque_state.unseal(item.get("encrypted_content")):
+            self._details += state.details
+            self._extra_content |= state.calls
 
     def _read_call(self, item: Json, param: str) -> None:
         type_name, kind = _KINDS[item["type"]]

@@ -81,7 +81,7 @@ class Output:
         if text:
             self._newest(Reasoning).write(text)
         if details:
-            self._newest(Reasoning).carried.add(details)
+            self._newest(Reasoning).opaque_state.add(details)
 
     def _read_text(self, delta: Json, logprobs: list[Json]) -> None:
         if text := string(delta.get("content")):
@@ -99,7 +99,7 @@ class Output:
         if call is None or (id and id != call.call_id):
             call_id = id or f"call_{self._new_id()}"
             if delta.get("extra_content"):
-                self._newest(Reasoning).carried.calls[call_id] = delta["extra_content"]
+                self._newest(Reasoning).opaque_state.calls[call_id] = delta["extra_content"]
             call = ToolCallItem(self._new_id(), call_id, self._toolbox)
             self._calls[index] = call
             self._unfinished.append(call)

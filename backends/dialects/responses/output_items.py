@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from backends import jsonio
-from backends.dialects.opaque_state import Carried
+from backends.dialects.opaque_state import OpaqueState
 from backends.dialects.responses import compaction
 from backends.dialects.responses.events import REFUSAL, SUMMARY, TEXT, TextEvents, event
 from backends.dialects.responses.tools import Toolbox
@@ -101,7 +101,7 @@ class Reasoning(OutputItem):
 
     def __init__(self, id: str) -> None:
         super().__init__(f"rs_{id}")
-        self.carried = Carried()
+        self.opaque_state = OpaqueState()
 
     def to_json(self, status: str) -> Json:
         item = {
@@ -109,7 +109,7 @@ class Reasoning(OutputItem):
             "id": self.id,
             "summary": [self._part(self.text)] if self._sent else [],
         }
-        sealed = self.carried.seal()
+        sealed = self.opaque_state.seal()
         return {**item, "encrypted_content": sealed} if sealed else item
 
     def _part(self, text: str) -> Json:

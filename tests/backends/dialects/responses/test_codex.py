@@ -1,11 +1,11 @@
 """A turn of the Codex CLI, as it sends it: shapes from its recorded requests, texts shortened."""
 
-from backends.dialects.opaque_state import Carried
+from backends.dialects.opaque_state import OpaqueState
 from commands.agents.table import detect
 from commands.language import messages
 from tests.backends.dialects.responses.asking import Json, ask, chunk, contents, fragment, stream
 
-SEALED = Carried([], {"call_1": {"google": {"thought_signature": "sig"}}}).seal()
+SEALED = OpaqueState([], {"call_1": {"google": {"thought_signature": "sig"}}}).seal()
 PATCH = '*** Begin Patch\n*** Update File: a.py\n@@\n-print("a")\n+print("b")\n*** End Patch'
 EXEC: Json = {
     "type": "function",

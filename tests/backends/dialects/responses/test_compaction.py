@@ -3,7 +3,7 @@
 import pytest
 
 from backends.dialects import opaque_state
-from backends.dialects.opaque_state import Carried
+from backends.dialects.opaque_state import OpaqueState
 from backends.dialects.responses import compaction
 from backends.dialects.responses.store import ResponseStore
 from commands.agents import typed_text
@@ -81,7 +81,7 @@ def test_a_conversation_that_was_summed_up_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "sealed", ["gAAAA", None, opaque_state.pack({"summary": 5}), Carried([{"a": 1}]).seal()]
+    "sealed", ["gAAAA", None, opaque_state.pack({"summary": 5}), OpaqueState([{"a": 1}]).seal()]
 )
 def test_what_others_have_sealed_is_told_of(sealed: object) -> None:
     asked = ask([{"type": "compaction", "encrypted_content": sealed}, HISTORY[0]])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backends.dialects.opaque_state import Carried
+from backends.dialects.opaque_state import OpaqueState
 from backends.errors import ApiError
 from tests.backends.dialects.responses.asking import Json, ask, make_responses
 
@@ -42,7 +42,7 @@ def assistant(content: Any = None, *calls: Json, **more: Any) -> Json:
     return {"role": "assistant", "content": content, **tool_calls, **more}
 
 
-SEALED = Carried([{"type": "reasoning.text", "text": "hm"}], {"a": {"google": 1}}).seal()
+SEALED = OpaqueState([{"type": "reasoning.text", "text": "hm"}], {"a": {"google": 1}}).seal()
 
 CONVERSATIONS: dict[str, tuple[Any, list[Json]]] = {
     "a string": ("hi \n", [{"role": "user", "content": "hi \n"}]),
