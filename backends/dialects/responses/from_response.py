@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from backends import jsonio, openai_wire, sse
-from backends.dialects.responses import request
 from backends.dialects.responses.events import COMPLETED, INCOMPLETE
+from backends.dialects.responses.history import History
 from backends.dialects.responses.store import ResponseStore
 from backends.jsonio import Json, string
 
@@ -33,10 +33,11 @@ def _responses(answer: bytes) -> Iterator[Json]:
 
 
 def _to_completion(response: Json) -> Json:
-    asked = request.read(jsonio.encode({"input": response["output"]}), ResponseStore())
-    messages = asked.chat["messages"]
+    history = History(ResponseStore(), [])
+    history.read(response["output"], "output")
+    history.finish()
     completion = openai_wire.completion_of(
-        messages[-1] if messages else {"role": "assistant", "content": ""},
+        history.messages[-1] if history.messages else {"role": "assistant", "content": ""},
         id=str(response.get("id")),
         model=string(response.get("model")) or "",
         created=int(response.get("created_at") or 0),

@@ -24,7 +24,7 @@ class Output:
     """Items are told of one after another, in the order in which they have begun.
 
     `items` are complete. What is begun while an item may still grow, such as a parallel call, waits
-    for its end. `takes_sealed`: the client takes `encrypted_content` of reasoning. `is_compaction`:
+    for its end. `sends_sealed`: the client takes `encrypted_content` of reasoning. `is_compaction`:
     what the model says is for later requests, and not to be seen.
     """
 
@@ -33,12 +33,12 @@ class Output:
         toolbox: Toolbox,
         new_id: Callable[[], str],
         *,
-        takes_sealed: bool,
+        sends_sealed: bool,
         is_compaction: bool,
     ) -> None:
         self._toolbox = toolbox
         self._new_id = new_id
-        self._takes_sealed = takes_sealed
+        self._sends_sealed = sends_sealed
         self._text_kind = Compaction if is_compaction else Text
         self._unfinished: deque[OutputItem] = deque()
         self._is_open = False
@@ -55,7 +55,7 @@ class Output:
         """The items as the client gets them."""
         return [self._visible(item) for item in self.items]
 
-    def take(self, delta: Json, logprobs: list[Json]) -> list[Json]:
+    def feed(self, delta: Json, logprobs: list[Json]) -> list[Json]:
         """The events that tell of a delta, or of a whole message; none if nothing is in it."""
         self._read_reasoning(delta)
         self._read_text(delta, logprobs)
@@ -145,7 +145,7 @@ class Output:
         yield event("response.output_item.done", output_index=index, item=visible)
 
     def _visible(self, item: Json) -> Json:
-        if self._takes_sealed or item["type"] != "reasoning":
+        if self._sends_sealed or item["type"] != "reasoning":
             return item
         return {name: value for name, value in item.items() if name != "encrypted_content"}
 

@@ -5,10 +5,8 @@ this API are errors to a backend.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from backends import openai_wire
 from backends.dialects.responses.history import History
 from backends.dialects.responses.store import ResponseStore
 from backends.dialects.responses.tools import Toolbox, read_tools
@@ -21,43 +19,31 @@ REASONING = "reasoning.encrypted_content"
 """Values of `include`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """`given` is what the client sent, and `items` the whole conversation so far.
+def read_history(given: Json, store: ResponseStore, warnings: Warnings) -> History:
+    """The conversation so far: instructions, earlier turns and the new input.
 
-    `is_to_compact`: the answer is to take the place of that conversation. `typed_from` is the index
-    of the first message behind the last item of a model's that a chat has no place for.
+    Raises ApiError (400) with `param` if it is empty or cannot be read.
     """
-
-    given: Json
-    chat: Chat
-    items: list[Json]
-    toolbox: Toolbox
-    warnings: Warnings
-    is_to_compact: bool
-    typed_from: int
-
-    def includes(self, what: str) -> bool:
-        include = self.given.get("include")
-        return isinstance(include, list) and what in include
-
-
-def read(body: bytes, store: ResponseStore) -> Request:
-    """ApiError 400 with `param` if the request cannot be served."""
-    given = openai_wire.read_object(body, "input")
-    warnings: Warnings = []
     history = History(store, warnings)
-    messages = history.messages
     if instructions := _instructions(given):
-        messages.append({"role": "system", "content": instructions})
+        history.messages.append({"role": "system", "content": instructions})
     history.read(_earlier(given, store), "previous_response_id")
     history.read(_input(given), "input")
     history.finish()
-    if not messages:
+    if not history.messages:
         raise bad_request("'input' must not be an empty list", "input")
-    # A history with calls is refused by some without their tools, and not in the prompt cache.
+    return history
+
+
+def read_toolbox(given: Json, history: History, warnings: Warnings) -> Toolbox:
+    """The tools that the request and its history declare. Raises ApiError (400)."""
+    # Compaction keeps them: some models refuse calls without tools, and the prompt cache has them.
     choice = "none" if history.is_to_compact else given.get("tool_choice")
-    toolbox = read_tools([*_list(given, "tools"), *history.tools], choice, warnings)
+    return read_tools([*_list(given, "tools"), *history.tools], choice, warnings)
+
+
+def to_chat(given: Json, messages: list[Json], toolbox: Toolbox, warnings: Warnings) -> Chat:
+    """The request as a chat. Raises ApiError (400) with `param` if a parameter is not supported."""
     chat: Chat = {"messages": messages}
     for param, read_param in _READERS.items():
         if given.get(param) is not None:
@@ -71,9 +57,13 @@ def read(body: bytes, store: ResponseStore) -> Request:
             chat["parallel_tool_calls"] = given["parallel_tool_calls"]
     if given.get("truncation") == "auto":
         warnings.append("truncation=the history is never cut")
-    told = list(dict.fromkeys(warnings))
-    is_to_compact, typed_from = history.is_to_compact, history.typed_from
-    return Request(given, chat, history.items, toolbox, told, is_to_compact, typed_from)
+    return chat
+
+
+def includes(given: Json, value: str) -> bool:
+    """Whether `include` lists a value."""
+    include = given.get("include")
+    return isinstance(include, list) and value in include
 
 
 def _instructions(given: Json) -> str | None:

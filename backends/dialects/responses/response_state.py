@@ -1,11 +1,10 @@
 """A chat's answer as a response object, whole or as it stands while it is streamed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from backends.dialects.responses.events import COMPLETED, IN_PROGRESS, INCOMPLETE
 from backends.dialects.responses.output import Output
-from backends.dialects.responses.request import REASONING, Request
 from backends.jsonio import Json, objects, string
 
 # What a response repeats of its request, and what stands there if the request has none (API
@@ -41,31 +40,25 @@ _CUT_SHORT: Mapping[str | None, str] = {
 """Finish reasons of answers that are not complete, and why in the words of this API."""
 
 
-class Answer:
-    """Reads completions and chunks; `id` and `created` (seconds since the epoch) are its own."""
+class ResponseState:
+    """Reads completions and chunks; `created` is in seconds since the epoch."""
 
-    def __init__(self, request: Request, created: int, new_id: Callable[[], str]) -> None:
-        given = request.given
-        self.id = f"resp_{new_id()}"
-        self.output = Output(
-            request.toolbox,
-            new_id,
-            takes_sealed=request.includes(REASONING),
-            is_compaction=request.is_to_compact,
-        )
+    def __init__(self, id: str, created: int, given: Json, output: Output) -> None:
+        self.id = id
+        self.output = output
+        self.finish_reason: str | None = None
+        self._usage: Json | None = None
         self._head: Json = {
             name: default if given.get(name) is None else given[name]
             for name, default in _ECHOED.items()
         }
-        self._head |= {"id": self.id, "object": "response", "created_at": created}
-        self._usage: Json | None = None
-        self.finish_reason: str | None = None
+        self._head |= {"id": id, "object": "response", "created_at": created}
 
     @property
     def status(self) -> str:
         return INCOMPLETE if self.finish_reason in _CUT_SHORT else COMPLETED
 
-    def take(self, data: Json) -> list[Json]:
+    def feed(self, data: Json) -> list[Json]:
         """The events that tell of a chunk, or of a completion."""
         self._head["model"] = string(data.get("model")) or self._head["model"]
         if isinstance(data.get("usage"), dict):
@@ -73,7 +66,7 @@ class Answer:
         events = []
         for choice in objects(data.get("choices")):
             if choice.get("index", 0) == 0:
-                events += self._take(choice)
+                events += self._feed(choice)
         return events
 
     def finish(self) -> list[Json]:
@@ -92,13 +85,13 @@ class Answer:
             "usage": _to_usage(self._usage) if self._usage else None,
         }
 
-    def _take(self, choice: Json) -> list[Json]:
+    def _feed(self, choice: Json) -> list[Json]:
         # Some providers send "" on every chunk that is not the last.
         self.finish_reason = string(choice.get("finish_reason")) or self.finish_reason
         delta = choice.get("delta", choice.get("message"))
         logprobs = choice.get("logprobs")
         tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
-        return self.output.take(delta, objects(tokens)) if isinstance(delta, dict) else []
+        return self.output.feed(delta, objects(tokens)) if isinstance(delta, dict) else []
 
 
 def _to_usage(usage: Json) -> Json:
