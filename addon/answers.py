@@ -107,7 +107,7 @@ class Answers:
             raise call.read_error(response.status_code, content_type, body)
         body = self._redactor.scrub_bytes(body)
         completion = call.read_response(body)
-        exchange.outcome.see(completion)
+        exchange.outcome.update(completion)
         has_note = exchange.note is not None and exchange.note.put_into(completion)
         if exchange.pipe and exchange.encoder:
             # Some providers answer `stream: true` whole, which SDKs take for an empty stream.

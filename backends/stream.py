@@ -72,7 +72,7 @@ class Outcome:
     error: ApiError | None = None
     text: str = ""
 
-    def see(self, data: dict[str, Any]) -> None:
+    def update(self, data: dict[str, Any]) -> None:
         """Take note of a chunk or a whole completion; of several usages the last one counts."""
         usage = data.get("usage")
         if isinstance(usage, dict):
@@ -140,7 +140,7 @@ class Pipe:
             match event:
                 case Chunk(raw, data):
                     if data is not None:
-                        self.outcome.see(data)
+                        self.outcome.update(data)
                     if self._encoder.is_identity and not self._note:
                         pieces.append(raw)
                     else:
