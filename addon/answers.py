@@ -108,7 +108,7 @@ class Answers:
         body = self._redactor.scrub_bytes(body)
         completion = call.read_response(body)
         exchange.outcome.update(completion)
-        has_note = exchange.note is not None and exchange.note.put_into(completion)
+        has_note = exchange.note is not None and exchange.note.prepend_to(completion)
         if exchange.pipe and exchange.encoder:
             # Some providers answer `stream: true` whole, which SDKs take for an empty stream.
             exchange.pipe.has_ended = True

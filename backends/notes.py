@@ -19,7 +19,7 @@ class Note:
         self.text = text
         self.is_placed = False
 
-    def before(self, block: bytes) -> bytes | None:
+    def event_before(self, block: bytes) -> bytes | None:
         """The event to send ahead of this one, if it is the first with text."""
         if not _HAS_TEXT.search(block):
             return None
@@ -37,7 +37,7 @@ class Note:
         choices = [{"index": choice.get("index", 0), "delta": delta, "finish_reason": None}]
         return sse.block(jsonio.encode({**head, "choices": choices}))
 
-    def put_into(self, completion: dict[str, Any]) -> bool:
+    def prepend_to(self, completion: dict[str, Any]) -> bool:
         """Put it in front of the first choice's text, in place; False if there is no text."""
         try:
             message = completion["choices"][0]["message"]

@@ -157,7 +157,7 @@ class Pipe:
 
     def _encode(self, blocks: bytes) -> Iterator[bytes]:
         for block in sse.blocks_of(blocks):
-            if self._note and (event_in_front := self._note.before(block)):
+            if self._note and (event_in_front := self._note.event_before(block)):
                 self._note = None
                 yield self._encoder.chunk(event_in_front)
             if encoded := self._encoder.chunk(block):

@@ -62,7 +62,7 @@ def test_nowhere_without_text(given: list[bytes]) -> None:
 def test_in_a_whole_answer() -> None:
     note = Note("n")
     completion: dict[str, Any] = {"choices": [{"message": {"content": "Hi"}}]}
-    assert note.put_into(completion)
+    assert note.prepend_to(completion)
     assert completion["choices"][0]["message"]["content"] == "n\n\nHi"
 
 
@@ -72,7 +72,7 @@ def test_in_a_whole_answer() -> None:
 )
 def test_not_in_a_whole_answer_without_text(completion: dict[str, Any]) -> None:
     note = Note("n")
-    assert not note.put_into(completion)
+    assert not note.prepend_to(completion)
     assert not note.is_placed
 
 
