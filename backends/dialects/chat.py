@@ -51,7 +51,7 @@ class ChatEncoder:
         return KEEP_ALIVE
 
 
-def rewrite(block: bytes, of: Callable[[dict[str, Any]], bytes]) -> bytes:
+def map_chunk(block: bytes, of: Callable[[dict[str, Any]], bytes]) -> bytes:
     """A block of a chat's stream in another dialect: a chunk is what `of` makes of it.
 
     Comments stay, anything else is left out.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends import jsonio, openai_wire, sse
-from backends.dialects.chat import ChatEncoder, rewrite
+from backends.dialects.chat import ChatEncoder, map_chunk
 from backends.errors import bad_request
 from backends.openai_wire import Chat
 
@@ -79,7 +79,7 @@ class CompletionsEncoder(ChatEncoder):
     is_identity = False
 
     def chunk(self, raw: bytes) -> bytes:
-        return rewrite(raw, lambda chunk: sse.block(jsonio.encode(_to_text(chunk))))
+        return map_chunk(raw, lambda chunk: sse.block(jsonio.encode(_to_text(chunk))))
 
 
 def to_completion(answer: bytes) -> dict[str, Any] | None:

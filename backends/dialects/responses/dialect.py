@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends import jsonio, openai_wire, sse
-from backends.dialects.chat import rewrite
+from backends.dialects.chat import map_chunk
 from backends.dialects.responses import errors
 from backends.dialects.responses.events import FAILED, IN_PROGRESS, event
 from backends.dialects.responses.history import History
@@ -108,7 +108,7 @@ class ResponsesEncoder:
         self._number = 0
 
     def chunk(self, raw: bytes) -> bytes:
-        return rewrite(raw, self._feed)
+        return map_chunk(raw, self._feed)
 
     def _feed(self, chunk: Json) -> bytes:
         events = self._state.feed(chunk)
