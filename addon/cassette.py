@@ -129,7 +129,7 @@ def _recording_of(
         status,
         fields,
         body,
-        served=flow.metadata.get("llm_model", ""),
+        model=flow.metadata.get("llm_model", ""),
         error=flow.metadata.get("llm_error"),
         first_s=flow.metadata.get("llm_ttft_s", answer.timestamp_start - asked_at),
         total_s=flow.metadata.get("llm_total_s", answered_at - asked_at),

@@ -1,1 +1,1 @@
-"""Recorded requests and responses: found again by what was asked, played in place of a vendor."""
+"""Recorded requests and responses, matched by content and played instead of a vendor."""

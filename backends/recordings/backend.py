@@ -1,7 +1,7 @@
-"""The backend that stands in for all vendors in playback.
+"""The backend that replaces all vendors in playback.
 
-The responses are in the client's wire already, so they pass as they are. A server on loopback
-sends them; it is asked at `<base_url>/<number of the recording>`.
+A server on loopback sends recording N for a request to `<base_url>/<N>`. Recordings are chat
+completions, so they pass unchanged.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from backends.vendors.openai_compatible import OpenAiCall, credential_of
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """A backend whose every answer is recorded."""
+    """Serves every request from a cassette."""
 
     base_url: str
     cassette: Cassette
@@ -31,11 +31,11 @@ class Playback:
         return self._call(EMBEDDINGS, request, key, "data")
 
     def _call(self, endpoint: str, request: ModelRequest, key: Key, result: str) -> OpenAiCall:
-        """A miss is an answer too, so that it ends a prompt as an upstream's 404 would."""
+        """The call for a recording. A miss is a response too: it ends a prompt like a 404."""
         try:
             number = self.cassette.find(endpoint, request.chat)
         except ApiError as miss:
-            return Missed(self._request("none", request, key), self.title, miss=miss)
+            return CassetteMiss(self._request("none", request, key), self.title, miss=miss)
         return OpenAiCall(self._request(str(number), request, key), self.title, result)
 
     def _request(self, path: str, request: ModelRequest, key: Key) -> UpstreamRequest:
@@ -51,8 +51,8 @@ class Playback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missed(OpenAiCall):
-    """A prompt that has no recorded answer."""
+class CassetteMiss(OpenAiCall):
+    """A request without a recorded response."""
 
     miss: ApiError
 

@@ -1,4 +1,4 @@
-"""Recorded responses, and which of them answers a request that was asked before."""
+"""Finds the recorded response for a request."""
 
 import difflib
 import heapq
@@ -11,29 +11,29 @@ from backends.backend import Headers
 from backends.errors import ApiError
 from backends.model_id import BackendName
 from backends.recordings import matching
-from backends.recordings.matching import Gist, Part
+from backends.recordings.matching import Fingerprint, PartDigest
 
 CHAT = "chat"
 EMBEDDINGS = "embeddings"
 
-# A miss looks at all recordings, and at so many of them closely.
 FINALISTS = 10
+"""Recordings that a miss compares closely, after a quick look at all."""
 
 
 class Recording(NamedTuple):
-    """An answer as a client got it.
-
-    `served` is the model that gave it, with its backend. `error` is what went wrong, for people.
-    `first_s` is the time to the first piece of a stream, `total_s` that to the end.
-    """
+    """A response as a client got it."""
 
     status: int
     headers: Headers
     body: bytes
-    served: str = ""
+    model: str = ""
+    """The model that answered, with its backend's prefix."""
     error: str | None = None
+    """What went wrong, for people."""
     first_s: float = 0.0
+    """Seconds to the first chunk."""
     total_s: float = 0.0
+    """Seconds to the end."""
 
     @property
     def is_stream(self) -> bool:
@@ -41,8 +41,8 @@ class Recording(NamedTuple):
         return content_type.lower().startswith("text/event-stream")
 
     @property
-    def fault(self) -> str | None:
-        """Why it cannot be played, if so."""
+    def unplayable_reason(self) -> str | None:
+        """Why it cannot be played; None if it can."""
         if self.error or self.status != 200:
             return self.error or str(self.status)
         if self.is_stream and not self.body.endswith(openai_wire.DONE):
@@ -51,86 +51,88 @@ class Recording(NamedTuple):
 
 
 class Cassette:
-    """Recordings in their order, found by what was asked. `name` is for people."""
+    """Recordings in order, found by request. Error messages show `name`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.recordings: list[Recording] = []
-        self._gists: list[Gist] = []
-        self._known: dict[bytes, Part] = {}
-        self._takes: defaultdict[object, list[int]] = defaultdict(list)
-        self._played: Counter[object] = Counter()
+        self._requests: list[Fingerprint] = []
+        self._known: dict[bytes, PartDigest] = {}
+        self._numbers: defaultdict[object, list[int]] = defaultdict(list)
+        self._plays: Counter[object] = Counter()
 
     def add(self, endpoint: str, request: dict[str, Any], recording: Recording) -> None:
-        """Add the next recording. Of requests what they have in common is kept only once."""
-        gist = matching.gist_of(endpoint, request, self._known)
-        self._known |= {part.exact: part for part in (*gist.fields.values(), *gist.messages)}
-        if not recording.fault:
-            for key in {gist.exact, gist.loose}:  # often the same
-                self._takes[recording.is_stream, key].append(len(self.recordings))
-        self._gists.append(gist)
+        """Add the next recording. Parts that requests share are stored once."""
+        fingerprint = matching.fingerprint_of(endpoint, request, self._known)
+        parts = (*fingerprint.fields.values(), *fingerprint.messages)
+        self._known |= {part.exact: part for part in parts}
+        if not recording.unplayable_reason:
+            for key in {fingerprint.exact, fingerprint.normalized}:  # often the same
+                self._numbers[recording.is_stream, key].append(len(self.recordings))
+        self._requests.append(fingerprint)
         self.recordings.append(recording)
 
     def find(self, endpoint: str, request: dict[str, Any]) -> int:
-        """The number of the recording to answer with; ApiError 404 if there is none.
+        """The number of the recording to play. Raises ApiError (404) if none matches.
 
-        What was recorded several times is answered in this order, the last time again and again.
+        Recordings of equal requests play in order; the last one repeats.
         """
-        asked = matching.gist_of(endpoint, request, self._known)
+        fingerprint = matching.fingerprint_of(endpoint, request, self._known)
         is_stream = endpoint == CHAT and openai_wire.is_stream(request)
-        for key in _keys(asked, is_stream):
-            if takes := self._takes.get(key):
-                take = min(self._played[key], len(takes) - 1)
-                self._played[key] += 1
-                return takes[take]
-        raise ApiError(404, self._miss(asked), code="cassette_miss")
+        for key in _keys(fingerprint, is_stream):
+            if numbers := self._numbers.get(key):
+                index = min(self._plays[key], len(numbers) - 1)
+                self._plays[key] += 1
+                return numbers[index]
+        raise ApiError(404, self._miss(fingerprint), code="cassette_miss")
 
     def models(self, backend: BackendName) -> list[str]:
-        """The models that were asked for or have answered, as this backend's."""
+        """The models that requests named or that answered, as this backend's."""
         found: dict[str, None] = {}
-        for recording, gist in zip(self.recordings, self._gists, strict=True):
-            served = model_id.parse(recording.served)
-            if (served.backend or "openrouter") == backend:
-                asked = gist.fields.get("model")
-                found |= dict.fromkeys(filter(None, (asked and asked.value, served.name)))
+        for recording, request in zip(self.recordings, self._requests, strict=True):
+            answering = model_id.parse(recording.model)
+            if (answering.backend or "openrouter") == backend:
+                requested = request.fields.get("model")
+                found |= dict.fromkeys(
+                    filter(None, (requested and requested.value, answering.name))
+                )
         return list(found)
 
-    def _miss(self, asked: Gist) -> str:
-        model = asked.fields.get("model")
-        what = [f"model {model.value}" if model else "no model"]
-        if asked.messages:
-            what.append(f"messages: {len(asked.messages)}")
-        told = f"No recorded answer in {self.name} for this {asked.endpoint} request"
-        return f"{told} ({', '.join(what)}). {self._nearest(asked)}"
+    def _miss(self, request: Fingerprint) -> str:
+        model = request.fields.get("model")
+        facts = [f"model {model.value}" if model else "no model"]
+        if request.messages:
+            facts.append(f"messages: {len(request.messages)}")
+        text = f"No recorded response in {self.name} for this {request.endpoint} request"
+        return f"{text} ({', '.join(facts)}). {self._nearest(request)}"
 
-    def _nearest(self, asked: Gist) -> str:
-        """Which recorded request comes nearest, and why its answer does not do."""
-        numbers = [n for n, gist in enumerate(self._gists) if gist.endpoint == asked.endpoint]
+    def _nearest(self, request: Fingerprint) -> str:
+        """The nearest recorded request, and why its response cannot be played."""
+        numbers = [n for n, each in enumerate(self._requests) if each.endpoint == request.endpoint]
         if not numbers:
-            return f"Nothing is recorded for {asked.endpoint}"
-        number = self._most_similar(numbers, asked)
-        which = f"request {number + 1} of {len(self._gists)}"
-        if difference := matching.first_difference(self._gists[number], asked):
-            return f"The nearest, {which}, differs: {difference}"
-        fault = self.recordings[number].fault
-        why = f"its recorded answer was {fault}" if fault else "it was recorded as a stream"
-        return f"The same was asked by {which}, but {why}"
+            return f"Nothing is recorded for {request.endpoint}"
+        number = self._most_similar(numbers, request)
+        position = f"{number + 1} of {len(self._requests)}"
+        if difference := matching.first_difference(self._requests[number], request):
+            return f"The nearest, request {position}, differs: {difference}"
+        reason = self.recordings[number].unplayable_reason
+        why_not = f"its recorded response was {reason}" if reason else "it was recorded as a stream"
+        return f"Request {position} matches, but {why_not}"
 
-    def _most_similar(self, numbers: Sequence[int], asked: Gist) -> int:
-        """Of these recordings the one whose request is most like the asked one.
+    def _most_similar(self, numbers: Sequence[int], request: Fingerprint) -> int:
+        """The recording, among these, with the most similar request.
 
-        First counts how many messages at the beginning are the same, then how similar the next and
-        the last ones are.
+        Counts equal messages at the beginning, then compares the next and the last message.
         """
-        equal = {n: matching.equal_messages(self._gists[n], asked) for n in numbers}
+        equal = {n: matching.equal_messages(self._requests[n], request) for n in numbers}
         most = max(equal.values())
         leaders = [n for n in numbers if equal[n] == most]
         matcher = difflib.SequenceMatcher(autojunk=False)
-        matcher.set_seq2(matching.excerpt(asked, most))
+        matcher.set_seq2(matching.excerpt(request, most))
 
         def similarity(number: int, measure: Callable[[], float]) -> tuple[float, int]:
-            matcher.set_seq1(matching.excerpt(self._gists[number], most))
-            return measure(), -matching.different_parts(self._gists[number], asked)
+            matcher.set_seq1(matching.excerpt(self._requests[number], most))
+            return measure(), -matching.different_parts(self._requests[number], request)
 
         finalists = heapq.nlargest(
             FINALISTS, leaders, key=lambda number: similarity(number, matcher.quick_ratio)
@@ -138,8 +140,8 @@ class Cassette:
         return max(finalists, key=lambda number: similarity(number, matcher.ratio))
 
 
-def _keys(gist: Gist, is_stream: bool) -> Iterator[tuple[bool, tuple[object, ...]]]:
-    """Where to look, the best first: a whole answer can be made a stream, but no stream whole."""
+def _keys(request: Fingerprint, is_stream: bool) -> Iterator[tuple[bool, tuple[object, ...]]]:
+    """Keys to look up, the best first. A whole response can be streamed, but not the reverse."""
     for shape in dict.fromkeys((is_stream, False)):
-        yield shape, gist.exact
-        yield shape, gist.loose
+        yield shape, request.exact
+        yield shape, request.normalized

@@ -1,7 +1,7 @@
-"""When two requests ask the same: their meaning, without what changes from one run to the next.
+"""Matches requests for playback, ignoring volatile text such as dates and ids.
 
-Two texts of a request are compared: the exact one, and the loose one, in which what tells of the
-hour or the run has been replaced. Where there are exact twins the loose ones need not be trusted.
+Each part of a request has an exact text and a normalized one, where a placeholder replaces
+volatile text. Exact matches are preferred: they need no guess of what is volatile.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from backends import model_id
 
 IGNORED_FIELDS = frozenset(
     {
-        # For the vendor's books, limits and caches; agents put the ids of a run into them.
+        # For the vendor's accounts, limits and caches; agents put the ids of a run into them.
         "user",
         "metadata",
         "safety_identifier",
@@ -25,11 +25,11 @@ IGNORED_FIELDS = frozenset(
         "store",
         "session_id",
         "trace",
-        # How the answer comes, not what it says.
+        # How the response is sent, not what it says.
         "stream",
         "stream_options",
         "usage",
-        # Often drawn for each request; what is recorded is not drawn again.
+        # Often random for each request; a recording is not sampled again.
         "seed",
     }
 )
@@ -50,91 +50,94 @@ VOLATILE_TEXT = (
     # Mon Nov 23 2026, Monday, November 23, 2026, 23 Nov 2026; Nov 23 10:15 [UTC 2026] (ls, date)
     rf"(?:{_WEEKDAY},? +)?(?:{_MONTH} +[0-9]{{1,2}}(?:st|nd|rd|th)?|[0-9]{{1,2}}\.? {_MONTH})"
     rf"(?:,? +{_YEAR}\b| +{_CLOCK}(?:(?: [A-Z]{{2,5}})? {_YEAR}\b)?)",
-    # 10:15, 10:15:00.5, 3:15 PM; not the line and column of a place in a file (main.py:10:15)
+    # 10:15, 10:15:00.5, 3:15 PM; not a line and column in a file (main.py:10:15)
     rf"(?<![.:/_-]){_CLOCK}(?![\w:])",
-    # Seconds since the epoch, and their thousandths, millionths and billionths
+    # Seconds since the epoch, also in milli-, micro- and nanoseconds
     r"1[5-9][0-9]{8}(?:[0-9]{3}){0,3}(?:\.[0-9]+)?\b",
-    # Durations as they are measured: 0.12s, 1.5 seconds, 120ms
+    # Measured durations: 0.12s, 1.5 seconds, 120ms
     r"[0-9]+(?:\.[0-9]+ ?(?:seconds|sec|s|ms)|ms)\b",
     # Ports on this machine
     r"(?:(?<=localhost:)|(?<=127\.0\.0\.1:)|(?<=0\.0\.0\.0:)|(?<=\[::1]:))[0-9]{2,5}\b",
     # Addresses in memory: <object at 0x7f3a12>
     r"(?<=at )0x[0-9a-fA-F]+",
-    # Names in the folder for temporary files that look made up, and have no ending as files do
+    # Names in the folder for temporary files that look random and have no file extension
     r"(?:(?<=/tmp/)|(?<=/T/)|(?<=Temp/)|(?<=Temp\\{2})|(?<=Temp\\{4}))"
     r"(?:tmp[\w.-]+|pytest-of-[\w.-]+[\\/]+pytest-[0-9]+|[\w-]*[0-9A-Z][\w-]*(?![\w.-]))",
 )
-"""What changes from run to run."""
+"""Patterns of text that changes from run to run."""
 
 # Texts are JSON, so that a word may begin behind an escaped line end or character.
 _START = r"(?:(?<![0-9A-Za-z])|(?<=\\[nrt])|(?<=\\u[0-9a-f]{4}))"
 _VOLATILE = re.compile(f"{_START}(?:{'|'.join(VOLATILE_TEXT)})", re.ASCII)
 
 _CONTEXT = 30
-_SHOWN = 100
-_COMPARED = 500
+_MAX_EXCERPT = 100
+_MAX_BEGINNING = 500
 _NOTHING = object()
 
 
-class Part(NamedTuple):
-    """A field of a request or one of its messages.
-
-    Digests of its exact and its loose text, and how the loose one begins.
-    """
+class PartDigest(NamedTuple):
+    """A field of a request or one of its messages."""
 
     value: Any
     exact: bytes
-    loose: bytes
+    """Digest of its JSON."""
+    normalized: bytes
+    """Digest of its JSON without volatile text."""
     beginning: str
+    """How the normalized text begins."""
 
 
-_MISSING = Part(_NOTHING, b"", b"", "")
+_MISSING = PartDigest(_NOTHING, b"", b"", "")
 
 
-class Gist(NamedTuple):
-    """What a request means; `fields` are all that count but the messages."""
+class Fingerprint(NamedTuple):
+    """The meaning of a request."""
 
     endpoint: str
-    fields: Mapping[str, Part]
-    messages: tuple[Part, ...]
+    fields: Mapping[str, PartDigest]
+    """All that count, except `messages`."""
+    messages: tuple[PartDigest, ...]
 
     @property
     def exact(self) -> tuple[object, ...]:
-        """Equal for requests that mean the same to the letter."""
+        """Equal for requests with the same meaning and text."""
         fields = sorted((name, part.exact) for name, part in self.fields.items())
         return (self.endpoint, *fields, *(part.exact for part in self.messages))
 
     @property
-    def loose(self) -> tuple[object, ...]:
-        """Equal also for requests that differ in volatile text."""
-        fields = sorted((name, part.loose) for name, part in self.fields.items())
-        return (self.endpoint, *fields, *(part.loose for part in self.messages))
+    def normalized(self) -> tuple[object, ...]:
+        """Equal even if requests differ in volatile text."""
+        fields = sorted((name, part.normalized) for name, part in self.fields.items())
+        return (self.endpoint, *fields, *(part.normalized for part in self.messages))
 
 
-def gist_of(endpoint: str, request: Mapping[str, Any], known: Mapping[bytes, Part]) -> Gist:
-    """The meaning of a request; parts that are in `known`, by their exact digest, are its parts."""
+def fingerprint_of(
+    endpoint: str, request: Mapping[str, Any], known: Mapping[bytes, PartDigest]
+) -> Fingerprint:
+    """The fingerprint of a request. Reuses the parts in `known`, which maps exact digests."""
     fields = {
         name: _part(value, known)
         for name, value in request.items()
         if name not in IGNORED_FIELDS and name != "messages" and value is not None
     }
-    # Who serves a model is not asked here. A version in its name that looks like a date counts.
+    # The backend's prefix does not count. A version in the name that looks like a date does.
     if model := request.get("model"):
         name = model_id.parse(model).name
         digest = _digest(f"model {name}")
-        fields["model"] = Part(name, digest, digest, name)
-    return Gist(
+        fields["model"] = PartDigest(name, digest, digest, name)
+    return Fingerprint(
         endpoint, fields, tuple(_part(value, known) for value in request.get("messages", ()))
     )
 
 
-def _part(value: Any, known: Mapping[bytes, Part]) -> Part:
+def _part(value: Any, known: Mapping[bytes, PartDigest]) -> PartDigest:
     text = _text(value)
     exact = _digest(text)
     if part := known.get(exact):
         return part
-    loose = _loosened(text)
-    return Part(value, exact, _digest(loose), loose[:_COMPARED])
+    normalized = _normalized(text)
+    return PartDigest(value, exact, _digest(normalized), normalized[:_MAX_BEGINNING])
 
 
 def _text(value: Any) -> str:
@@ -143,7 +146,7 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def _loosened(text: str) -> str:
+def _normalized(text: str) -> str:
     return _VOLATILE.sub("<varies>", text)
 
 
@@ -151,32 +154,34 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def equal_messages(one: Gist, other: Gist) -> int:
-    """How many messages at the beginning are loosely the same."""
-    return _common([part.loose for part in one.messages], [part.loose for part in other.messages])
+def equal_messages(one: Fingerprint, other: Fingerprint) -> int:
+    """How many messages at the beginning match."""
+    return _common(
+        [part.normalized for part in one.messages], [part.normalized for part in other.messages]
+    )
 
 
-def different_parts(one: Gist, other: Gist) -> int:
-    """How many fields and messages are not loosely the same."""
-    return sum(first.loose != second.loose for _, first, second in _pairs(one, other))
+def different_parts(one: Fingerprint, other: Fingerprint) -> int:
+    """How many fields and messages do not match."""
+    return sum(first.normalized != second.normalized for _, first, second in _pairs(one, other))
 
 
-def excerpt(gist: Gist, at: int) -> str:
-    """How the message at an index and the newest one begin, or else the input to be embedded."""
-    parts = [*gist.messages[at : at + 1], *gist.messages[-1:]]
-    parts = parts or [part for name, part in gist.fields.items() if name == "input"]
+def excerpt(fingerprint: Fingerprint, at: int) -> str:
+    """How the message at an index and the newest one begin, or an embeddings input."""
+    parts = [*fingerprint.messages[at : at + 1], *fingerprint.messages[-1:]]
+    parts = parts or [part for name, part in fingerprint.fields.items() if name == "input"]
     return "".join(part.beginning for part in parts)
 
 
-def first_difference(recorded: Gist, asked: Gist) -> str | None:
-    """The first place where two requests differ, as `<place>: recorded ... but asked ...`."""
-    for place, one, other in _pairs(recorded, asked):
-        if one.loose != other.loose:
-            inside = place != "model" and _difference(place, one.value, other.value)
-            place, *texts = inside or (place, _text(one.value), _text(other.value))
+def first_difference(recorded: Fingerprint, requested: Fingerprint) -> str | None:
+    """Where two requests differ first, as `<path>: recorded ..., requested ...`."""
+    for path, one, other in _pairs(recorded, requested):
+        if one.normalized != other.normalized:
+            inside = path != "model" and _difference(path, one.value, other.value)
+            path, *texts = inside or (path, _text(one.value), _text(other.value))
             start = max(0, _common(*texts) - _CONTEXT)
-            shown = [_clipped(text, start) for text in texts]
-            return f"{place}: recorded {shown[0]} but asked {shown[1]}"
+            excerpts = [_clipped(text, start) for text in texts]
+            return f"{path}: recorded {excerpts[0]}, requested {excerpts[1]}"
     return None
 
 
@@ -186,7 +191,7 @@ def _common(one: Sequence[object], other: Sequence[object]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _pairs(one: Gist, other: Gist) -> Iterator[tuple[str, Part, Part]]:
+def _pairs(one: Fingerprint, other: Fingerprint) -> Iterator[tuple[str, PartDigest, PartDigest]]:
     for name in {**one.fields, **other.fields}:
         yield name, one.fields.get(name, _MISSING), other.fields.get(name, _MISSING)
     both = zip_longest(one.messages, other.messages, fillvalue=_MISSING)
@@ -194,24 +199,24 @@ def _pairs(one: Gist, other: Gist) -> Iterator[tuple[str, Part, Part]]:
         yield f"messages[{number}]", first, second
 
 
-def _difference(place: str, one: Any, other: Any) -> tuple[str, str, str] | None:
-    """The first place inside of two values, with the loose texts that are there."""
+def _difference(path: str, one: Any, other: Any) -> tuple[str, str, str] | None:
+    """The first path at which two values differ, and the normalized texts there."""
     pairs: Iterable[tuple[str, Any, Any]]
     match one, other:
         case dict(), dict():
             pairs = (
-                (f"{place}.{name}", one.get(name, _NOTHING), other.get(name, _NOTHING))
+                (f"{path}.{name}", one.get(name, _NOTHING), other.get(name, _NOTHING))
                 for name in {**one, **other}
             )
         case list(), list():
             both = zip_longest(one, other, fillvalue=_NOTHING)
-            pairs = ((f"{place}[{number}]", *pair) for number, pair in enumerate(both))
+            pairs = ((f"{path}[{number}]", *pair) for number, pair in enumerate(both))
         case _:
-            texts = _loosened(_text(one)), _loosened(_text(other))
-            return None if texts[0] == texts[1] else (place, *texts)
+            texts = _normalized(_text(one)), _normalized(_text(other))
+            return None if texts[0] == texts[1] else (path, *texts)
     return next(filter(None, (_difference(*pair) for pair in pairs)), None)
 
 
 def _clipped(text: str, start: int) -> str:
-    end = start + _SHOWN
+    end = start + _MAX_EXCERPT
     return f"{'...' if start else ''}{text[start:end]}{'...' if end < len(text) else ''}"

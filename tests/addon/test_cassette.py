@@ -168,7 +168,7 @@ def test_what_a_recording_tells(tmp_path: Path) -> None:
     headers = [("content-type", "application/json")]
     assert first == Recording(200, headers, b"{}", "openrouter:x", None, 0.5, 1.5)
     assert second == Recording(200, headers, b"{}", "openrouter:x", "429 Slow", 2.0, 3.0)
-    assert (third.body, third.fault) == (b"", "499 gone")
+    assert (third.body, third.unplayable_reason) == (b"", "499 gone")
 
 
 def test_of_a_file_that_is_cut_off_the_rest_is_played(

@@ -189,7 +189,7 @@ def test_a_miss_tells_what_is_nearest(proxy: RunningProxy, stream: bool) -> None
             stream=stream,
         )
     assert missed.value.code == "cassette_miss"
-    assert 'messages[0].content: recorded "Question 7" but asked "Question 7, please"' in str(
+    assert 'messages[0].content: recorded "Question 7", requested "Question 7, please"' in str(
         missed.value
     )
 
@@ -201,8 +201,8 @@ def test_a_miss_is_told_once_and_failures_are_told(proxy: RunningProxy) -> None:
             model="bad", messages=[{"role": "user", "content": "Fail"}]
         )
     message = missed.value.body["message"]  # type: ignore[index]
-    assert message.startswith("No recorded answer in ")
-    assert "but its recorded answer was 503 " in message
+    assert message.startswith("No recorded response in ")
+    assert "but its recorded response was 503 " in message
     assert missed.value.response.headers["x-llm-proxy-attempts"] == "1"
 
 

@@ -72,7 +72,7 @@ def test_each_run_answers_repeats_from_the_beginning(proxy: RunningProxy) -> Non
     stream = proxy.openai().chat.completions.create(model="stream", messages=HELLO, stream=True)
     assert [chunk.choices[0].delta.content for chunk in stream] == ["x"]
     assert "gemini" in (ask(proxy, model="gemini:gemini-2.5-pro") or "")
-    with pytest.raises(openai.NotFoundError, match="No recorded answer"):
+    with pytest.raises(openai.NotFoundError, match="No recorded response"):
         ask(proxy, [{"role": "user", "content": "something else"}])
 
 

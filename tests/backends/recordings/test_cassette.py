@@ -1,4 +1,4 @@
-"""Which recording answers which request, and what is said if none does."""
+"""Which recording answers a request, and the error if none does."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def miss(of: Cassette, request: dict[str, Any], endpoint: str = "chat") -> str:
     return missed.value.message
 
 
-def test_answers_come_in_the_order_of_recording_and_the_last_again_and_again() -> None:
+def test_responses_come_in_the_order_of_recording_and_the_last_repeats() -> None:
     tape = cassette(*[(asking("a"), whole()), (asking("b"), whole()), (asking("a"), whole())] * 2)
     assert [tape.find("chat", asking("a")) for _ in range(6)] == [0, 2, 3, 5, 5, 5]
     assert [tape.find("chat", asking("b")) for _ in range(3)] == [1, 4, 4]
@@ -60,11 +60,11 @@ def test_exact_twins_go_before_loose_ones() -> None:
     assert [tape.find("chat", asking("It is 12:00")) for _ in range(4)] == [0, 1, 2, 2]
 
 
-def test_a_whole_answer_may_become_a_stream_but_not_the_reverse() -> None:
+def test_a_whole_response_may_become_a_stream_but_not_the_reverse() -> None:
     tape = cassette((asking("a"), whole()), (asking("b"), stream()))
     assert tape.find("chat", asking("a", stream=True)) == 0
     assert tape.find("chat", asking("b", stream=True)) == 1
-    assert "was asked by request 2 of 2, but it was recorded as a stream" in miss(tape, asking("b"))
+    assert "Request 2 of 2 matches, but it was recorded as a stream" in miss(tape, asking("b"))
 
 
 def test_the_form_that_was_asked_for_goes_first() -> None:
@@ -85,12 +85,12 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("recording", "told"), FAULTS.values(), ids=FAULTS)
-def test_failures_are_not_played_but_told(recording: Recording, told: str) -> None:
+@pytest.mark.parametrize(("recording", "reason"), FAULTS.values(), ids=FAULTS)
+def test_failures_are_reported_and_not_played(recording: Recording, reason: str) -> None:
     tape = cassette((asking("a"), recording))
     for request in (asking("a"), asking("a", stream=True)):
         assert miss(tape, request).endswith(
-            f"was asked by request 1 of 1, but its recorded answer was {told}"
+            f"Request 1 of 1 matches, but its recorded response was {reason}"
         )
     tape.add("chat", asking("a"), whole())
     assert tape.find("chat", asking("a")) == 1
@@ -100,12 +100,12 @@ def test_embeddings_are_not_mixed_up_with_chats() -> None:
     tape = cassette(({"model": "m", "input": ["a", "b"]}, whole()), endpoint="embeddings")
     assert tape.find("embeddings", {"model": "m", "input": ["a", "b"]}) == 0
     assert miss(tape, asking("a")) == (
-        "No recorded answer in run.mitm for this chat request (model m, messages: 1). "
+        "No recorded response in run.mitm for this chat request (model m, messages: 1). "
         "Nothing is recorded for chat"
     )
     assert miss(tape, {"input": ["a", "c"]}, "embeddings").endswith(
         "embeddings request (no model). The nearest, request 1 of 1, differs: "
-        'model: recorded "m" but asked nothing'
+        'model: recorded "m", requested nothing'
     )
 
 
@@ -113,58 +113,58 @@ NEAREST = {
     "most messages at the beginning": (
         [("a", "b", "c"), ("a", "b"), ("x", "b", "c")],
         ("a", "b", "d"),
-        'request 1 of 3, differs: messages[2].content: recorded "c" but asked "d"',
+        'request 1 of 3, differs: messages[2].content: recorded "c", requested "d"',
     ),
     "though the rest may be more similar elsewhere": (
         [("x", "b", "list the files"), ("a", "12345")],
         ("a", "b", "list the files"),
-        'request 2 of 2, differs: messages[1].content: recorded "12345" but asked "b"',
+        'request 2 of 2, differs: messages[1].content: recorded "12345", requested "b"',
     ),
     "then the most similar next message": (
         [("a", "completely different"), ("a", "list the files"), ("a", "12345")],
         ("a", "list all files"),
         "request 2 of 3, differs: messages[1].content: "
-        'recorded "list the files" but asked "list all files"',
+        'recorded "list the files", requested "list all files"',
     ),
     "then the most similar last message": (
         [("a", "b", "one"), ("a", "b", "two"), ("a", "b", "three")],
         ("z", "b", "two"),
-        'request 2 of 3, differs: messages[0].content: recorded "a" but asked "z"',
+        'request 2 of 3, differs: messages[0].content: recorded "a", requested "z"',
     ),
     "then the fewest differences": (
         [("a", "x", "c"), ("a", "b", "c"), ("a", "y", "c")],
         ("z", "b", "c"),
-        'request 2 of 3, differs: messages[0].content: recorded "a" but asked "z"',
+        'request 2 of 3, differs: messages[0].content: recorded "a", requested "z"',
     ),
     "a session that went on": (
         [("a", "b", "c", "d", "e")],
         ("a", "b", "c"),
-        'request 1 of 1, differs: messages[3]: recorded {"content":"d","role":"assistant"} '
-        "but asked nothing",
+        'request 1 of 1, differs: messages[3]: recorded {"content":"d","role":"assistant"}, '
+        "requested nothing",
     ),
 }
 
 
-@pytest.mark.parametrize(("recorded", "asked", "told"), NEAREST.values(), ids=NEAREST)
+@pytest.mark.parametrize(("recorded", "asked", "message"), NEAREST.values(), ids=NEAREST)
 def test_a_miss_shows_what_comes_nearest(
-    recorded: list[tuple[str, ...]], asked: tuple[str, ...], told: str
+    recorded: list[tuple[str, ...]], asked: tuple[str, ...], message: str
 ) -> None:
     tape = cassette(*((asking(*texts), whole()) for texts in recorded))
-    assert miss(tape, asking(*asked)).endswith(f"The nearest, {told}")
+    assert miss(tape, asking(*asked)).endswith(f"The nearest, {message}")
 
 
 def test_a_miss_that_is_equal_but_failed_goes_before_one_that_is_only_similar() -> None:
     tape = cassette(
         (asking("a", temperature=1), whole()), (asking("a"), failed(503, "503 Overloaded"))
     )
-    assert miss(tape, asking("a")).endswith("recorded answer was 503 Overloaded")
+    assert miss(tape, asking("a")).endswith("recorded response was 503 Overloaded")
 
 
 def test_models() -> None:
     tape = cassette(
-        (asking("a", model="gpt-4o"), whole(served="openrouter:openai/gpt-4o")),
-        (asking("a", model="gemini:flash"), whole(served="gemini:flash")),
-        (asking("b", model="gpt-4o"), whole(served="openrouter:openai/gpt-4o")),
+        (asking("a", model="gpt-4o"), whole(model="openrouter:openai/gpt-4o")),
+        (asking("a", model="gemini:flash"), whole(model="gemini:flash")),
+        (asking("b", model="gpt-4o"), whole(model="openrouter:openai/gpt-4o")),
         ({"messages": []}, whole()),
     )
     assert tape.models("openrouter") == ["gpt-4o", "openai/gpt-4o"]
@@ -181,7 +181,7 @@ def test_a_hit_asks_for_the_number_of_the_recording() -> None:
     assert call.speaks_openai
 
 
-def test_a_miss_is_an_answer() -> None:
+def test_a_miss_is_a_response() -> None:
     backend = Playback("http://player/openrouter", cassette((asking("a"), whole())))
     call = backend.prepare(ModelRequest({"messages": []}, None, None, [], "s"), KEY)
     assert call.request.body == b'{"messages":[]}'

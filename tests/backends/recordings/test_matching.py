@@ -1,4 +1,4 @@
-"""What makes two requests the same, and how it is told where they are not."""
+"""Which requests match, and how a difference is described."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from backends.recordings import matching
-from backends.recordings.matching import Gist
+from backends.recordings.matching import Fingerprint
 
 CHAT: dict[str, Any] = {
     "model": "openrouter:acme/coder",
@@ -20,8 +20,8 @@ CHAT: dict[str, Any] = {
 }
 
 
-def gist(request: dict[str, Any]) -> Gist:
-    return matching.gist_of("chat", request, {})
+def fingerprint(request: dict[str, Any]) -> Fingerprint:
+    return matching.fingerprint_of("chat", request, {})
 
 
 def asking(text: str) -> dict[str, Any]:
@@ -89,20 +89,22 @@ FRAMES = ["{}", "It is {} now.", "a\n{}\nb", "({})", "\t{}, c", '"{}"', "åœ¨{}çš
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize(("one", "other"), VOLATILE)
 def test_volatile_text_is_loosely_the_same(frame: str, one: str, other: str) -> None:
-    first, second = (gist(asking(frame.format(text))) for text in (one, other))
-    assert first.loose == second.loose
+    first, second = (fingerprint(asking(frame.format(text))) for text in (one, other))
+    assert first.normalized == second.normalized
     assert first.exact != second.exact
     assert matching.first_difference(first, second) is None
     # In the result of a tool that speaks JSON line ends are escaped once more.
-    first, second = (gist(asking(json.dumps({"out": frame.format(text)}))) for text in (one, other))
-    assert first.loose == second.loose
+    first, second = (
+        fingerprint(asking(json.dumps({"out": frame.format(text)}))) for text in (one, other)
+    )
+    assert first.normalized == second.normalized
 
 
 @pytest.mark.parametrize("frame", ["{}", "It is {} now.", "a\n{}\nb"])
 @pytest.mark.parametrize(("one", "other"), MEANINGFUL)
 def test_all_other_text_counts(frame: str, one: str, other: str) -> None:
-    first, second = (gist(asking(frame.format(text))) for text in (one, other))
-    assert first.loose != second.loose
+    first, second = (fingerprint(asking(frame.format(text))) for text in (one, other))
+    assert first.normalized != second.normalized
     assert matching.first_difference(first, second)
 
 
@@ -117,7 +119,7 @@ def test_volatile_text_among_words(words: list[str], pairs: list[tuple[str, str]
         spaced = (f"{word} {text} " for word, text in zip(words, texts, strict=False))
         return "".join(spaced) + words[-1]
 
-    assert gist(asking(said(0))).loose == gist(asking(said(1))).loose
+    assert fingerprint(asking(said(0))).normalized == fingerprint(asking(said(1))).normalized
 
 
 JSON = st.recursive(
@@ -129,10 +131,10 @@ JSON = st.recursive(
 
 @given(JSON, JSON)
 def test_requests_are_the_same_exactly_if_their_json_is(one: object, other: object) -> None:
-    first, second = gist(CHAT | {"tools": [one]}), gist(CHAT | {"tools": [other]})
+    first, second = fingerprint(CHAT | {"tools": [one]}), fingerprint(CHAT | {"tools": [other]})
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     assert (first.exact == second.exact) is same
-    assert (first.loose == second.loose) is same
+    assert (first.normalized == second.normalized) is same
     assert (matching.first_difference(first, second) is None) is same
 
 
@@ -156,77 +158,80 @@ SAME = {
 @pytest.mark.parametrize("change", SAME.values(), ids=SAME)
 def test_what_does_not_count(change: dict[str, Any]) -> None:
     changed = change | {key: value for key, value in CHAT.items() if key not in change}
-    assert gist(changed).exact == gist(CHAT).exact
-    assert matching.first_difference(gist(CHAT), gist(changed)) is None
+    assert fingerprint(changed).exact == fingerprint(CHAT).exact
+    assert matching.first_difference(fingerprint(CHAT), fingerprint(changed)) is None
 
 
 SYSTEM, USER = CHAT["messages"]
 DIFFERENT = {
     "model": (
         {"model": "gpt-4o-2024-08-06"},
-        'model: recorded "acme/coder" but asked "gpt-4o-2024-08-06"',
+        'model: recorded "acme/coder", requested "gpt-4o-2024-08-06"',
     ),
-    "a number": ({"temperature": 1}, "temperature: recorded 0.5 but asked 1"),
+    "a number": ({"temperature": 1}, "temperature: recorded 0.5, requested 1"),
     "a new field": (
         {"response_format": {"type": "json_object"}},
-        'response_format: recorded nothing but asked {"type":"json_object"}',
+        'response_format: recorded nothing, requested {"type":"json_object"}',
     ),
     "inside a tool": (
         {"tools": [{"type": "function", "function": {"name": "cat", "parameters": {}}}]},
-        'tools[0].function.name: recorded "ls" but asked "cat"',
+        'tools[0].function.name: recorded "ls", requested "cat"',
     ),
     "one message more": (
         {"messages": [SYSTEM, USER, {"role": "user", "content": "Now"}]},
-        'messages[2]: recorded nothing but asked {"content":"Now","role":"user"}',
+        'messages[2]: recorded nothing, requested {"content":"Now","role":"user"}',
     ),
     "one message less": (
         {"messages": [SYSTEM]},
         'messages[1]: recorded {"content":[{"text":"List the files.","type":"text"}],'
-        '"role":"user"} but asked nothing',
+        '"role":"user"}, requested nothing',
     ),
     "a part of a message": (
         {"messages": [SYSTEM, {**USER, "content": [{"type": "text", "text": "List files."}]}]},
-        'messages[1].content[0].text: recorded "List the files." but asked "List files."',
+        'messages[1].content[0].text: recorded "List the files.", requested "List files."',
     ),
     "another type": (
         {"messages": [SYSTEM, {**USER, "content": "List the files."}]},
-        'messages[1].content: recorded [{"text":"List the files.","type":"text"}] '
-        'but asked "List the files."',
+        'messages[1].content: recorded [{"text":"List the files.","type":"text"}], '
+        'requested "List the files."',
     ),
 }
 
 
-@pytest.mark.parametrize(("change", "told"), DIFFERENT.values(), ids=DIFFERENT)
-def test_the_first_difference_is_told(change: dict[str, Any], told: str) -> None:
-    first, second = gist(CHAT), gist(CHAT | change)
-    assert first.loose != second.loose
-    assert matching.first_difference(first, second) == told
+@pytest.mark.parametrize(("change", "message"), DIFFERENT.values(), ids=DIFFERENT)
+def test_the_first_difference_is_told(change: dict[str, Any], message: str) -> None:
+    first, second = fingerprint(CHAT), fingerprint(CHAT | change)
+    assert first.normalized != second.normalized
+    assert matching.first_difference(first, second) == message
 
 
 def test_a_date_in_the_name_of_a_model_counts() -> None:
-    one, other = gist({"model": "gpt-4o-2024-05-13"}), gist({"model": "gpt-4o-2024-08-06"})
-    assert one.loose != other.loose
+    one, other = (
+        fingerprint({"model": "gpt-4o-2024-05-13"}),
+        fingerprint({"model": "gpt-4o-2024-08-06"}),
+    )
+    assert one.normalized != other.normalized
     assert matching.first_difference(one, other) == (
-        'model: recorded "gpt-4o-2024-05-13" but asked "gpt-4o-2024-08-06"'
+        'model: recorded "gpt-4o-2024-05-13", requested "gpt-4o-2024-08-06"'
     )
 
 
 def test_long_texts_are_clipped_around_the_difference() -> None:
     one, other = "a" * 1000 + "b" + "c" * 1000, "a" * 1000 + "d" + "c" * 1000
-    told = matching.first_difference(gist(asking(one)), gist(asking(other)))
-    assert told == (
-        f"messages[0].content: recorded ...{'a' * 30}b{'c' * 69}... "
-        f"but asked ...{'a' * 30}d{'c' * 69}..."
+    message = matching.first_difference(fingerprint(asking(one)), fingerprint(asking(other)))
+    assert message == (
+        f"messages[0].content: recorded ...{'a' * 30}b{'c' * 69}..., "
+        f"requested ...{'a' * 30}d{'c' * 69}..."
     )
 
 
 def test_known_parts_are_shared() -> None:
-    first = gist(CHAT)
+    first = fingerprint(CHAT)
     known = {part.exact: part for part in first.messages}
     copy = json.loads(json.dumps(CHAT))
-    second = matching.gist_of("chat", copy, known)
+    second = matching.fingerprint_of("chat", copy, known)
     assert all(a is b for a, b in zip(first.messages, second.messages, strict=True))
 
 
 def test_lone_surrogates() -> None:
-    assert gist(asking("\ud800")).exact == gist(asking("\ud800")).exact
+    assert fingerprint(asking("\ud800")).exact == fingerprint(asking("\ud800")).exact
