@@ -12,7 +12,7 @@ from addon.session_log import SessionLog
 from backends.dialects.registry import DIALECTS
 from backends.model_id import BACKEND_NAMES
 from backends.redact import Redactor
-from backends.vendors.registry import Upstreams, make_backends
+from backends.vendors.registry import ConfiguredBackends, make_backends
 from commands.config.model import Settings
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import Sessions
@@ -46,7 +46,7 @@ def make_chat(settings: Settings, models: ModelsList, redactor: Redactor) -> Cha
     )
 
 
-def stand_in(settings: Settings) -> AbstractAsyncContextManager[Upstreams] | None:
+def stand_in(settings: Settings) -> AbstractAsyncContextManager[ConfiguredBackends] | None:
     """What is asked in the place of the vendors, if anything is.
 
     Raises SettingsError if a cassette cannot be played back.
@@ -84,11 +84,11 @@ def _sessions(settings: Settings) -> Sessions:
     return Sessions(initial, settings.sessions.max, settings.sessions.history)
 
 
-def _upstreams(settings: Settings) -> Upstreams:
+def _upstreams(settings: Settings) -> ConfiguredBackends:
     backends = make_backends(
         openrouter_url=settings.openrouter_api_base_url,
         gemini_url=settings.gemini_api_base_url,
         site_url=settings.app_site_url,
         app_title=settings.app_x_title,
     )
-    return Upstreams(backends, settings.api_keys)
+    return ConfiguredBackends(backends, settings.api_keys)

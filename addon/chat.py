@@ -21,7 +21,7 @@ from backends.model_id import BackendName
 from backends.notes import Note
 from backends.openai_wire import Chat
 from backends.redact import Redactor
-from backends.vendors.registry import Upstreams
+from backends.vendors.registry import ConfiguredBackends
 from commands.agents.table import Agent, ToolCall, detect, fit_note, wrap_reply
 from commands.language.scanner import Argument, Call
 from commands.routing import failover
@@ -48,7 +48,7 @@ class ChatEndpoint:
 
     def __init__(
         self,
-        upstreams: Upstreams,
+        upstreams: ConfiguredBackends,
         models: ModelsList,
         desk: Desk,
         sessions: Sessions,
@@ -109,7 +109,7 @@ class ChatEndpoint:
             exchange.outcome.text = turn.reply
             exchange.talk.model = str(target)
             return _reply(exchange, chat, agent, turn.reply, target)
-        if turn.note and not self.upstreams.is_recorded:
+        if turn.note and not self.upstreams.is_playback:
             exchange.note = Note(fit_note(agent, turn.note))
         self._refuse_unfit(session)
         plan = self._plan(chat.get("model"), target, session)
@@ -131,7 +131,7 @@ class ChatEndpoint:
         wishes = Wishes(self.default_backend, self.upstreams.keys.keys(), self._mapping)
         target = resolve(request.get("model"), wishes)
         self.upstreams.check(target.backend)
-        backend, key = self.upstreams.sources()[target.backend]
+        backend, key = self.upstreams.with_first_key()[target.backend]
         same = body if request is original else None
         prompt = ModelRequest(request, same, target.name or None, exchange.headers, "")
         call = backend.embed(prompt, key)

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from backends.keys import Key
-from backends.vendors.registry import Upstreams, make_backends
+from backends.vendors.registry import ConfiguredBackends, make_backends
 from commands.config.model import Settings
 
 MODEL = "openrouter:demo/echo"
@@ -12,7 +12,7 @@ KEY = Key("DEMO_KEY", "demo")
 
 
 @contextlib.asynccontextmanager
-async def upstreams(settings: Settings) -> AsyncIterator[Upstreams]:
+async def upstreams(settings: Settings) -> AsyncIterator[ConfiguredBackends]:
     """The simulated upstreams, while they run; configured keys are not used."""
     from addon.simulator import Simulator  # imported only if it is used
 
@@ -24,7 +24,7 @@ async def upstreams(settings: Settings) -> AsyncIterator[Upstreams]:
             site_url=settings.app_site_url,
             app_title=settings.app_x_title,
         )
-        yield Upstreams(backends, {"openrouter": [KEY], "gemini": [KEY]})
+        yield ConfiguredBackends(backends, {"openrouter": [KEY], "gemini": [KEY]})
     finally:
         await simulator.close()
 

@@ -13,13 +13,13 @@ from backends.model_id import BACKEND_NAMES
 from backends.recordings.backend import Playback
 from backends.recordings.cassette import Cassette, Recording
 from backends.vendors.openai_compatible import credential_of
-from backends.vendors.registry import Upstreams
+from backends.vendors.registry import ConfiguredBackends
 
 logger = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def upstreams(cassette: Cassette, is_timed: bool) -> AsyncIterator[Upstreams]:
+async def upstreams(cassette: Cassette, is_timed: bool) -> AsyncIterator[ConfiguredBackends]:
     """The recorded upstreams, while they run; configured keys are not used.
 
     With `is_timed` an answer takes as long as it did when it was recorded.
@@ -33,7 +33,9 @@ async def upstreams(cassette: Cassette, is_timed: bool) -> AsyncIterator[Upstrea
             "Playing back %s (recorded requests: %d)", cassette.name, len(cassette.recordings)
         )
         backends = {name: Playback(f"{server.url}/{name}", cassette) for name in BACKEND_NAMES}
-        yield Upstreams(backends, {name: [key] for name in BACKEND_NAMES}, is_recorded=True)
+        yield ConfiguredBackends(
+            backends, {name: [key] for name in BACKEND_NAMES}, is_playback=True
+        )
     finally:
         await server.close()
 

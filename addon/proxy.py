@@ -133,7 +133,7 @@ class LlmProxy:
         addresses = await startup.listen()
         upstreams = self._chat.upstreams
         self._access.upstreams = upstreams.addresses()
-        self._models.use(upstreams.sources())
+        self._models.use(upstreams.with_first_key())
         if self._warning:
             logger.warning("%s", self._warning)
         if self._misfit:

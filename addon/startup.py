@@ -12,7 +12,7 @@ from mitmproxy.proxy import mode_specs
 from mitmproxy.utils import human
 
 from backends.keys import Key
-from backends.vendors.registry import Upstreams
+from backends.vendors.registry import ConfiguredBackends
 from commands.config.model import Settings
 from commands.config.values import is_loopback
 
@@ -126,7 +126,7 @@ def local_url(address: Address) -> str:
 def announce(
     address: Address,
     settings: Settings,
-    upstreams: Upstreams,
+    upstreams: ConfiguredBackends,
     client_key: Key | None,
     hint: Callable[[str, str | None], str] | None,
 ) -> None:

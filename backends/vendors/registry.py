@@ -1,6 +1,6 @@
-"""The backends there are, and those that there are keys for.
+"""All backends, and those that have keys.
 
-Adding one is a row in `make_backends` and a module or folder beside.
+To add a backend, add a row to `make_backends` and a module or folder here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,32 +17,30 @@ from backends.vendors.openrouter import OpenRouter
 def make_backends(
     *, openrouter_url: str, gemini_url: str, site_url: str | None, app_title: str | None
 ) -> Mapping[BackendName, Backend]:
-    """All backends, whether there is a key for them or not."""
+    """All backends, with or without keys."""
     return {
         "openrouter": OpenRouter(openrouter_url, site_url, app_title),
         "gemini": Gemini(gemini_url),
     }
 
 
-class Upstreams:
-    """All backends, and the keys of those that have some.
-
-    `is_recorded`: their answers are what this proxy gave to its clients, its own notes included.
-    """
+class ConfiguredBackends:
+    """All backends, and the keys of those that have any."""
 
     def __init__(
         self,
         backends: Mapping[BackendName, Backend],
         keys: Mapping[BackendName, Sequence[Key]],
         *,
-        is_recorded: bool = False,
+        is_playback: bool = False,
     ) -> None:
         self.backends = backends
         self.keys = keys
-        self.is_recorded = is_recorded
+        self.is_playback = is_playback
+        """Whether responses come from a cassette. These include the proxy's notes already."""
 
     def check(self, name: BackendName) -> None:
-        """ApiError that tells what to set if there is no key for a backend."""
+        """Raises ApiError (400), which names the variable to set, if a backend has no key."""
         if name not in self.keys:
             raise ApiError(
                 400,
@@ -52,17 +50,19 @@ class Upstreams:
                 code="no_api_key",
             )
 
-    def sources(self) -> dict[BackendName, tuple[Backend, Key]]:
-        """Every backend that can be asked, with its first key."""
+    def with_first_key(self) -> dict[BackendName, tuple[Backend, Key]]:
+        """Every backend that has keys, with its first one."""
         return {name: (self.backends[name], keys[0]) for name, keys in self.keys.items()}
 
     def addresses(self) -> frozenset[tuple[str, int]]:
-        """The (host, port) of every upstream that can be asked."""
-        requests = (backend.models_request(key, None) for backend, key in self.sources().values())
-        return frozenset(address_of(request.url) for request in requests)
+        """The (host, port) of every backend that has keys."""
+        return frozenset(
+            address_of(backend.models_request(key, None).url)
+            for backend, key in self.with_first_key().values()
+        )
 
 
 def address_of(url: str) -> tuple[str, int]:
-    """The (host, port) that a URL leads to."""
+    """The (host, port) of a URL."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
