@@ -77,10 +77,10 @@ class Splitter:
         return True
 
 
-def blocks_of(blocks: bytes) -> list[bytes]:
-    """One by one."""
+def blocks_of(stream: bytes) -> list[bytes]:
+    """The blocks of a complete stream; the last may lack its blank line."""
     splitter = Splitter()
-    return [block for block in (*splitter.feed(blocks), splitter.finish()) if block]
+    return [block for block in (*splitter.feed(stream), splitter.finish()) if block]
 
 
 def data_of(block: bytes) -> bytes | None:

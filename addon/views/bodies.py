@@ -56,8 +56,7 @@ def _open_stream(data: bytes) -> Body:
     """Behind Gemini's events a bare JSON error may follow that is no event."""
     body = Body(is_stream=True)
     bare: list[bytes] = []
-    splitter = sse.Splitter()
-    for block in (*splitter.feed(data), splitter.finish()):
+    for block in sse.blocks_of(data):
         text = sse.data_of(block)
         if text is None:
             if bare or block.lstrip().startswith(JSON_STARTS):

@@ -84,9 +84,8 @@ class CompletionsEncoder(ChatEncoder):
 
 def to_completion(answer: bytes) -> dict[str, Any] | None:
     """The chat's completion behind an answer of ours, whole or streamed; None if it has no end."""
-    splitter = sse.Splitter()
-    blocks = [*splitter.feed(answer), splitter.finish()]
-    texts = [sse.data_of(block) if answer.startswith(b"data:") else block for block in blocks]
+    is_stream = answer.startswith(b"data:")
+    texts = [sse.data_of(block) if is_stream else block for block in sse.blocks_of(answer)]
     events = [jsonio.decode(text) for text in texts if text and text.strip() != b"[DONE]"]
     choices = [choice for event in events for choice in event["choices"] if choice["index"] == 0]
     if not choices or choices[-1]["finish_reason"] is None:

@@ -19,8 +19,7 @@ def to_completion(answer: bytes) -> dict[str, Any] | None:
 
 
 def _responses(answer: bytes) -> Iterator[Json]:
-    splitter = sse.Splitter()
-    for block in (*splitter.feed(answer), splitter.finish()):
+    for block in sse.blocks_of(answer):
         data = sse.data_of(block)
         try:
             value = jsonio.decode(block if data is None else data)
