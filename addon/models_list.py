@@ -105,10 +105,7 @@ async def _fetch(client: "httpx.AsyncClient", backend: Backend, key: Key) -> lis
     page: str | None = None
     for _ in range(MAX_PAGES):
         request = backend.models_request(key, page)
-        headers = dict(request.headers)
-        if request.credential:
-            headers[request.credential[0]] = request.credential[1]
-        answer = await client.request(request.method, request.url, headers=headers)
+        answer = await client.request(request.method, request.url, headers=request.all_headers())
         if answer.status_code != 200:
             raise ValueError(f"HTTP {answer.status_code}")
         found, page = backend.read_models(answer.content)

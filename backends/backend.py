@@ -27,6 +27,10 @@ class UpstreamRequest:
     body: bytes = b""
     credential: tuple[str, str] | None = field(default=None, repr=False)
 
+    def all_headers(self) -> Headers:
+        """The headers and the credential."""
+        return [*self.headers, self.credential] if self.credential else self.headers
+
 
 class ModelRequest(NamedTuple):
     """What the client asked, as a backend needs it.

@@ -88,8 +88,11 @@ class _Question(threading.Thread):
 
 
 def _ask(request: UpstreamRequest) -> httpx.Response:
-    headers = dict([*request.headers, *([request.credential] if request.credential else [])])
     # HTTPS_PROXY may point at the proxy, hence no settings from the environment.
     return httpx.request(
-        request.method, request.url, headers=headers, trust_env=False, timeout=TIMEOUT_S
+        request.method,
+        request.url,
+        headers=request.all_headers(),
+        trust_env=False,
+        timeout=TIMEOUT_S,
     )
