@@ -119,7 +119,7 @@ class Pipe:
                 self.has_ended = True
                 pieces.append(self._encoder.done())
             else:
-                self.fail(ApiError(502, "The upstream's stream ended before its answer did"))
+                self.fail(ApiError(502, "The upstream's stream ended without a finish reason"))
         return pieces
 
     def fail(self, error: ApiError) -> None:

@@ -69,7 +69,7 @@ class OpenAiCompatible:
         parsed = read_object(body)
         entries = parsed.get("data") if parsed else None
         if not isinstance(entries, list):
-            raise ValueError(f"no 'data' list in the models of {self.title}")
+            raise ValueError(f"the model list of {self.title} has no 'data' list")
         models = [
             {
                 "id": entry["id"],
@@ -167,7 +167,7 @@ class StreamDecoder:
         if chunk.get("error"):
             return Failed(to_api_error(chunk["error"], self._title))
         if _finishes_with_error(chunk):
-            return Failed(ApiError(502, "The model's answer ended with finish_reason 'error'"))
+            return Failed(ApiError(502, "The model's response ended with finish_reason 'error'"))
         return Chunk(block, chunk)
 
 

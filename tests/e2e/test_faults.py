@@ -129,8 +129,8 @@ def assert_usable(client: httpx.Client, upstream: UpstreamThread) -> None:
 IN_THE_STREAM = [
     ("cut", sse_answer(EVENT, Cut()), None, "broke"),
     ("reset", sse_answer(EVENT, Reset()), None, "broke"),
-    ("early end", sse_answer(EVENT, done=False), None, "ended before its answer did"),
-    ("half an event", sse_answer(EVENT, b'data: {"cho', done=False), None, "ended before"),
+    ("early end", sse_answer(EVENT, done=False), None, "ended without a finish reason"),
+    ("half an event", sse_answer(EVENT, b'data: {"cho', done=False), None, "without a finish"),
     ("error event", sse_answer(EVENT, ERROR), "rate_limit_exceeded", "slow down"),
     ("silence", sse_answer(EVENT, Hang()), "timeout", "sent nothing for 1 s"),
     ("comments, then cut", sse_answer(b": x\n\n", Cut()), None, "broke"),

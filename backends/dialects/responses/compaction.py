@@ -30,7 +30,7 @@ this to build on the work that has already been done and avoid duplicating work.
 summary produced by the other language model, use the information in this summary to assist with \
 your own analysis:
 """
-UNREADABLE = "(There was a summary, but it is only for the provider that made it to read.)"
+UNREADABLE = "(A summary was here, but only the provider that made it can read it.)"
 
 
 def to_item(id: str, text: str) -> Json:

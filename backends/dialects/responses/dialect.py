@@ -69,7 +69,7 @@ class ResponsesRequest:
         state = self.new_state()
         state.feed(completion)
         if state.finish_reason == "error":
-            raise ApiError(502, "The model's answer ended with finish_reason 'error'")
+            raise ApiError(502, "The model's response ended with finish_reason 'error'")
         state.finish()
         self.keep(state)
         return state.response(state.status)

@@ -108,7 +108,7 @@ class History:
         type_name, kind = _KINDS[item["type"]]
         name = type_name if type_name in BUILT_IN_KINDS else item.get("name")
         if not isinstance(name, str):
-            raise bad_request("a call needs the name of a tool", param)
+            raise bad_request(f"'{param}' needs the name of a tool", param)
         id = _call_id(item, param)
         self._unanswered.add(id)
         function = {
@@ -146,7 +146,7 @@ class History:
     def _read_message(self, item: Json, param: str) -> None:
         role = string(item.get("role"))
         if role is None:
-            raise bad_request("a message needs a role", f"{param}.role")
+            raise bad_request(f"'{param}' needs a 'role'", f"{param}.role")
         if role == "assistant":
             self._read_spoken(item)
             return
@@ -175,7 +175,7 @@ class History:
         self._end_turn()
         summary = compaction.from_item(item)
         if summary is None:
-            self._warnings.append("input=a summary that was not made here cannot be read")
+            self._warnings.append("input=a summary from another provider cannot be read")
             summary = compaction.UNREADABLE
         self.messages.append({"role": "user", "content": compaction.SUMMARY + summary})
 
@@ -187,7 +187,7 @@ class History:
 def _call_id(item: Json, param: str) -> str:
     id = string(item.get("call_id")) or string(item.get("id"))
     if id is None:
-        raise bad_request("a call and its output need a call_id", f"{param}.call_id")
+        raise bad_request(f"'{param}' needs a 'call_id'", f"{param}.call_id")
     return id
 
 

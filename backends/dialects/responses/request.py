@@ -56,7 +56,7 @@ def to_chat(given: Json, messages: list[Json], toolbox: Toolbox, warnings: Warni
         if given.get("parallel_tool_calls") is not None:
             chat["parallel_tool_calls"] = given["parallel_tool_calls"]
     if given.get("truncation") == "auto":
-        warnings.append("truncation=the history is never cut")
+        warnings.append("truncation=the history is never truncated")
     return chat
 
 

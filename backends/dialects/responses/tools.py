@@ -176,7 +176,7 @@ def read_tools(tools: list[Any], choice: object, warnings: Warnings) -> Toolbox:
         if kind := TOOL_KINDS.get(type_name):
             name = type_name if type_name in BUILT_IN_KINDS else tool.get("name")
             if not isinstance(name, str):
-                raise bad_request(f"a tool of type '{type_name}' needs a name", param)
+                raise bad_request(f"'{param}' needs a 'name'", param)
             flat = flat_name(namespace, name)
             if flat not in by_name and (allowed is None or flat in allowed):
                 by_name[flat] = Tool(kind, name, namespace)
@@ -250,7 +250,7 @@ def _read_choice(choice: object) -> object:
         return choice
     raise ApiError(
         400,
-        f"'tool_choice' demands a tool of type {type_name}, which is not supported",
+        f"'tool_choice' requires a tool of type {type_name}, which is not supported",
         param="tool_choice",
         code="unsupported_value",
     )

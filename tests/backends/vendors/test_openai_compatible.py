@@ -135,7 +135,7 @@ def text(content: str, finish: str | None = None) -> bytes:
 USAGE = chunk(choices=[], usage={"prompt_tokens": 1, "completion_tokens": 2, "cost": 0.1})
 END = b"\n\n"
 FAILURE = chunk(error={"code": 429, "message": "slow down"}, choices=[])
-ENDED_EARLY = error_event(ApiError(502, "The upstream's stream ended before its answer did"))
+ENDED_EARLY = error_event(ApiError(502, "The upstream's stream ended without a finish reason"))
 SLOW_DOWN = error_event(to_api_error({"code": 429, "message": "slow down"}, "OpenRouter"))
 
 STREAMS: dict[str, tuple[bytes, bytes]] = {
@@ -168,7 +168,7 @@ STREAMS: dict[str, tuple[bytes, bytes]] = {
     "bare error": (b'data: {"error": {"code":429,"message":"slow down"}}\n\n', SLOW_DOWN),
     "finish_reason error": (
         text("", "error") + END,
-        error_event(ApiError(502, "The model's answer ended with finish_reason 'error'")),
+        error_event(ApiError(502, "The model's response ended with finish_reason 'error'")),
     ),
     "nothing after [DONE]": (text("a") + END + DONE + text("b") + END, text("a") + END + DONE),
     "the word error in a text": (

@@ -139,5 +139,5 @@ def test_models() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"data":1}'])
 def test_anything_else_is_no_list_of_models(body: bytes) -> None:
-    with pytest.raises(ValueError, match="no 'data' list"):
+    with pytest.raises(ValueError, match="the model list of OpenRouter has no 'data' list"):
         OpenRouter("").read_models(body)

@@ -87,4 +87,4 @@ def test_what_others_have_sealed_is_told_of(sealed: object) -> None:
     asked = ask([{"type": "compaction", "encrypted_content": sealed}, HISTORY[0]])
     told = compaction.SUMMARY + compaction.UNREADABLE
     assert asked.chat["messages"] == [{"role": "user", "content": told}, HISTORY[0]]
-    assert asked.warnings == ["input=a summary that was not made here cannot be read"]
+    assert asked.warnings == ["input=a summary from another provider cannot be read"]

@@ -1,5 +1,6 @@
 """Requests of the Responses API as chats."""
 
+import re
 from typing import Any
 
 import pytest
@@ -317,16 +318,16 @@ REFUSED: dict[str, tuple[Json, str, str]] = {
     "not a list": ({"input": 1}, "input", "must be a list"),
     "empty": ({"input": []}, "input", "must not be an empty list"),
     "no item": ({"input": [1]}, "input[0]", "must be an object"),
-    "no role": ({"input": [{"content": "x"}]}, "input[0].role", "needs a role"),
+    "no role": ({"input": [{"content": "x"}]}, "input[0].role", "'input[0]' needs a 'role'"),
     "a call without name": (
         {"input": [{"type": "function_call", "call_id": "a"}]},
         "input[0]",
-        "name of a tool",
+        "'input[0]' needs the name of a tool",
     ),
     "a call without id": (
         {"input": [{"type": "function_call", "name": "a"}]},
         "input[0].call_id",
-        "need a call_id",
+        "'input[0]' needs a 'call_id'",
     ),
     "unknown item": (
         {"input": [{"type": "item_reference", "id": "msg_1"}]},
@@ -338,7 +339,11 @@ REFUSED: dict[str, tuple[Json, str, str]] = {
     "text": ({"text": {"format": "json"}}, "text.format", "must be an object"),
     "tools": ({"tools": {}}, "tools", "must be a list"),
     "no tool": ({"tools": ["f"]}, "tools[0]", "must be an object"),
-    "a tool without name": ({"tools": [{"type": "function"}]}, "tools[0]", "needs a name"),
+    "a tool without name": (
+        {"tools": [{"type": "function"}]},
+        "tools[0]",
+        "'tools[0]' needs a 'name'",
+    ),
     "a tool that cannot be": (
         {"tool_choice": {"type": "file_search"}},
         "tool_choice",
@@ -353,7 +358,7 @@ REFUSED: dict[str, tuple[Json, str, str]] = {
 
 @pytest.mark.parametrize(("given", "param", "message"), REFUSED.values(), ids=REFUSED)
 def test_refused(given: Json, param: str, message: str) -> None:
-    with pytest.raises(ApiError, match=message) as caught:
+    with pytest.raises(ApiError, match=re.escape(message)) as caught:
         ask(**{"input": "hi", **given})
     error = caught.value
     assert (error.status, error.type) == (400, "invalid_request_error")
@@ -377,7 +382,7 @@ def test_warnings_tell_once_what_was_left_out() -> None:
         "input=items of type computer_call are not supported",
         "tools=type file_search is not supported",
         "tools=type web_search is not supported",
-        "truncation=the history is never cut",
+        "truncation=the history is never truncated",
     ]
 
 
