@@ -1,1 +1,1 @@
-"""The wires of the vendors: requests, answers, streams, errors. No sockets."""
+"""Translates requests, responses, streams and errors between clients and vendors. No sockets."""

@@ -1,4 +1,4 @@
-"""What the addon needs of a backend: the seam behind which each vendor's wire lives."""
+"""The interface that a backend implements: one vendor's requests, responses and model list."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,22 +10,19 @@ from backends.openai_wire import Chat
 from backends.stream import Decoder
 
 Headers = list[tuple[str, str]]
-"""Header names in lower case, in order; a name may occur twice."""
+"""Names are in lower case and may repeat. Order counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """A request ready to be sent, but for its credential.
-
-    The credential is apart from the other headers so that it can be added on the wire only, and
-    never gets into a view, a log or a saved flow.
-    """
+    """A request to a vendor, complete except for its credential."""
 
     method: str
     url: str
     headers: Headers
     body: bytes = b""
     credential: tuple[str, str] | None = field(default=None, repr=False)
+    """A header. It is added on the wire only, so no view, log or saved flow can contain it."""
 
     def all_headers(self) -> Headers:
         """The headers and the credential."""
@@ -33,54 +30,51 @@ class UpstreamRequest:
 
 
 class ModelRequest(NamedTuple):
-    """What the client asked, as a backend needs it.
-
-    `chat` has its original `model`. `body` is the client's own text of it, to be sent on as it
-    stands if the backend has nothing to change; None if the proxy has changed `chat`. `model` is
-    the vendor's name for the model, None if the client named none. `headers` are the client's,
-    without credentials. `session` tells one client's conversation from another's. `project` is
-    what the human named the work.
-    """
+    """A client's request, as a backend receives it."""
 
     chat: Chat
+    """Has the client's `model`."""
     body: bytes | None
+    """`chat` as the client wrote it, to forward unchanged. None if the proxy changed `chat`."""
     model: str | None
+    """The vendor's name of the model; None if the client named none."""
     headers: Headers
+    """The client's, without credentials."""
     session: str
+    """Identifies the client's conversation."""
     project: str | None = None
+    """The user's name for the work."""
 
 
 class UpstreamCall(Protocol):
-    """One request to a vendor, and how to read whatever answers it.
-
-    `warnings` tell what of the client's request was left out, each as `<parameter>=<reason>`.
-    `speaks_openai`: a whole answer has OpenAI's shape, and passes as it came.
-    """
+    """A request to a vendor, with readers for its response."""
 
     @property
     def request(self) -> UpstreamRequest: ...
 
     @property
-    def warnings(self) -> Sequence[str]: ...
+    def warnings(self) -> Sequence[str]:
+        """The parameters that were dropped, each as `<parameter>=<reason>`."""
+        ...
 
     @property
-    def speaks_openai(self) -> bool: ...
+    def speaks_openai(self) -> bool:
+        """Whether a complete response has OpenAI's shape and passes unchanged."""
+        ...
 
     def read_response(self, body: bytes) -> dict[str, Any]:
-        """The result in a whole answer of status 200; ApiError if it is none."""
+        """The completion or embeddings in a complete response of status 200. Raises ApiError."""
         ...
 
     def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
-        """The error in an answer of a status other than 200."""
+        """The error in a response of another status."""
         ...
 
 
 class ChatCall(UpstreamCall, Protocol):
-    """A prompt put to a vendor."""
+    """A chat request to a vendor. Its response may be a stream."""
 
-    def decoder(self) -> Decoder:
-        """For a streamed answer."""
-        ...
+    def decoder(self) -> Decoder: ...
 
     def amend(self, error: ApiError) -> "ChatCall | None":
         """The same prompt put in another way, if that may help against this error."""
@@ -88,28 +82,28 @@ class ChatCall(UpstreamCall, Protocol):
 
 
 class Backend(Protocol):
-    """One vendor: how to ask it, and what it offers."""
+    """One vendor."""
 
     @property
     def title(self) -> str:
-        """The vendor's name as people write it."""
+        """The vendor's name, for people."""
         ...
 
     def prepare(self, request: ModelRequest, key: Key) -> ChatCall:
-        """Put a prompt into the vendor's form; ApiError 400 if that cannot be done."""
+        """Translate a chat request. Raises ApiError (400) if the vendor has no equivalent."""
         ...
 
     def embed(self, request: ModelRequest, key: Key) -> UpstreamCall:
-        """The same for an embeddings request, which `request.chat` then is."""
+        """Translate an embeddings request, which is then in `request.chat`."""
         ...
 
     def models_request(self, key: Key, page: str | None) -> UpstreamRequest:
-        """Ask for (the next page of) the models on offer; `page` is a token of `read_models`."""
+        """The request for a page of the model list. `page` is a token from `read_models`."""
         ...
 
     def read_models(self, body: bytes) -> tuple[Iterable[dict[str, Any]], str | None]:
         """Models in OpenAI's shape, ids without the backend's prefix, and the next page's token.
 
-        ValueError if the body is no such list.
+        Raises ValueError if the body is not a model list.
         """
         ...

@@ -1,7 +1,7 @@
-"""What the addon needs of a client's wire: the seam behind which requests and answers are read.
+"""The interface that a dialect implements: one client protocol's requests and responses.
 
-The form inside is OpenAI's chat: a request is a `Chat`, an answer a completion or a stream of
-chunks. So the chat dialect is the identity, on bytes where it can be.
+The internal form is OpenAI's chat: a request is a `Chat`, a response a completion or a stream of
+chunks. So the chat dialect is the identity, on bytes where possible.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,15 +12,16 @@ from backends.openai_wire import Chat
 
 
 class Encoder(Protocol):
-    """One streamed answer on its way to the client: a chat's chunks in, the dialect's events out.
+    """Turns the chunks of one streamed response into the dialect's events.
 
-    `done` or `error` comes last, and only one of them. `is_identity`: chunks may go round it.
+    The last call is either `done` or `error`.
     """
 
     is_identity: bool
+    """Whether `chunk` returns its argument, so that callers may skip it."""
 
     def chunk(self, raw: bytes) -> bytes:
-        """For one block of a chat's stream, a chunk or a comment; often nothing."""
+        """The events for one block of the chat's stream, a chunk or a comment; often empty."""
         ...
 
     def done(self) -> bytes: ...
@@ -28,37 +29,40 @@ class Encoder(Protocol):
     def error(self, error: ApiError) -> bytes: ...
 
     def keep_alive(self) -> bytes:
-        """For a client that has been waiting for long."""
+        """Bytes that stop a waiting client from timing out."""
         ...
 
 
 class ClientRequest(Protocol):
-    """A client's request, read.
-
-    `body` is the client's own text of `chat`, None if its dialect is another. `warnings` tell what
-    of the request was left out, each as `<parameter>=<reason>`. `typed_from` is the index of the
-    first message that may be new to the model, as far as roles do not tell; None if nobody types
-    into such a request.
-    """
+    """A client's parsed request."""
 
     @property
     def chat(self) -> Chat: ...
 
     @property
-    def body(self) -> bytes | None: ...
+    def body(self) -> bytes | None:
+        """`chat` as the client wrote it; None if the client speaks another dialect."""
+        ...
 
     @property
-    def warnings(self) -> Sequence[str]: ...
+    def warnings(self) -> Sequence[str]:
+        """The parameters that were dropped, each as `<parameter>=<reason>`."""
+        ...
 
     @property
-    def typed_from(self) -> int | None: ...
+    def typed_from(self) -> int | None:
+        """Index of the first message that may be new to the model, where roles do not show it.
+
+        None if nobody types into such a request.
+        """
+        ...
 
     def render(self, completion: dict[str, Any]) -> dict[str, Any]:
-        """A whole answer as the dialect has it; ApiError if it tells of a failure."""
+        """A completion in the dialect's form. Raises ApiError if it reports a failure."""
         ...
 
     def encoder(self) -> Encoder: ...
 
 
 Reader = Callable[[bytes], ClientRequest]
-"""Reads a request's body; ApiError 400 with `param` if it cannot be served."""
+"""Parses a request's body. Raises ApiError (400) with `param` if it cannot be served."""

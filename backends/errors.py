@@ -1,14 +1,14 @@
-"""What can go wrong on the way to an answer, and how it is told to the client.
+"""The one error class: every failure of the proxy or an upstream, in OpenAI's error format.
 
-There is one error class. It carries what OpenAI's error body and the HTTP head need, so that every
-failure, ours or an upstream's, before or inside a stream, is written in one shape at one place.
+It carries what the error body and the HTTP head need. So errors have one shape, before and inside
+a stream.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# HTTP status -> (type, code) of OpenAI's error object. Types and codes are those that the SDKs and
-# coding agents branch on; a status that is not listed falls back to its class (4xx, 5xx).
+# HTTP status -> (type, code) of OpenAI's error object. SDKs and coding agents branch on these.
+# Other statuses fall back to their class (4xx, 5xx).
 KINDS: Mapping[int, tuple[str, str | None]] = {
     400: ("invalid_request_error", None),
     401: ("authentication_error", "invalid_api_key"),
@@ -27,11 +27,10 @@ KINDS: Mapping[int, tuple[str, str | None]] = {
 
 
 class ApiError(Exception):
-    """A failure as the client is told of it.
+    """An error response. `status` is an HTTP status in 400..599.
 
-    `status` is an HTTP status in 400..599. `headers` are passed on with the answer (`retry-after`
-    and the like). `extra` is added to the error object beside OpenAI's four keys, for what an
-    upstream told us beyond them (OpenRouter's `metadata`).
+    The response repeats `headers`, such as `retry-after`. `extra` joins OpenAI's four keys in the
+    error object: an upstream's other fields, such as OpenRouter's `metadata`.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class ApiError(Exception):
 
 
 def bad_request(message: str, param: str | None = None) -> ApiError:
-    """The client's request cannot be served as it is; `param` names the field at fault."""
+    """An error (400) in the client's request; `param` names the field at fault."""
     return ApiError(400, message, param=param)
 
 

@@ -1,7 +1,7 @@
-"""JSON on the hot path: bytes to Python and back, key order and every value kept.
+"""Fast JSON decoding and encoding that preserve key order and all values.
 
-`pydantic_core` does the work; the standard library takes over for the two things it refuses and
-agents do send: lone surrogates (half an emoji cut off by a tool) and nesting deeper than 200.
+`pydantic_core` does the work. The standard library takes over for two things that it refuses but
+agents send: lone surrogates (a tool cut an emoji in half) and nesting deeper than 200.
 """
 
 import json
@@ -13,13 +13,13 @@ Json = dict[str, Any]
 """Any JSON object."""
 
 Warnings = list[str]
-"""`<parameter>=<reason>` for what was left out though it changes the answer or its limits."""
+"""`<parameter>=<reason>` for each dropped parameter that would affect the response."""
 
 
 def decode(body: bytes) -> Any:
-    """Parse one JSON text; raises ValueError that says where it is broken."""
+    """Parse one JSON text. Raises ValueError, which names the position."""
     try:
-        return from_json(body, cache_strings="keys")  # values seldom come twice
+        return from_json(body, cache_strings="keys")  # values seldom repeat
     except ValueError as first:
         try:
             return json.loads(body)
@@ -28,7 +28,7 @@ def decode(body: bytes) -> Any:
 
 
 def encode(value: Any) -> bytes:
-    """Compact JSON in UTF-8; lone surrogates come out as the escapes they came in as."""
+    """Compact JSON in UTF-8. Lone surrogates become escapes."""
     try:
         return to_json(value)
     except (PydanticSerializationError, ValueError):
@@ -36,21 +36,21 @@ def encode(value: Any) -> bytes:
 
 
 def objects(value: object) -> list[Json]:
-    """The objects in a JSON list; none if it is not a list."""
+    """The objects in a JSON list; empty if it is not a list."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def string(value: object) -> str | None:
-    """A JSON string that is not empty; None for anything else."""
+    """A non-empty JSON string; None for anything else."""
     return value if isinstance(value, str) and value else None
 
 
 MAX_NUMBER = 1e15
-"""Above it a number in foreign JSON is nonsense, and floats lose whole numbers soon after."""
+"""Larger numbers in foreign JSON are errors; soon after, floats lose integer precision."""
 
 
 def number(value: object) -> float | None:
-    """A JSON number of a sensible size; None for anything else, booleans and NaN included."""
+    """A JSON number within MAX_NUMBER; None for anything else, including booleans and NaN."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if -MAX_NUMBER < value < MAX_NUMBER else None

@@ -1,4 +1,4 @@
-"""API keys: how they are named in the environment, and a value that does not print itself."""
+"""API keys: reads them from variables and keeps their values out of reprs."""
 
 import hmac
 import re
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MAX_KEYS = 20
-"""Numbered keys a backend can have, so that a mistyped number is noticed."""
+"""Limit of numbered keys a backend; it exposes mistyped numbers."""
 
 MIN_LENGTH = 8
-"""Keys are taken out of prompts and logs, where anything shorter stands by chance."""
+"""Keys are redacted from prompts and logs, where shorter strings occur by chance."""
 
 
 class InvalidKey(ValueError):
-    """A key that cannot be used: `name` is its variable or flag, `reason` never holds its value."""
+    """An unusable key. `name` is its variable or flag; `reason` never contains its value."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
@@ -23,9 +23,9 @@ class InvalidKey(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A secret and the name it is known by in logs and errors, such as `OPENROUTER_API_KEY_2`.
+    """A secret, and its name in logs and errors, such as `OPENROUTER_API_KEY_2`.
 
-    Raises InvalidKey if the value could not be sent in a header.
+    Raises InvalidKey if a header cannot carry the value.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Key:
 
 
 def read_key(name: str, variables: Mapping[str, str]) -> Key | None:
-    """The key in the variable `name`, if it is there. Raises InvalidKey."""
+    """The key in the variable `name`; None if it is not set. Raises InvalidKey."""
     if name not in variables:
         return None
     key = Key(name, variables[name])
@@ -52,9 +52,9 @@ def read_key(name: str, variables: Mapping[str, str]) -> Key | None:
 
 
 def read_keys(name: str, variables: Mapping[str, str]) -> tuple[Key, ...]:
-    """The key in the variable `name`, or those in `name_1` to `name_20` in the numbers' order.
+    """The key in the variable `name`, or those in `name_1` to `name_20`, in order.
 
-    Raises InvalidKey, also if both forms are there: which key comes first would be a guess.
+    Raises InvalidKey, also if both forms are set: their order would be a guess.
     """
     numbered = [f"{name}_{number}" for number in range(1, MAX_KEYS + 1)]
     for variable in variables:

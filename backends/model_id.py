@@ -1,4 +1,4 @@
-"""Model ids as clients write them: `backend:name`, or a bare name."""
+"""Parses model ids: `backend:name`, or a bare name."""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -17,10 +17,9 @@ class ModelId(NamedTuple):
 
 
 def parse(text: str) -> ModelId:
-    """Split at the first colon, and only behind a known backend's name.
+    """Split at the first colon if a backend's name precedes it.
 
-    OpenRouter's own ids hold colons and slashes (`vendor/model:free`), so any other prefix is part
-    of the name.
+    Any other prefix belongs to the name: OpenRouter's ids contain colons (`vendor/model:free`).
     """
     backend, colon, name = text.partition(":")
     if colon and backend in BACKEND_NAMES:

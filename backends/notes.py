@@ -1,26 +1,24 @@
-"""A note of the proxy in front of a model's text, whole or streamed."""
+"""Puts a note from the proxy before the model's text, in a completion or a stream."""
 
 import re
 from typing import Any
 
 from backends import jsonio, sse
 
-# A delta with text. Cheap to look for, so that a long stretch of reasoning is not parsed for it.
+# A delta with text. This quick search avoids parsing long stretches of reasoning.
 _HAS_TEXT = re.compile(rb'"content"\s*:\s*"(?!")')
 
 
 class Note:
-    """`text` is to be shown once. `is_placed` says whether an answer had a place for it.
-
-    An answer of tool calls alone has none.
-    """
+    """A text to show once."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.is_placed = False
+        """Whether a response contains it. One of tool calls only has no place for it."""
 
     def event_before(self, block: bytes) -> bytes | None:
-        """The event to send ahead of this one, if it is the first with text."""
+        """The event to send before this one if it has text, else None."""
         if not _HAS_TEXT.search(block):
             return None
         try:
@@ -38,7 +36,7 @@ class Note:
         return sse.block(jsonio.encode({**head, "choices": choices}))
 
     def prepend_to(self, completion: dict[str, Any]) -> bool:
-        """Put it in front of the first choice's text, in place; False if there is no text."""
+        """Put it before the first choice's text, in place. Returns False if there is no text."""
         try:
             message = completion["choices"][0]["message"]
             text = message["content"]

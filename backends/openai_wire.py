@@ -1,7 +1,7 @@
-"""The client's side of the wire: OpenAI chat requests read, and the shapes that we make ourselves.
+"""Reads OpenAI requests, and builds OpenAI responses that the proxy writes itself.
 
-A request stays the dict that the client sent: it is checked only where we act on it, so unknown
-fields, roles and content parts pass untouched.
+A request stays the dict that the client sent. Only fields that the proxy acts on are checked:
+unknown fields, roles and content parts pass unchanged.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ DONE = sse.block(b"[DONE]")
 
 
 def read_chat(body: bytes) -> Chat:
-    """The request in `body`; ApiError 400 with `param` if it is none that we could route."""
+    """Parse a chat request. Raises ApiError (400) with `param` if it cannot be routed."""
     chat = read_object(body, "messages")
     messages = chat["messages"]
     if not isinstance(messages, list) or not messages:
-        what = "an empty list" if messages == [] else _kind(messages)
-        raise bad_request(f"'messages' must be a non-empty list, not {what}", "messages")
+        kind = "an empty list" if messages == [] else _kind(messages)
+        raise bad_request(f"'messages' must be a non-empty list, not {kind}", "messages")
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
             param = f"messages[{index}]"
@@ -31,12 +31,12 @@ def read_chat(body: bytes) -> Chat:
 
 
 def read_embeddings(body: bytes) -> dict[str, Any]:
-    """An embeddings request; ApiError 400 with `param` if it is none that we could route."""
+    """Parse an embeddings request. Raises ApiError (400) with `param` if it cannot be routed."""
     return read_object(body, "input")
 
 
 def read_object(body: bytes, required: str) -> dict[str, Any]:
-    """A request's JSON object with this field; ApiError 400 with `param` if it is none."""
+    """Parse a JSON object that has this field. Raises ApiError (400) with `param`."""
     try:
         value = jsonio.decode(body)
     except ValueError as error:
@@ -62,13 +62,13 @@ def is_stream(chat: Chat) -> bool:
 
 
 def wants_usage(chat: Chat) -> bool:
-    """Whether the client asked for a chunk with the usage at the end of the stream."""
+    """Whether the client asked for a last chunk with the usage."""
     options = chat.get("stream_options")
     return isinstance(options, dict) and options.get("include_usage") is True
 
 
 def tool_call(id: str, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A function call as it stands in an assistant's message."""
+    """A tool call for an assistant's message."""
     function = {"name": name, "arguments": jsonio.encode(arguments).decode()}
     return {"id": id, "type": "function", "function": function}
 
@@ -79,7 +79,7 @@ def models_list(models: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def error_event(error: ApiError) -> bytes:
-    """An error inside a stream: the only form that both OpenAI SDKs turn into an exception."""
+    """An error inside a stream, in the only form that both OpenAI SDKs raise as an exception."""
     return sse.block(jsonio.encode(error.body()))
 
 
@@ -87,7 +87,7 @@ NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
 
 def completion_of(message: dict[str, Any], *, id: str, model: str, created: int) -> dict[str, Any]:
-    """A completion that no model has made; `created` in seconds since the epoch."""
+    """A completion with this message; `created` is in seconds since the epoch."""
     finish_reason = "tool_calls" if message.get("tool_calls") else "stop"
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}
     return {
@@ -101,10 +101,10 @@ def completion_of(message: dict[str, Any], *, id: str, model: str, created: int)
 
 
 def stream_of(completion: dict[str, Any]) -> list[bytes]:
-    """A whole completion as the stream it should have been, `[DONE]` included.
+    """A completion as a stream, including `[DONE]`.
 
-    A chunk with the message and one with the finish reason for each choice, then the usage. Tool
-    calls get the `index` that streamed deltas need; fields beyond OpenAI's are kept.
+    Each choice becomes a chunk with the message and one with the finish reason; the usage follows.
+    Tool calls get the `index` that streamed deltas need. Unknown fields stay.
     """
     head = {key: value for key, value in completion.items() if key not in ("choices", "usage")}
     head["object"] = "chat.completion.chunk"
@@ -128,5 +128,5 @@ _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "a boolean",
 
 
 def _kind(value: object) -> str:
-    """What a JSON value is, in the words of JSON."""
+    """The JSON type of a value, with its article."""
     return _KINDS.get(type(value), "a number")

@@ -1,4 +1,4 @@
-"""Known secrets out of text that people or other machines will see."""
+"""Replaces known secrets in text that people or other machines will see."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,21 +10,21 @@ from backends.openai_wire import Chat
 
 PLACEHOLDER = "(API_KEY_HAS_BEEN_REDACTED)"
 
-_WORDS_OF_THE_WIRE = frozenset({"role", "type"})
-"""Fields whose values the API lists: a key that is such a word must not break the request."""
+_ENUM_FIELDS = frozenset({"role", "type"})
+"""Fields with values from a fixed list. A key equal to such a word must not break the request."""
 
 _ENCODED_IN = frozenset({"url", "image_url", "data", "file_data"})
 _ENCODED = re.compile(r"(?:data:[^,]{0,200};base64,)?[A-Za-z0-9+/]{256}")
-"""How an image or a file begins: no text, but a short key may occur in it by chance."""
+"""How an image or a file begins. It is not text, but may contain a short key by chance."""
 
 _BACKSLASHES = r"\\{1,8}"
-"""What JSON puts before an escaped character, for text that was put into JSON up to four times."""
+"""What precedes an escaped character in text that was encoded as JSON up to four times."""
 
 
 class Redactor:
-    """Replaces the values of the given keys, the longest first: one may be part of another.
+    """Replaces the values of the given keys, also where JSON escaped some of their characters.
 
-    Also where JSON has escaped some of their characters.
+    Longer values come first, because one may be part of another.
     """
 
     def __init__(self, keys: Iterable[Key]) -> None:
@@ -44,11 +44,11 @@ class Redactor:
         return self._scrub(text, set())
 
     def may_be_in(self, data: bytes) -> bool:
-        """Whether it is worth looking closely; a quick look at text in UTF-8."""
+        """Whether text in UTF-8 may contain a secret. A quick check with false positives."""
         return any(sign in data for sign in self._signs_in_bytes)
 
     def scrub_bytes(self, data: bytes) -> bytes:
-        """`scrub` for text in UTF-8 or what is near it; the very same bytes if they are clean."""
+        """`scrub` for text in (nearly) UTF-8. Returns the same object if there is no secret."""
         if not self.may_be_in(data):
             return data
         text = data.decode("utf-8", "surrogateescape")
@@ -56,28 +56,28 @@ class Redactor:
         return data if clean is text else clean.encode("utf-8", "surrogateescape")
 
     def scrub_chat(self, chat: Chat) -> tuple[Chat, list[str]]:
-        """The request with every secret in its texts replaced, and the names of the keys found.
+        """Replace every secret in the request's texts; also returns the names of the keys found.
 
-        It is the same object if there are none, else a copy as far as it differs. Images, audio
-        and files stay as they are.
+        Returns the same object if there are none, else a copy that shares the unchanged parts.
+        Images, audio and files stay unchanged.
         """
         found: set[str] = set()
-        root = _Place(None, None, chat)
-        places = [root]
-        while places:
-            place = places.pop()
-            for key, value in _items(place.value):
+        root = _Node(None, None, chat)
+        nodes = [root]
+        while nodes:
+            node = nodes.pop()
+            for key, value in _items(node.value):
                 if isinstance(value, dict | list):
-                    places.append(_Place(place, key, value))
-                elif isinstance(value, str) and not _is_no_text(key, value):
+                    nodes.append(_Node(node, key, value))
+                elif isinstance(value, str) and not _is_not_text(key, value):
                     clean = self._scrub(value, found)
                     if clean is not value:
-                        place.copied()[key] = clean
+                        node.copied()[key] = clean
         return (chat if root.copy is None else root.copy), sorted(found)
 
     def _scrub(self, text: str, found: set[str]) -> str:
-        """`scrub`; the very same text if it is clean. Adds the names of the keys to `found`."""
-        # Searching for a plain word is many times as fast as the pattern.
+        """`scrub`; returns the same object if clean. Adds the names of the keys to `found`."""
+        # A plain search is many times faster than the pattern.
         if not any(sign in text for sign in self._signs):
             return text
 
@@ -90,28 +90,27 @@ class Redactor:
 
 
 @dataclass(slots=True)
-class _Place:
-    """A container within a request: what holds it, under which key, and its copy once it differs.
+class _Node:
+    """A container within a request. Explicit, because nesting may exceed Python's stack."""
 
-    An explicit chain, since a request may be nested deeper than Python's stack.
-    """
-
-    parent: "_Place | None"
+    parent: "_Node | None"
     key: Any
+    """Where `parent` has it."""
     value: Any
     copy: Any = None
+    """Made at the first change."""
 
     def copied(self) -> Any:
-        """The copy, linked into copies of all that holds it."""
+        """The copy, linked into copies of its parents."""
         chain = []
-        place: _Place | None = self
-        while place and place.copy is None:
-            chain.append(place)
-            place = place.parent
-        for place in reversed(chain):
-            place.copy = place.value.copy()
-            if place.parent:
-                place.parent.copy[place.key] = place.copy
+        node: _Node | None = self
+        while node and node.copy is None:
+            chain.append(node)
+            node = node.parent
+        for node in reversed(chain):
+            node.copy = node.value.copy()
+            if node.parent:
+                node.parent.copy[node.key] = node.copy
         return self.copy
 
 
@@ -119,12 +118,12 @@ def _items(container: Any) -> Iterator[tuple[Any, Any]]:
     return iter(container.items() if isinstance(container, dict) else enumerate(container))
 
 
-def _is_no_text(key: object, value: str) -> bool:
-    return key in _WORDS_OF_THE_WIRE or (key in _ENCODED_IN and bool(_ENCODED.match(value)))
+def _is_not_text(key: object, value: str) -> bool:
+    return key in _ENUM_FIELDS or (key in _ENCODED_IN and bool(_ENCODED.match(value)))
 
 
 def _any_spelling(character: str) -> str:
-    """A pattern for a character as it is, or as JSON writes it."""
+    """A pattern for a character, plain or escaped by JSON."""
     code = f"{_BACKSLASHES}u00(?i:{ord(character):02x})"
     if character == "\\":
         return f"(?:{_BACKSLASHES}u00(?i:5c)|{_BACKSLASHES})"

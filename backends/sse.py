@@ -1,16 +1,15 @@
-"""Server-sent events without I/O: cuts a byte stream into event blocks and reads a block's data.
+"""Splits a stream of server-sent events into blocks, and reads a block's data. No I/O.
 
-A block is every byte up to and including the blank line that ends it, so that joining the blocks
-gives back the stream. Only CR, LF and CRLF end a line: `str.splitlines` would also cut at U+2028
-and others, which occur raw inside JSON strings.
+A block ends with its blank line, so joined blocks equal the stream. Only CR, LF and CRLF end a
+line: `str.splitlines` also splits at U+2028 and others, which JSON strings contain raw.
 """
 
 import re
 
-# One answer may hold a whole image in one event; this only stops an upstream that never ends one.
 MAX_EVENT_BYTES = 64 * 1024 * 1024
+"""Stops an upstream that never ends an event. One event may contain an image."""
 
-# In a growing buffer a CR counts only once the byte behind it is known: it may be half of a CRLF.
+# In a growing buffer a CR counts once the next byte is known: it may be half of a CRLF.
 _GROWING_LINE_END = rb"(?:\r\n|\n|\r(?=[^\n]))"
 _BLANK_LINE = re.compile(_GROWING_LINE_END + _GROWING_LINE_END)
 _LINE_BREAK = re.compile(rb"\r\n|\n|\r")
@@ -18,7 +17,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Splitter:
-    """Cuts bytes into blocks, whatever the pieces they arrive in."""
+    """Splits bytes into blocks, however they are chunked."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
@@ -26,9 +25,9 @@ class Splitter:
         self._at_start = True
 
     def is_whole(self, data: bytes) -> bool:
-        """Whether `data` comes behind a block and is whole blocks of one line, the first with data.
+        """Whether `data` follows a block and consists of complete one-line blocks.
 
-        Most pieces of a stream are, and need not be cut.
+        Most chunks of a stream do, and need no splitting.
         """
         return (
             not self._rest
@@ -40,7 +39,7 @@ class Splitter:
         )
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The blocks completed by `data`; ValueError if one outgrows MAX_EVENT_BYTES."""
+        """The blocks that `data` completes. Raises ValueError if one exceeds MAX_EVENT_BYTES."""
         self._rest += data
         if self._at_start and not self._drop_bom():
             return []
@@ -53,21 +52,21 @@ class Splitter:
             del self._rest[:start]
         if len(self._rest) > MAX_EVENT_BYTES:
             raise ValueError(f"an event of more than {MAX_EVENT_BYTES} bytes")
-        # A blank line is at most four bytes long: the next search may start inside the last three.
+        # A blank line has at most four bytes: the next search may start in the last three.
         self._searched = max(0, len(self._rest) - 3)
         return blocks
 
     def finish(self) -> bytes:
-        """What is left when the stream ends: a block without its blank line, or nothing."""
+        """The rest at the end of the stream: a block without its blank line, or nothing."""
         rest = bytes(self._rest)
         self._rest.clear()
         self._searched = 0
         return rest
 
     def _drop_bom(self) -> bool:
-        """Drop a leading byte order mark, over which OpenAI's Python SDK loses the first event.
+        """Drop a leading byte order mark: OpenAI's Python SDK would lose the first event.
 
-        False as long as too few bytes are here to tell.
+        Returns False if too few bytes have arrived to decide.
         """
         if len(self._rest) < len(_BOM) and _BOM.startswith(self._rest):
             return False
@@ -84,9 +83,9 @@ def blocks_of(stream: bytes) -> list[bytes]:
 
 
 def data_of(block: bytes) -> bytes | None:
-    """The value of the block's `data` field, its lines joined by LF; None if it has no such field.
+    """The value of the block's `data` field, lines joined by LF; None if it has no such field.
 
-    A block without one is a comment or a bare blank line: to be passed on, not to be understood.
+    A block without one is a comment or a bare blank line. Forward it unread.
     """
     values = []
     for line in _LINE_BREAK.split(block):
@@ -97,11 +96,11 @@ def data_of(block: bytes) -> bytes | None:
 
 
 def block(data: bytes, event: str | None = None) -> bytes:
-    """One event block; `data` must not hold a line break (JSON made by `jsonio` never does)."""
+    """One event block. `data` must not contain a line break (JSON from `jsonio` never does)."""
     name = f"event: {event}\n".encode() if event else b""
     return b"%sdata: %s\n\n" % (name, data)
 
 
 def comment(text: str) -> bytes:
-    """A block that every client skips; it keeps the connection alive."""
+    """A block that clients skip; it keeps the connection alive."""
     return f": {text}\n\n".encode()

@@ -1,9 +1,8 @@
-"""The pipe that a streamed answer runs through: upstream bytes in, client bytes out.
+"""Translates a streamed response: upstream bytes in, client bytes out. No I/O.
 
-A backend's decoder turns bytes into events, the client's encoder these into what the client sees;
-the pipe lets the outcome look at the events that matter and sees to it that the stream ends exactly
-once. An event carries the bytes that a chat client should see, so that where both ends speak the
-same wire they pass as they came. No I/O here, and no exception but for a bug.
+A backend's decoder turns bytes into events, and the client's encoder turns events into bytes. The
+pipe between them updates the outcome and ends the stream exactly once. Events carry the bytes for
+a chat client, so bytes pass unchanged where both sides speak the same protocol.
 """
 
 import json
@@ -17,32 +16,29 @@ from backends.dialect import Encoder
 from backends.errors import ApiError
 from backends.notes import Note
 
-# How much of a stream is kept to take its text from: enough for any answer that people read.
 MAX_KEPT_BYTES = 2 * 1024 * 1024
+"""How much of a stream is kept for its text: enough for any response that people read."""
 
 _CONTENT = re.compile(rb'"content"\s*:\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
 @dataclass(slots=True)
 class Chunk:
-    """A piece of the answer, or a comment between pieces: one block, or several without `data`.
-
-    `data` is the parsed chunk if the decoder had a reason to parse it: whenever it holds a finish
-    reason or usage.
-    """
+    """A chunk of the response or a comment, or several of them that need no parsing."""
 
     raw: bytes
     data: dict[str, Any] | None = None
+    """The parsed chunk, if it has a finish reason or usage."""
 
 
 @dataclass(slots=True)
 class Done:
-    """The upstream said that the answer is complete."""
+    """The upstream marked the response as complete."""
 
 
 @dataclass(slots=True)
 class Failed:
-    """The upstream reported an error inside its stream; nothing valid follows."""
+    """The upstream reported an error inside its stream. Nothing valid follows."""
 
     error: ApiError
 
@@ -51,29 +47,27 @@ Event = Chunk | Done | Failed
 
 
 class Decoder(Protocol):
-    """One upstream stream, from bytes to events. ValueError means: this is no such stream."""
+    """Turns the bytes of one upstream stream into events. Raises ValueError if it is invalid."""
 
     def feed(self, data: bytes) -> list[Event]: ...
 
     def finish(self) -> list[Event]:
-        """What the end of the body completes."""
+        """The events that the end of the body completes."""
         ...
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What is known of an answer: read on the way, complete when the flow is.
-
-    `text` is a whole answer's; a streamed one's is asked of its pipe.
-    """
+    """Facts about a response, collected while it passes."""
 
     finish_reason: str | None = None
     usage: dict[str, Any] | None = None
     error: ApiError | None = None
     text: str = ""
+    """The text of a complete response. `Pipe.text` has that of a stream."""
 
     def update(self, data: dict[str, Any]) -> None:
-        """Take note of a chunk or a whole completion; of several usages the last one counts."""
+        """Read a chunk or a completion. The last usage counts."""
         usage = data.get("usage")
         if isinstance(usage, dict):
             self.usage = usage
@@ -82,7 +76,7 @@ class Outcome:
             if not isinstance(choice, dict):
                 continue
             if isinstance(choice.get("finish_reason"), str):
-                # Some providers send "" on every chunk that is not the last.
+                # Some providers send "" on every chunk but the last.
                 self.finish_reason = choice["finish_reason"] or self.finish_reason
             message = choice.get("message")
             if isinstance(message, dict) and isinstance(message.get("content"), str):
@@ -90,10 +84,10 @@ class Outcome:
 
 
 class Pipe:
-    """Upstream bytes to client bytes for one streamed answer.
+    """Translates one streamed response, with `note` before its text.
 
-    It ends when the encoder has written its end, or with an error in the outcome, which is for
-    somebody else to tell: another attempt may follow. `note` is put in front of the answer's text.
+    It ends with the encoder's last event or with an error in the outcome. The caller reports the
+    error, because another attempt may follow.
     """
 
     def __init__(
@@ -108,32 +102,32 @@ class Pipe:
         self.has_ended = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """What the client gets for these bytes: whole events only, often none."""
-        return self._pass_on(self._decoder.feed(data))
+        """The client's bytes for these: complete events only, often none."""
+        return self._translate(self._decoder.feed(data))
 
     def finish(self) -> list[bytes]:
-        """The upstream's body is over: complete the client's stream if nothing has yet."""
-        pieces = self._pass_on(self._decoder.finish())
+        """End the stream with the upstream's body, unless it has ended already."""
+        output = self._translate(self._decoder.finish())
         if not self.has_ended:
             if self.outcome.finish_reason:
                 self.has_ended = True
-                pieces.append(self._encoder.done())
+                output.append(self._encoder.done())
             else:
                 self.fail(ApiError(502, "The upstream's stream ended without a finish reason"))
-        return pieces
+        return output
 
     def fail(self, error: ApiError) -> None:
-        """End it with an error, unless it has ended already."""
+        """End the stream with an error, unless it has ended already."""
         if not self.has_ended:
             self.has_ended = True
             self.outcome.error = error
 
     def text(self) -> str:
-        """The answer's text so far, without a note."""
+        """The response's text so far, without the note."""
         return text_of(b"".join(self._kept))
 
-    def _pass_on(self, events: list[Event]) -> list[bytes]:
-        pieces = []
+    def _translate(self, events: list[Event]) -> list[bytes]:
+        output = []
         for event in events:
             if self.has_ended:
                 break
@@ -142,34 +136,33 @@ class Pipe:
                     if data is not None:
                         self.outcome.update(data)
                     if self._encoder.is_identity and not self._note:
-                        pieces.append(raw)
+                        output.append(raw)
                     else:
-                        pieces += self._encode(raw)
+                        output += self._encode(raw)
                     if self._room > 0:
                         self._kept.append(raw)
                         self._room -= len(raw)
                 case Done():
                     self.has_ended = True
-                    pieces.append(self._encoder.done())
+                    output.append(self._encoder.done())
                 case Failed(error):
                     self.fail(error)
-        return pieces
+        return output
 
     def _encode(self, blocks: bytes) -> Iterator[bytes]:
         for block in sse.blocks_of(blocks):
-            if self._note and (event_in_front := self._note.event_before(block)):
+            if self._note and (note_event := self._note.event_before(block)):
                 self._note = None
-                yield self._encoder.chunk(event_in_front)
+                yield self._encoder.chunk(note_event)
             if encoded := self._encoder.chunk(block):
                 yield encoded
 
 
 def text_of(stream: bytes) -> str:
-    """The answer's text in a chat stream.
+    """The text in a chat stream.
 
-    The pieces are JSON strings cut anywhere, even within an escaped surrogate pair, so they are
-    joined before they are decoded. A quote inside a JSON string is escaped, so what looks like
-    `"content":"` is one.
+    Deltas may split an escaped surrogate pair, so the JSON strings are joined before decoding. JSON
+    escapes quotes inside strings, so `"content":"` is always a key.
     """
     escaped = b"".join(_CONTENT.findall(stream))
     try:

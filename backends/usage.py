@@ -1,4 +1,4 @@
-"""Token counts and cost of one response, out of OpenAI's `usage` object."""
+"""Reads token counts and cost of a response from OpenAI's `usage` object."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from backends.jsonio import number
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one response used, as the upstream counts it."""
+    """What the upstream counted for one response."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
-    """Those of the prompt that came out of a cache."""
+    """Prompt tokens that came from a cache."""
     reasoning_tokens: int = 0
-    """Those of the completion that the model thought with."""
+    """Completion tokens used for reasoning."""
     cost: float | None = None
     """In USD; None if the upstream does not say."""
 
