@@ -1,1 +1,1 @@
-"""What clients speak: each dialect reads its requests into a chat and writes a chat's answer."""
+"""Client protocols: each dialect reads requests as chats and writes completions as responses."""

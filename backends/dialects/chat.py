@@ -1,4 +1,4 @@
-"""The chat dialect: OpenAI's chat completions, the form inside, so the identity on bytes."""
+"""The chat dialect: OpenAI's chat completions. As the internal form, they pass unchanged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ def read_chat(body: bytes) -> "ChatRequest":
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A chat request: everything passes as it is."""
+    """A chat request; it passes unchanged."""
 
     chat: Chat
     body: bytes
@@ -34,8 +34,6 @@ class ChatRequest:
 
 
 class ChatEncoder:
-    """A chat's stream as it is."""
-
     is_identity = True
 
     def chunk(self, raw: bytes) -> bytes:
@@ -51,11 +49,8 @@ class ChatEncoder:
         return KEEP_ALIVE
 
 
-def map_chunk(block: bytes, of: Callable[[dict[str, Any]], bytes]) -> bytes:
-    """A block of a chat's stream in another dialect: a chunk is what `of` makes of it.
-
-    Comments stay, anything else is left out.
-    """
+def map_chunk(block: bytes, encode: Callable[[dict[str, Any]], bytes]) -> bytes:
+    """Encode the chunk in a block of a chat's stream. Comments pass, all else is dropped."""
     data = sse.data_of(block)
     if data is None:
         return block
@@ -63,4 +58,4 @@ def map_chunk(block: bytes, of: Callable[[dict[str, Any]], bytes]) -> bytes:
         chunk = jsonio.decode(data)
     except ValueError:
         return b""
-    return of(chunk) if isinstance(chunk, dict) else b""
+    return encode(chunk) if isinstance(chunk, dict) else b""

@@ -1,6 +1,6 @@
-"""OpenAI's old completions as a dialect: a prompt without roles, put to a model as a chat.
+"""The legacy completions dialect: sends a prompt without roles as a chat.
 
-Models that complete text without being spoken to are gone; editors and scripts still ask this way.
+Models for plain completion are gone, but editors and scripts still use this API.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +30,8 @@ _SAME = (
     "metadata",
     "prompt_cache_key",
 )
-# What no chat can do, and the values with which it asks for nothing.
-_IMPOSSIBLE: Mapping[str, tuple[object, ...]] = {
+# Parameters without an equivalent in a chat, and their values that have no effect.
+_UNSUPPORTED: Mapping[str, tuple[object, ...]] = {
     "suffix": (None, ""),
     "echo": (None, False),
     "best_of": (None, 1),
@@ -41,23 +41,23 @@ _IMPOSSIBLE: Mapping[str, tuple[object, ...]] = {
 
 def read_completion(body: bytes) -> "CompletionsRequest":
     """A `Reader`."""
-    given = openai_wire.read_object(body, "prompt")
-    for name, harmless in _IMPOSSIBLE.items():
-        if given.get(name) not in harmless:
+    request = openai_wire.read_object(body, "prompt")
+    for name, harmless in _UNSUPPORTED.items():
+        if request.get(name) not in harmless:
             raise bad_request(f"'{name}' is not supported; use chat completions", name)
-    prompt = given["prompt"]
+    prompt = request["prompt"]
     if isinstance(prompt, list) and len(prompt) == 1:
         prompt = prompt[0]
     if not isinstance(prompt, str):
         raise bad_request("'prompt' must be one string", "prompt")
-    chat = {name: given[name] for name in _SAME if name in given}
+    chat = {name: request[name] for name in _SAME if name in request}
     chat["messages"] = [{"role": "user", "content": prompt}]
     return CompletionsRequest(chat)
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionsRequest:
-    """A prompt as a chat of one message."""
+    """A prompt as a chat with one message."""
 
     chat: Chat
 
@@ -74,7 +74,7 @@ class CompletionsRequest:
 
 
 class CompletionsEncoder(ChatEncoder):
-    """A chat's chunks with their text in the place of the delta; the rest is the same."""
+    """Writes a chat's chunks with a text instead of a delta."""
 
     is_identity = False
 
@@ -82,10 +82,10 @@ class CompletionsEncoder(ChatEncoder):
         return map_chunk(raw, lambda chunk: sse.block(jsonio.encode(_to_text(chunk))))
 
 
-def to_completion(answer: bytes) -> dict[str, Any] | None:
-    """The chat's completion behind an answer of ours, whole or streamed; None if it has no end."""
-    is_stream = answer.startswith(b"data:")
-    texts = [sse.data_of(block) if is_stream else block for block in sse.blocks_of(answer)]
+def to_completion(response: bytes) -> dict[str, Any] | None:
+    """Read a complete or streamed response back as a completion; None if it was cut off."""
+    is_stream = response.startswith(b"data:")
+    texts = [sse.data_of(block) if is_stream else block for block in sse.blocks_of(response)]
     events = [jsonio.decode(text) for text in texts if text and text.strip() != b"[DONE]"]
     choices = [choice for event in events for choice in event["choices"] if choice["index"] == 0]
     if not choices or choices[-1]["finish_reason"] is None:
@@ -100,11 +100,11 @@ def to_completion(answer: bytes) -> dict[str, Any] | None:
     return completion | ({"usage": usages[-1]} if usages else {})
 
 
-def _to_text(answer: dict[str, Any]) -> dict[str, Any]:
-    """A completion or chunk of a chat in the old shape; `object` is the same for both (SDK)."""
-    choices = answer.get("choices")
+def _to_text(completion: dict[str, Any]) -> dict[str, Any]:
+    """A chat's completion or chunk in the legacy shape. `object` is the same for both (SDK)."""
+    choices = completion.get("choices")
     return {
-        **answer,
+        **completion,
         "object": "text_completion",
         "choices": [
             {

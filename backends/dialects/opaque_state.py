@@ -1,7 +1,7 @@
-"""What a chat's answer holds for the next request, in the `encrypted_content` of items.
+"""Packs a model's state for the next request into the `encrypted_content` of items.
 
-In the chat form a client carries it in unknown fields of messages. In this API it has one place: a
-string that clients keep and never look into.
+A chat carries this state in unknown fields of messages. The Responses API has one place for it: a
+string that clients return unread.
 """
 
 import base64
@@ -12,7 +12,7 @@ from backends import jsonio
 from backends.jsonio import Json, objects
 
 _OURS = "llm-proxy-1."
-"""Tells our strings from those of OpenAI's own, which nobody but OpenAI can read."""
+"""Marks strings of the proxy. Only OpenAI can read its own."""
 
 _GROWING = frozenset({"reasoning.text", "reasoning.summary"})
 _GROWING_FIELDS = ("text", "summary")
@@ -20,30 +20,29 @@ _GROWING_FIELDS = ("text", "summary")
 
 @dataclass(slots=True)
 class OpaqueState:
-    """`details` are OpenRouter's `reasoning_details`.
-
-    `calls` are the `extra_content` of tool calls by their ids, which has Gemini's signatures.
-    """
+    """State that a response hands to the next request."""
 
     details: list[Json] = field(default_factory=list)
+    """OpenRouter's `reasoning_details`."""
     calls: dict[str, Any] = field(default_factory=dict)
+    """The `extra_content` of tool calls, by call id. It contains Gemini's signatures."""
 
     def add(self, details: list[Json]) -> None:
-        """More details, as a message or a delta has them; a delta's first may go on with ours."""
-        if details and self.details and _goes_on(self.details[-1], details[0]):
+        """Add the details of a message or a delta. The first may continue the last one."""
+        if details and self.details and _continues(self.details[-1], details[0]):
             self.details[-1] = _join(self.details[-1], details[0])
             details = details[1:]
         self.details += details
 
     def seal(self) -> str | None:
-        """None if there is nothing to carry."""
+        """The state as a string; None if it is empty."""
         if not self.details and not self.calls:
             return None
         return pack({"details": self.details, "calls": self.calls})
 
 
 def unseal(sealed: object) -> OpaqueState | None:
-    """What `seal` made; None for anything else."""
+    """The state in a string from `seal`; None for anything else."""
     value = unpack(sealed)
     if value is None:
         return None
@@ -52,12 +51,12 @@ def unseal(sealed: object) -> OpaqueState | None:
 
 
 def pack(value: Json) -> str:
-    """An object as a string to be kept by a client."""
+    """An object as a string for a client to keep."""
     return _OURS + base64.b64encode(jsonio.encode(value)).decode()
 
 
 def unpack(packed: object) -> Json | None:
-    """What `pack` was given; None for anything else, such as OpenAI's own."""
+    """The object in a string from `pack`; None for anything else, such as OpenAI's own."""
     if not isinstance(packed, str) or not packed.startswith(_OURS):
         return None
     try:
@@ -67,8 +66,8 @@ def unpack(packed: object) -> Json | None:
     return value if isinstance(value, dict) else None
 
 
-def _goes_on(last: Json, fragment: Json) -> bool:
-    """Whether two are pieces of one: OpenRouter streams a text under one index (issue reports)."""
+def _continues(last: Json, fragment: Json) -> bool:
+    """Whether both belong to one text: OpenRouter streams it under one index (issue reports)."""
     return last.get("type") in _GROWING and all(
         last.get(name) == fragment.get(name) for name in ("type", "index")
     )

@@ -1,4 +1,4 @@
-"""The dialects that clients speak. Adding one is a row here and a module or folder beside."""
+"""The table of dialects. To add one, add a row here and a module or folder."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ from backends.errors import ApiError
 from backends.jsonio import Json
 
 Clock = Callable[[], float]
-"""Gives seconds since the epoch."""
+"""Returns seconds since the epoch."""
 
 NewId = Callable[[], str]
-"""Gives the unique part of an id."""
+"""Makes the unique part of an id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One client protocol for prompts. Its requests also make the encoder of their response."""
+    """One client protocol for prompts. Its requests also encode their response."""
 
     name: str
-    """Names the endpoint, too."""
+    """Also names the endpoint."""
     path: str
-    """A pattern for the path's end, behind any prefix."""
+    """A pattern for the end of the path, after any prefix."""
     make_reader: Callable[[Clock, NewId], Reader]
-    """Makes what reads requests; a reader may remember conversations."""
+    """Makes the reader of requests. It may remember conversations."""
     error_body: Callable[[ApiError], Json] = ApiError.body
     """Writes the body of an error response."""
     models_list: Callable[[list[Json]], Json] = openai_wire.models_list
-    """Writes the response that lists models, each in OpenAI's form."""
+    """Writes the model list from models in OpenAI's form."""
     from_response: Callable[[bytes], Json | None] | None = None
-    """Reads a whole or streamed response back into a completion, None if it has no end.
+    """Reads a complete or streamed response back as a completion; None if it was cut off.
 
-    None where responses are chat completions as they stand.
+    The field is None where responses already are chat completions.
     """
 
 
@@ -58,4 +58,4 @@ _ROWS = (
 )
 
 DIALECTS: Mapping[str, Dialect] = {row.name: row for row in _ROWS}
-"""By name. Of two paths that both match a request's the first counts."""
+"""By name. If two paths match a request, the first counts."""

@@ -1,1 +1,1 @@
-"""Whom the proxy asks: each vendor prepares requests in its own wire and reads the responses."""
+"""Vendors: each backend prepares requests for one vendor and reads its responses."""

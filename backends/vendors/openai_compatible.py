@@ -1,8 +1,8 @@
-"""Vendors that speak the chat completions API: requests and responses pass as they are.
+"""The backend for vendors that speak the chat completions API.
 
-What is done here: put the vendor's model into the request, recognise errors wherever such vendors
-put them (status, 200 body, event in a stream), list models. Facts marked "docs" are from
-OpenRouter's API reference, state of August 2026.
+It passes requests and responses unchanged, except for the vendor's name of the model. It recognises
+errors wherever such vendors report them: in the status, in a 200 body, in a stream's event. Facts
+marked "docs" are from OpenRouter's API reference of August 2026.
 """
 
 import re
@@ -18,8 +18,8 @@ from backends.keys import Key
 from backends.openai_wire import Chat
 from backends.stream import Chunk, Done, Event, Failed
 
-# Chunks that tell something about the whole answer. JSON escapes a quote inside a string, so these
-# bytes can only be a key; everything else passes unparsed.
+# Chunks with facts about the whole response. JSON escapes quotes inside strings, so these bytes can
+# only be a key. All other chunks pass unparsed.
 _MATTERS = re.compile(rb'"(?:error"\s*:\s*[{"]|usage"\s*:\s*\{|finish_reason"\s*:\s*")')
 _CONTEXT_TOO_LONG = re.compile(r"maximum context length|context_length_exceeded", re.IGNORECASE)
 _PAGE_TITLE = re.compile(rb"<title>\s*([^<]{1,200}?)\s*</title>", re.IGNORECASE)
@@ -27,13 +27,13 @@ _PAGE_TITLE = re.compile(rb"<title>\s*([^<]{1,200}?)\s*</title>", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class OpenAiCompatible:
-    """A backend that is asked as the client asks; what a vendor adds is overridden."""
+    """Forwards requests unchanged. Vendors override what they add."""
 
     base_url: str
 
     title = "The upstream"
     model_facts: ClassVar[Sequence[str]] = ()
-    """What clients choose a model by, of the fields of its entry."""
+    """Fields of a model's entry that help clients to choose one."""
 
     def prepare(self, request: ModelRequest, key: Key) -> "OpenAiCall":
         return OpenAiCall(self._request("chat/completions", request, key), self.title)
@@ -55,11 +55,11 @@ class OpenAiCompatible:
     def _adapted(
         self, request: ModelRequest, chat: Chat, body: bytes | None
     ) -> tuple[Chat, bytes | None]:
-        """The request with what only this vendor wants in it; `body` is None if `chat` changes."""
+        """Add the vendor's own fields. Returns None as `body` if that changes `chat`."""
         return chat, body
 
     def _headers(self, client_headers: Headers) -> Headers:
-        """The client's headers that mean something to the vendor."""
+        """The client's headers to forward, and the vendor's own."""
         return []
 
     def models_request(self, key: Key, page: str | None) -> UpstreamRequest:
@@ -85,7 +85,7 @@ class OpenAiCompatible:
 
 
 def _with_model(request: ModelRequest) -> tuple[Chat, bytes | None]:
-    """The request for the vendor's name of the model."""
+    """The request with the vendor's name of the model."""
     chat, body = request.chat, request.body
     if request.model and chat.get("model") != request.model:
         body = body and _replace_model(body, chat.get("model"), request.model)
@@ -95,11 +95,13 @@ def _with_model(request: ModelRequest) -> tuple[Chat, bytes | None]:
 
 @dataclass(frozen=True, slots=True)
 class OpenAiCall:
-    """One request. `title` is the vendor's name, `result` the field that no good answer lacks."""
+    """One request."""
 
     request: UpstreamRequest
     title: str
+    """The vendor's name."""
     result: str = "choices"
+    """The field that every successful response has."""
 
     speaks_openai = True
     warnings = ()
@@ -112,7 +114,7 @@ class OpenAiCall:
         if completion is None:
             raise ApiError(502, f"{self.title} answered with something that is not a JSON object")
         if completion.get("error"):
-            # An error inside HTTP 200 (docs): without this it looks like an empty answer.
+            # An error with HTTP 200 (docs): without this check it looks like an empty response.
             raise to_api_error(completion["error"], self.title)
         if not isinstance(completion.get(self.result), list):
             raise ApiError(502, f"{self.title} answered without '{self.result}'")
@@ -134,7 +136,7 @@ class OpenAiCall:
 
 
 class StreamDecoder:
-    """A vendor's event stream: blocks pass as they are, comments included."""
+    """Decodes the vendor's stream. Blocks pass unchanged, including comments."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -146,7 +148,7 @@ class StreamDecoder:
         return [self._read(block) for block in self._splitter.feed(data)]
 
     def finish(self) -> list[Event]:
-        """A last event that lacks only its blank line counts; half an event does not."""
+        """A last event without its blank line counts, an incomplete one does not."""
         rest = self._splitter.finish().rstrip(b"\r\n")
         data = sse.data_of(rest)
         if data is None or (data != b"[DONE]" and read_object(data) is None):
@@ -159,9 +161,7 @@ class StreamDecoder:
             return Chunk(block)
         if data.strip() == b"[DONE]":
             return Done()
-        if not _MATTERS.search(data):
-            return Chunk(block)
-        chunk = read_object(data)
+        chunk = read_object(data) if _MATTERS.search(data) else None
         if chunk is None:
             return Chunk(block)
         if chunk.get("error"):
@@ -179,10 +179,10 @@ def _finishes_with_error(chunk: Mapping[str, Any]) -> bool:
 
 
 def to_api_error(error: Any, title: str, status: int | None = None) -> ApiError:
-    """A vendor's error value as ours; `status` is the HTTP status if that told of the error.
+    """Translate a vendor's error value; `status` is the HTTP status if that reported the error.
 
-    OpenRouter's is `{"code": int | str, "message": str, "metadata": {...} | null}`, newer ones have
-    `http_status` and no `code` (docs); a bare string occurs with other gateways.
+    OpenRouter's is `{"code": int | str, "message": str, "metadata": {...} | null}`; newer ones have
+    `http_status` instead of `code` (docs). Other gateways send a bare string.
     """
     if not isinstance(error, dict):
         return ApiError(status or 502, str(error))
@@ -206,7 +206,7 @@ def to_api_error(error: Any, title: str, status: int | None = None) -> ApiError:
 
 
 def _message(error: Mapping[str, Any], metadata: Mapping[str, Any], title: str) -> str:
-    """The error's text; behind OpenRouter's stock phrase the provider's own, which says why."""
+    """The error's text. After OpenRouter's stock phrase comes the provider's own reason."""
     message = str(error.get("message") or f"{title} reported an error without a message")
     raw = metadata.get("raw")
     if message != "Provider returned error" or not isinstance(raw, str) or not raw:
@@ -222,7 +222,7 @@ def _status(code: object) -> int | None:
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in `body`, or None; blank lines before it are keep-alive padding."""
+    """The JSON object in `body`, or None. Blank lines before it are keep-alives."""
     try:
         value = jsonio.decode(body)
     except ValueError:
@@ -231,9 +231,9 @@ def read_object(body: bytes) -> dict[str, Any] | None:
 
 
 def _replace_model(body: bytes, old: str | None, new: str) -> bytes | None:
-    """A request with another model, all else as the client wrote it; None if that is not so simple.
+    """Replace the model in the client's own text. Returns None if its place is not certain.
 
-    A key that stands in the body once is the request's own, unless that is spelled with escapes.
+    A key that occurs once in the body is the request's own, unless that is written with escapes.
     """
     if old is None or body.count(b'"model"') != 1 or b"\\u006" in body:
         return None
@@ -243,5 +243,5 @@ def _replace_model(body: bytes, old: str | None, new: str) -> bytes | None:
 
 
 def credential_of(key: Key) -> tuple[str, str]:
-    """The header that shows a key."""
+    """The header that carries a key."""
     return ("authorization", f"Bearer {key.value}")

@@ -1,6 +1,6 @@
-"""OpenRouter: the client's own wire, with attribution and a project's name put to it.
+"""The OpenRouter backend: an OpenAI-compatible vendor with attribution and project names.
 
-Facts marked "docs" are from OpenRouter's API reference, state of August 2026.
+Facts marked "docs" are from OpenRouter's API reference of August 2026.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from backends.backend import Headers, ModelRequest
 from backends.openai_wire import Chat
 from backends.vendors.openai_compatible import OpenAiCompatible
 
-# Client headers with a meaning to OpenRouter (docs). All others stay here: credentials, hop-by-hop
-# headers, and what SDKs and agents tell their own vendor.
+# Client headers that OpenRouter reads (docs). All others are dropped: credentials, hop-by-hop
+# headers, and headers for the agent's own vendor.
 FORWARDED = frozenset(
     {
         "user-agent",
@@ -28,13 +28,13 @@ TITLE_HEADERS = frozenset({"x-title", "x-openrouter-title"})
 
 @dataclass(frozen=True, slots=True)
 class OpenRouter(OpenAiCompatible):
-    """`site_url` and `app_title` name the application towards OpenRouter, if configured."""
+    """OpenRouter. `site_url` and `app_title` attribute requests to an application."""
 
     site_url: str | None = None
     app_title: str | None = None
 
     title = "OpenRouter"
-    # Descriptions alone would be half a megabyte.
+    # Without descriptions: they are half a megabyte.
     model_facts = (
         "name",
         "context_length",
@@ -53,7 +53,7 @@ class OpenRouter(OpenAiCompatible):
         return {**chat, "metadata": {**metadata, "project": request.project}}, None
 
     def _headers(self, client_headers: Headers) -> Headers:
-        """The client's own attribution holds unless one is configured."""
+        """Configured attribution replaces the client's."""
         ours: Headers = []
         replaced: set[str] = set()
         if self.site_url:

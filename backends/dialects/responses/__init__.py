@@ -1,1 +1,1 @@
-"""OpenAI's Responses API towards the client, on top of the chat form inside."""
+"""The dialect of OpenAI's Responses API, on top of the internal chat form."""

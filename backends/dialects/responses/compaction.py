@@ -1,7 +1,7 @@
-"""Compaction: a history is handed in, and what comes back takes its place in later requests.
+"""Compaction: the client sends a history, and the response replaces it in later requests.
 
-OpenAI's own item for it is for nobody else to read. Here the model is asked for a summary, in the
-words that Codex has for other providers, and the item has that sealed.
+Only OpenAI can read its own compaction items. So the proxy asks the model for a summary, with
+Codex's prompt for other providers, and packs it into the item.
 """
 
 from backends.dialects import opaque_state
@@ -9,7 +9,7 @@ from backends.jsonio import Json, string
 
 TRIGGER = "compaction_trigger"
 ITEM = "compaction"
-"""Types of items: what the client ends its input with, and what it gets."""
+"""Types of items: the last of the client's input, and the one in the response."""
 
 REQUEST = """\
 You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff summary for another LLM that \
@@ -34,11 +34,11 @@ UNREADABLE = "(A summary was here, but only the provider that made it can read i
 
 
 def to_item(id: str, text: str) -> Json:
-    """What the client gets for a summary."""
+    """The item that carries a summary."""
     return {"type": ITEM, "id": id, "encrypted_content": opaque_state.pack({"summary": text})}
 
 
 def from_item(item: Json) -> str | None:
-    """The summary; None if it was not made here."""
+    """The summary; None if another provider made it."""
     unpacked = opaque_state.unpack(item.get("encrypted_content"))
     return string(unpacked.get("summary")) if unpacked else None

@@ -1,4 +1,4 @@
-"""Content parts of input items as those of chat messages. A text is never changed."""
+"""Translates content parts of input items to those of chat messages. Texts never change."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,14 +8,14 @@ from backends.jsonio import Json, objects, string
 
 
 def to_content(content: object) -> Any:
-    """A message's content; what has an unknown shape passes as it is, for a backend to judge."""
+    """A message's content. Unknown shapes pass unchanged; the backend checks them."""
     if not isinstance(content, list):
         return content
     return [_convert(part) for part in content]
 
 
 def to_result(output: object) -> Any:
-    """The output of a tool as a tool message's content: a text, or parts."""
+    """A tool's output as the content of a tool message: a text or parts."""
     if isinstance(output, str):
         return output
     if isinstance(output, list) and all("type" in part for part in objects(output)):
@@ -24,9 +24,9 @@ def to_result(output: object) -> Any:
 
 
 def split_refusal(content: Any) -> tuple[Any, str | None]:
-    """An assistant's content and its refusal, which has a place of its own in a chat.
+    """Split an assistant's content into content and refusal, which a chat keeps apart.
 
-    One text alone is the content itself, as models answer it.
+    A single text becomes the content itself, as in completions.
     """
     if not isinstance(content, list):
         return content, None
@@ -55,7 +55,7 @@ def _image(part: Json) -> Json:
 
 
 def _file(part: Json) -> Json:
-    """OpenRouter takes an address in the place of data (docs)."""
+    """OpenRouter accepts a URL as `file_data` (docs)."""
     file = _only(part, "filename", "file_data", "file_id")
     if part.get("file_url") is not None:
         file["file_data"] = part["file_url"]
@@ -63,7 +63,7 @@ def _file(part: Json) -> Json:
 
 
 def _only(part: Json, *names: str) -> Json:
-    """The fields of these names that are there."""
+    """The fields of these names that are set."""
     return {name: part[name] for name in names if part.get(name) is not None}
 
 
@@ -74,4 +74,4 @@ _CONVERTERS: Mapping[str, Callable[[Json], Json]] = {
     "computer_screenshot": _image,
     "input_file": _file,
 }
-"""`input_audio` and `refusal` look the same in a chat."""
+"""`input_audio` and `refusal` have the same shape in a chat."""

@@ -1,4 +1,4 @@
-"""The Responses API as a dialect: requests read, answers written, conversations kept."""
+"""The Responses dialect: reads requests, writes responses and stores conversations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,22 +27,24 @@ from backends.openai_wire import Chat
 
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """`clock` gives seconds since the epoch, `new_id` the unique part of ids."""
+    """Reads requests. One instance serves all conversations."""
 
     store: ResponseStore
     clock: Callable[[], float]
+    """Returns seconds since the epoch."""
     new_id: Callable[[], str]
+    """Makes the unique part of an id."""
 
     def __call__(self, body: bytes) -> "ResponsesRequest":
         """A `Reader`."""
-        given = openai_wire.read_object(body, "input")
+        parameters = openai_wire.read_object(body, "input")
         warnings: Warnings = []
-        history = read_history(given, self.store, warnings)
-        toolbox = read_toolbox(given, history, warnings)
-        chat = to_chat(given, history.messages, toolbox, warnings)
-        return ResponsesRequest(
-            self, given, chat, history, toolbox, list(dict.fromkeys(warnings)), int(self.clock())
-        )
+        history = read_history(parameters, self.store, warnings)
+        toolbox = read_toolbox(parameters, history, warnings)
+        chat = to_chat(parameters, history.messages, toolbox, warnings)
+        warnings = list(dict.fromkeys(warnings))
+        created = int(self.clock())
+        return ResponsesRequest(self, parameters, chat, history, toolbox, warnings, created)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,14 @@ class ResponsesRequest:
     """A request for a response."""
 
     dialect: Responses
-    given: Json
+    parameters: Json
     """What the client sent."""
     chat: Chat
     history: History
     toolbox: Toolbox
     warnings: Warnings
     created: int
-    """When it came, in seconds since the epoch."""
+    """When it arrived, in seconds since the epoch."""
 
     body = None
 
@@ -82,14 +84,14 @@ class ResponsesRequest:
         output = Output(
             self.toolbox,
             new_id,
-            sends_sealed=includes(self.given, REASONING),
+            sends_opaque_state=includes(self.parameters, REASONING),
             is_compaction=self.history.is_to_compact,
         )
-        return ResponseState(f"resp_{new_id()}", self.created, self.given, output)
+        return ResponseState(f"resp_{new_id()}", self.created, self.parameters, output)
 
     def keep(self, state: ResponseState) -> None:
         """Store the conversation, unless the client keeps it."""
-        if self.given.get("store") is not False:
+        if self.parameters.get("store") is not False:
             self.dialect.store.keep(state.id, self.history.items, state.output.items)
 
 
@@ -124,11 +126,11 @@ class ResponsesEncoder:
         return self._write([self._status_event(FAILED, errors.to_error(error))])
 
     def keep_alive(self) -> bytes:
-        """An event: Codex's idle timer does not heed comments."""
+        """An event, because Codex's idle timer ignores comments."""
         return self._write([self._status_event(IN_PROGRESS)] if self._has_begun else [])
 
     def _write(self, events: list[Json]) -> bytes:
-        """The events, behind those that begin the response if it has not begun yet."""
+        """The events, after those that begin the response if it has not begun yet."""
         if not self._has_begun:
             self._has_begun = True
             created = event("response.created", response=self._state.response(IN_PROGRESS))
@@ -136,7 +138,7 @@ class ResponsesEncoder:
         return b"".join(map(self._number_and_write, events))
 
     def _status_event(self, status: str, error: Json | None = None) -> Json:
-        """The event that tells of the response's own state."""
+        """The event with the response in this status."""
         return event(f"response.{status}", response=self._state.response(status, error))
 
     def _number_and_write(self, event: Json) -> bytes:

@@ -1,4 +1,4 @@
-"""A failure in the words of a failed response, whose codes tell Codex what to do next."""
+"""Translates an error for a failed response. Codex decides by its code what to do next."""
 
 import re
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from backends.jsonio import Json
 
 RATE_LIMIT = "rate_limit_exceeded"
 
-# Codex's reader of events. It stops, compacts or shows a notice on these, waits on a rate limit,
-# and asks again on anything else, up to five times.
+# From Codex's event reader. It stops, compacts or shows a notice on these, and waits on a rate
+# limit. It retries on any other code, up to five times.
 _KNOWN = frozenset(
     {
         "context_length_exceeded",
@@ -32,7 +32,7 @@ _CODES: Mapping[str | None, str] = {
     "string_too_long": "context_length_exceeded",
 }
 _STATUSES: Mapping[int, str] = {
-    # Asking again would not mend these.
+    # A retry would not help.
     **dict.fromkeys((400, 401, 403, 404, 413, 422), "invalid_prompt"),
     402: "insufficient_quota",
     429: RATE_LIMIT,
@@ -49,7 +49,7 @@ def to_error(error: ApiError) -> Json:
 
 
 def _wait(error: ApiError) -> str:
-    """When to ask again, as Codex reads it out of a message."""
+    """The time to wait, in the form that Codex reads from a message."""
     if "try again in" in error.message.lower():
         return ""
     fields = dict(error.headers)

@@ -1,4 +1,4 @@
-"""The events of a streamed response, but for their sequence numbers."""
+"""The events of a streamed response, without sequence numbers."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,6 @@
-"""The text for a free-text tool, out of the JSON arguments of the function that stands in for it.
+"""Decodes the text for a free-text tool from JSON arguments, also while they stream.
 
-Chat knows functions only, so the text travels as `{"input": "..."}`. It is decoded while it
-streams, wherever the pieces are cut.
+A chat has functions only, so the text travels as `{"input": "..."}`.
 """
 
 import json
@@ -17,7 +16,7 @@ _HIGH = r"\\u[dD][89abAB][0-9a-fA-F]{2}"
 _LOW = r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _DECODABLE = re.compile(
     rf'(?:[^"\\]++|\\[^u]|(?!{_HIGH})\\u[0-9a-fA-F]{{4}}|{_HIGH}{_LOW}'
-    # The first half of a pair waits until it is known whether the second one follows.
+    # A high surrogate waits until the next characters show whether a low one follows.
     rf"|{_HIGH}(?=[^\\]|\\[^u]|(?!{_LOW})\\u[0-9a-fA-F]{{4}}))*+",
     re.DOTALL,
 )
@@ -35,7 +34,7 @@ class FreeTextDecoder:
         self._has_started = False
 
     def feed(self, arguments: str) -> str:
-        """What another piece of the arguments adds to the text."""
+        """The text that this fragment of the arguments adds."""
         self._rest += arguments
         if not self._has_started:
             start = _START.match(self._rest)
@@ -49,7 +48,7 @@ class FreeTextDecoder:
         return _unescape(known[0])
 
     def finish(self) -> str:
-        """The rest of the text; all of it, if the arguments had another form than we asked for."""
+        """The rest of the text; all of it if the arguments have an unexpected form."""
         if self._has_started:
             return ""
         try:

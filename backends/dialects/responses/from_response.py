@@ -1,4 +1,4 @@
-"""A response that a client got, read back as the chat's completion that it was made of."""
+"""Reads a response back as the completion that it was made from."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,16 +10,16 @@ from backends.dialects.responses.store import ResponseStore
 from backends.jsonio import Json, string
 
 
-def to_completion(answer: bytes) -> dict[str, Any] | None:
-    """Of a whole response or a stream; None if it did not come to its end."""
-    for response in _responses(answer):
+def to_completion(body: bytes) -> dict[str, Any] | None:
+    """Read a complete or streamed response; returns None if it was cut off."""
+    for response in _responses(body):
         if response.get("status") in (COMPLETED, INCOMPLETE):
             return _to_completion(response)
     return None
 
 
-def _responses(answer: bytes) -> Iterator[Json]:
-    for block in sse.blocks_of(answer):
+def _responses(body: bytes) -> Iterator[Json]:
+    for block in sse.blocks_of(body):
         data = sse.data_of(block)
         try:
             value = jsonio.decode(block if data is None else data)

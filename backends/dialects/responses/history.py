@@ -1,7 +1,6 @@
-"""The items of a conversation as messages of a chat.
+"""Translates the items of a conversation to messages of a chat.
 
-What a model has thought, said and called in one go are items of their own here, and one message
-with calls in a chat.
+A model's turn is several items here (reasoning, text, calls) and one message in a chat.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,16 +20,11 @@ _KINDS = {kind.item_type: (type_name, kind) for type_name, kind in TOOL_KINDS.it
 _MODEL_ROLES = frozenset({"assistant", "tool"})
 
 _GAP: Json = {"role": "gap"}
-"""Stands for an item that is left out, until the messages are complete."""
+"""Marks a dropped item until the messages are complete."""
 
 
 class History:
-    """Reads items one by one. `messages` are complete once `finish` was called.
-
-    `items` are those that were read, found in the store where the client only named them. `tools`
-    were declared by items. `typed_from` is the index of the message behind the last item that was
-    left out: items of kinds that we do not know are taken for the model's.
-    """
+    """Reads items one by one."""
 
     def __init__(self, store: ResponseStore, warnings: Warnings) -> None:
         self._store = store
@@ -40,9 +34,13 @@ class History:
         self._extra_content: dict[str, Any] = {}
         self._unanswered: set[str] = set()
         self.messages: list[Json] = []
+        """Complete after `finish`."""
         self.items: list[Json] = []
+        """All items read. The store replaces references."""
         self.tools: list[Any] = []
+        """Tools that items declare."""
         self.typed_from = 0
+        """Index of the message after the last dropped item. Unknown items count as the model's."""
         self._readers: Mapping[object, Callable[[Json, str], None]] = {
             "message": self._read_message,
             "reasoning": self._read_reasoning,
@@ -51,28 +49,28 @@ class History:
             compaction.ITEM: self._read_compaction,
             **dict.fromkeys(_KINDS, self._read_call),
             **{f"{item}_output": self._read_output for item in _KINDS},
-            # What they found is in the model's text.
+            # The model's text contains their results.
             "web_search_call": lambda item, param: self.messages.append(_GAP),
         }
 
     def read(self, items: Iterable[Any], param: str) -> None:
-        """Items at this path of the request; ApiError 400 if one cannot be read."""
-        for index, given in enumerate(items):
-            place = f"{param}[{index}]"
-            if not isinstance(given, dict):
-                raise bad_request(f"'{place}' must be an object", place)
-            item = self._look_up(given, place)
+        """Read the items at this path of the request. Raises ApiError (400) for invalid ones."""
+        for index, sent in enumerate(items):
+            path = f"{param}[{index}]"
+            if not isinstance(sent, dict):
+                raise bad_request(f"'{path}' must be an object", path)
+            item = self._look_up(sent, path)
             self.items.append(item)
             type_name = string(item.get("type")) or "message"
             if reader := self._readers.get(type_name):
-                reader(item, place)
+                reader(item, path)
             else:
                 self.messages.append(_GAP)
                 self._warnings.append(f"input=items of type {type_name} are not supported")
 
     @property
     def is_to_compact(self) -> bool:
-        """Whether the client wants the history summed up, and nothing else."""
+        """Whether the client asks for a summary of the history."""
         return bool(self.items) and self.items[-1].get("type") == compaction.TRIGGER
 
     def finish(self) -> None:
@@ -86,7 +84,7 @@ class History:
                     call["extra_content"] = self._extra_content[call["id"]]
 
     def _look_up(self, item: Json, param: str) -> Json:
-        """The item itself, unless the client left it, or what is sealed in it, with us."""
+        """The item, from the store if the client sent a reference or no opaque state."""
         type_name = string(item.get("type"))
         found = self._store.find_item(item.get("id"))
         if type_name == "item_reference" or (type_name is None and item.keys() == {"id"}):
@@ -98,7 +96,7 @@ class History:
     # The model's side
 
     def _read_reasoning(self, item: Json, param: str) -> None:
-        """Only what we have sealed is of use; a summary is not what the model has thought."""
+        """Only the proxy's own opaque state is used. A summary is not the model's reasoning."""
         self.messages.append(_GAP)
         if state := opaque_state.unseal(item.get("encrypted_content")):
             self._details += state.details
@@ -130,7 +128,7 @@ class History:
             message["refusal"] = message.get("refusal", "") + refusal
 
     def _turn(self) -> Json:
-        """The message of the model that the items belong to."""
+        """The model's message that the items belong to."""
         if self._assistant is None:
             self._assistant = {"role": "assistant", "content": None}
             self.messages.append(self._assistant)
@@ -154,18 +152,18 @@ class History:
         self.messages.append({"role": role, "content": to_content(item.get("content"))})
 
     def _read_output(self, item: Json, param: str) -> None:
-        """The result stands right behind the calls, as a chat wants it, whatever came between."""
+        """Insert the result directly after the calls, as a chat requires, whatever came between."""
         self._end_turn()
         id = _call_id(item, param)
-        # A patch may have nothing to tell but that it was applied.
+        # The output of a patch may be its status only.
         output = item.get("output", item.get("status"))
         message = {"role": "tool", "tool_call_id": id, "content": to_result(output)}
-        place = len(self.messages)
+        index = len(self.messages)
         if id in self._unanswered:
             self._unanswered.remove(id)
-            while self.messages[place - 1]["role"] not in _MODEL_ROLES:
-                place -= 1
-        self.messages.insert(place, message)
+            while self.messages[index - 1]["role"] not in _MODEL_ROLES:
+                index -= 1
+        self.messages.insert(index, message)
 
     def _read_trigger(self, item: Json, param: str) -> None:
         self._end_turn()

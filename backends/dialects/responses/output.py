@@ -1,6 +1,6 @@
-"""The output of a response, made of the deltas of a chat.
+"""Builds the output items of a response from a chat's deltas, and writes their events.
 
-A whole answer is read as one delta, so that it comes to the same items as a streamed one.
+A completion counts as one delta, so it becomes the same items as a stream.
 """
 
 from collections import deque
@@ -21,11 +21,11 @@ from backends.jsonio import Json, objects, string
 
 
 class Output:
-    """Items are told of one after another, in the order in which they have begun.
+    """Streams items one after another, in the order in which they begin.
 
-    `items` are complete. What is begun while an item may still grow, such as a parallel call, waits
-    for its end. `sends_sealed`: the client takes `encrypted_content` of reasoning. `is_compaction`:
-    what the model says is for later requests, and not to be seen.
+    Items that begin before the first one is complete, such as parallel calls, wait.
+    `sends_opaque_state`: reasoning gets its `encrypted_content`. `is_compaction`: the model's text
+    becomes a compaction item.
     """
 
     def __init__(
@@ -33,30 +33,31 @@ class Output:
         toolbox: Toolbox,
         new_id: Callable[[], str],
         *,
-        sends_sealed: bool,
+        sends_opaque_state: bool,
         is_compaction: bool,
     ) -> None:
         self._toolbox = toolbox
         self._new_id = new_id
-        self._sends_sealed = sends_sealed
+        self._sends_opaque_state = sends_opaque_state
         self._text_kind = Compaction if is_compaction else Text
         self._unfinished: deque[OutputItem] = deque()
         self._is_open = False
         self._calls: dict[int, ToolCallItem] = {}
         self.items: list[Json] = []
+        """Complete items, all with their opaque state."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether the model has said nothing yet."""
+        """Whether the model has sent nothing yet."""
         return not self.items and not self._unfinished
 
     @property
     def visible_items(self) -> list[Json]:
-        """The items as the client gets them."""
+        """The complete items as the client gets them."""
         return [self._visible(item) for item in self.items]
 
     def feed(self, delta: Json, logprobs: list[Json]) -> list[Json]:
-        """The events that tell of a delta, or of a whole message; none if nothing is in it."""
+        """The events for a delta or a complete message."""
         self._read_reasoning(delta)
         self._read_text(delta, logprobs)
         if refusal := string(delta.get("refusal")):
@@ -66,7 +67,7 @@ class Output:
         return list(self._emit())
 
     def finish(self, status: str) -> list[Json]:
-        """The events that end the output; `status` is that of what is not complete yet."""
+        """The events that end the output. Unfinished items get this status."""
         events = []
         while self._unfinished:
             events += [*self._open(), *self._close(status)]
@@ -92,9 +93,9 @@ class Output:
             last.annotations += map(_flat, objects(delta.get("annotations")))
 
     def _read_call(self, delta: Json, position: int) -> None:
-        """A fragment of a call. Some gateways give one index to all (issue reports)."""
-        given, id = delta.get("index"), string(delta.get("id"))
-        index = given if isinstance(given, int) else position
+        """Read a fragment of a call. Some gateways send one index for all calls (issue reports)."""
+        index, id = delta.get("index"), string(delta.get("id"))
+        index = index if isinstance(index, int) else position
         call = self._calls.get(index)
         if call is None or (id and id != call.call_id):
             call_id = id or f"call_{self._new_id()}"
@@ -110,7 +111,7 @@ class Output:
             call.write(string(function.get("arguments")) or "")
 
     def _newest[D: OutputItem](self, kind: type[D]) -> D:
-        """The newest item if it is of this kind, else a new one."""
+        """The newest item if it has this kind, else a new one."""
         last = self._unfinished[-1] if self._unfinished else None
         if not isinstance(last, kind):
             last = kind(self._new_id())
@@ -145,13 +146,13 @@ class Output:
         yield event("response.output_item.done", output_index=index, item=visible)
 
     def _visible(self, item: Json) -> Json:
-        if self._sends_sealed or item["type"] != "reasoning":
+        if self._sends_opaque_state or item["type"] != "reasoning":
             return item
         return {name: value for name, value in item.items() if name != "encrypted_content"}
 
 
 def _text_in(detail: Json) -> str:
-    """What a model has thought, as far as one of OpenRouter's `reasoning_details` shows it."""
+    """The readable text in one of OpenRouter's `reasoning_details`."""
     return string(detail.get("text")) or string(detail.get("summary")) or ""
 
 

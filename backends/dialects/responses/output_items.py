@@ -1,4 +1,4 @@
-"""The items of an answer while they are written, and the events that tell of it."""
+"""Output items under construction, and the events they emit."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ class OutputItem(ABC):
 
     @property
     def text(self) -> str:
-        """What the client has seen of it."""
+        """The text that events have sent."""
         return "".join(self._sent)
 
     @abstractmethod
@@ -46,13 +46,13 @@ class OutputItem(ABC):
         self._unsent.append(text)
 
     def open(self, index: int) -> None:
-        """Takes its place among the items."""
+        """Set its index among the items."""
         self._position = {"item_id": self.id, "output_index": index}
         if self.events and self.events.index_field:
             self._position[self.events.index_field] = 0
 
     def flush(self, *, is_last: bool = False) -> Iterator[Json]:
-        """Tell of what was written. Half a surrogate pair waits for the other one."""
+        """The events for new text. A high surrogate waits for its low one."""
         text = self._surrogate + self._decode("".join(self._unsent), is_last=is_last)
         self._unsent.clear()
         self._surrogate = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" and not is_last else ""
@@ -67,7 +67,7 @@ class OutputItem(ABC):
         yield event(f"{self.events.prefix}.delta", **self._position, delta=text, **self._extra(""))
 
     def close(self) -> Iterator[Json]:
-        """Tell of the rest, and of the whole."""
+        """The events for the rest, and for the complete text."""
         yield from self.flush(is_last=True)
         if not self.events or (self.events.part and not self._sent):
             return
@@ -82,20 +82,20 @@ class OutputItem(ABC):
         return text
 
     def _part(self, text: str) -> Json:
-        """The part that holds a text."""
+        """The part that contains a text."""
         return {}
 
     def _extra(self, text: str) -> Json:
-        """What the events of a text tell beside it."""
+        """More fields of the events with a text."""
         return {}
 
     def _annotation_events(self) -> Iterator[Json]:
-        """Events about the text as a whole."""
+        """Events for the annotations of the text."""
         return iter(())
 
 
 class Reasoning(OutputItem):
-    """Thoughts, as far as they are shown, and what the chat carries along with them."""
+    """Visible reasoning, and the opaque state of the turn."""
 
     events = SUMMARY
 
@@ -109,15 +109,15 @@ class Reasoning(OutputItem):
             "id": self.id,
             "summary": [self._part(self.text)] if self._sent else [],
         }
-        sealed = self.opaque_state.seal()
-        return {**item, "encrypted_content": sealed} if sealed else item
+        state = self.opaque_state.seal()
+        return {**item, "encrypted_content": state} if state else item
 
     def _part(self, text: str) -> Json:
         return {"type": "summary_text", "text": text}
 
 
 class _Message(OutputItem):
-    """A message of one part."""
+    """A message with one part."""
 
     def __init__(self, id: str) -> None:
         super().__init__(f"msg_{id}")
@@ -134,7 +134,7 @@ class _Message(OutputItem):
 
 
 class Text(_Message):
-    """`annotations` have the flat form of this API."""
+    """The model's text. `annotations` have the flat form of this API."""
 
     events = TEXT
 
@@ -173,7 +173,7 @@ class Refusal(_Message):
 
 
 class Compaction(OutputItem):
-    """A summary of the history, which the client gets sealed."""
+    """A summary of the history, packed for the client."""
 
     def __init__(self, id: str) -> None:
         super().__init__(f"cmp_{id}")
@@ -183,7 +183,7 @@ class Compaction(OutputItem):
 
 
 class ToolCallItem(OutputItem):
-    """A call of one of the client's tools; only its name tells what kind of item it is."""
+    """A call of a client's tool. The type of the item depends on the tool's name."""
 
     def __init__(self, id: str, call_id: str, toolbox: Toolbox) -> None:
         super().__init__(id)
@@ -195,7 +195,7 @@ class ToolCallItem(OutputItem):
         self.set_name("")
 
     def set_name(self, name: str) -> None:
-        """The name in the chat."""
+        """Choose the tool by its name in the chat."""
         self._is_named = bool(name)
         self._tool = self._toolbox.find(name)
         self.id = f"{self._tool.kind.id_prefix}_{self._new_id}"
@@ -208,7 +208,7 @@ class ToolCallItem(OutputItem):
 
     @property
     def is_complete(self) -> bool:
-        """Behind a whole JSON object nothing can follow."""
+        """Nothing can follow a complete JSON object."""
         arguments = "".join(self._arguments).rstrip()
         if not arguments.endswith("}"):
             return False

@@ -1,7 +1,6 @@
-"""A request of the Responses API as a chat.
+"""Translates a request of the Responses API to a chat.
 
-Only what has an equal in a chat is taken over: fields unknown to us are dropped, since those of
-this API are errors to a backend.
+Parameters without an equivalent in a chat are dropped: backends would reject them.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,63 +18,63 @@ REASONING = "reasoning.encrypted_content"
 """Values of `include`."""
 
 
-def read_history(given: Json, store: ResponseStore, warnings: Warnings) -> History:
+def read_history(parameters: Json, store: ResponseStore, warnings: Warnings) -> History:
     """The conversation so far: instructions, earlier turns and the new input.
 
     Raises ApiError (400) with `param` if it is empty or cannot be read.
     """
     history = History(store, warnings)
-    if instructions := _instructions(given):
+    if instructions := _instructions(parameters):
         history.messages.append({"role": "system", "content": instructions})
-    history.read(_earlier(given, store), "previous_response_id")
-    history.read(_input(given), "input")
+    history.read(_earlier(parameters, store), "previous_response_id")
+    history.read(_input(parameters), "input")
     history.finish()
     if not history.messages:
         raise bad_request("'input' must not be an empty list", "input")
     return history
 
 
-def read_toolbox(given: Json, history: History, warnings: Warnings) -> Toolbox:
+def read_toolbox(parameters: Json, history: History, warnings: Warnings) -> Toolbox:
     """The tools that the request and its history declare. Raises ApiError (400)."""
     # Compaction keeps them: some models refuse calls without tools, and the prompt cache has them.
-    choice = "none" if history.is_to_compact else given.get("tool_choice")
-    return read_tools([*_list(given, "tools"), *history.tools], choice, warnings)
+    choice = "none" if history.is_to_compact else parameters.get("tool_choice")
+    return read_tools([*_list(parameters, "tools"), *history.tools], choice, warnings)
 
 
-def to_chat(given: Json, messages: list[Json], toolbox: Toolbox, warnings: Warnings) -> Chat:
+def to_chat(parameters: Json, messages: list[Json], toolbox: Toolbox, warnings: Warnings) -> Chat:
     """The request as a chat. Raises ApiError (400) with `param` if a parameter is not supported."""
     chat: Chat = {"messages": messages}
     for param, read_param in _READERS.items():
-        if given.get(param) is not None:
-            chat |= read_param(param, given[param])
+        if parameters.get(param) is not None:
+            chat |= read_param(param, parameters[param])
     if toolbox.declared:
         # OpenAI refuses these two without tools.
         chat["tools"] = toolbox.declared
         if toolbox.choice is not None:
             chat["tool_choice"] = toolbox.choice
-        if given.get("parallel_tool_calls") is not None:
-            chat["parallel_tool_calls"] = given["parallel_tool_calls"]
-    if given.get("truncation") == "auto":
+        if parameters.get("parallel_tool_calls") is not None:
+            chat["parallel_tool_calls"] = parameters["parallel_tool_calls"]
+    if parameters.get("truncation") == "auto":
         warnings.append("truncation=the history is never truncated")
     return chat
 
 
-def includes(given: Json, value: str) -> bool:
+def includes(parameters: Json, value: str) -> bool:
     """Whether `include` lists a value."""
-    include = given.get("include")
+    include = parameters.get("include")
     return isinstance(include, list) and value in include
 
 
-def _instructions(given: Json) -> str | None:
-    instructions = given.get("instructions")
+def _instructions(parameters: Json) -> str | None:
+    instructions = parameters.get("instructions")
     if instructions is not None and not isinstance(instructions, str):
         raise bad_request("'instructions' must be a string", "instructions")
     return instructions
 
 
-def _earlier(given: Json, store: ResponseStore) -> list[Json]:
-    """The conversation that the request goes on with."""
-    id = given.get("previous_response_id")
+def _earlier(parameters: Json, store: ResponseStore) -> list[Json]:
+    """The conversation that the request continues."""
+    id = parameters.get("previous_response_id")
     if id is None:
         return []
     items = store.find(id) if isinstance(id, str) else None
@@ -89,20 +88,20 @@ def _earlier(given: Json, store: ResponseStore) -> list[Json]:
     return items
 
 
-def _input(given: Json) -> list[Any]:
-    if isinstance(given["input"], str):
-        return [{"type": "message", "role": "user", "content": given["input"]}]
-    return _list(given, "input")
+def _input(parameters: Json) -> list[Any]:
+    if isinstance(parameters["input"], str):
+        return [{"type": "message", "role": "user", "content": parameters["input"]}]
+    return _list(parameters, "input")
 
 
-def _list(given: Json, param: str) -> list[Any]:
-    value = given.get(param)
+def _list(parameters: Json, param: str) -> list[Any]:
+    value = parameters.get(param)
     if value is not None and not isinstance(value, list):
         raise bad_request(f"'{param}' must be a list", param)
     return value or []
 
 
-# One reader a parameter: what it is in a chat
+# One reader a parameter: returns its fields in a chat
 
 
 def _same(param: str, value: Any) -> Json:
@@ -117,12 +116,12 @@ def _refuse(param: str, value: Any) -> Json:
 
 
 def _stream(param: str, value: Any) -> Json:
-    """The last event has the usage, so it is always wanted."""
+    """Always requests usage, because the last event contains it."""
     return {"stream": True, "stream_options": {"include_usage": True}} if value is True else {}
 
 
 def _reasoning(param: str, value: Any) -> Json:
-    """OpenRouter's form, of which the Gemini backend reads the effort."""
+    """OpenRouter's form. The Gemini backend reads its effort."""
     fields = _without_nulls(value, param)
     return {"reasoning": fields} if fields else {}
 
@@ -158,7 +157,7 @@ _PASSED = (
     "temperature",
     "top_p",
     "user",
-    # OpenRouter's own, which its Responses API takes as well (docs).
+    # OpenRouter's own; its Responses API accepts them, too (docs).
     "cache_control",
     "models",
     "plugins",

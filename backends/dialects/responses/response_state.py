@@ -1,4 +1,4 @@
-"""A chat's answer as a response object, whole or as it stands while it is streamed."""
+"""Builds a response object from a completion or from the chunks of a stream."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +7,8 @@ from backends.dialects.responses.events import COMPLETED, IN_PROGRESS, INCOMPLET
 from backends.dialects.responses.output import Output
 from backends.jsonio import Json, objects, string
 
-# What a response repeats of its request, and what stands there if the request has none (API
-# reference). `model` is the one that answered, where that is known.
+# Parameters that a response repeats, and their values if the request has none (API reference).
+# `model` is the one that answered, if known.
 _ECHOED: Mapping[str, object] = {
     "background": False,
     "instructions": None,
@@ -37,19 +37,19 @@ _CUT_SHORT: Mapping[str | None, str] = {
     "length": "max_output_tokens",
     "content_filter": "content_filter",
 }
-"""Finish reasons of answers that are not complete, and why in the words of this API."""
+"""Finish reasons of incomplete responses, and the reasons that this API gives."""
 
 
 class ResponseState:
     """Reads completions and chunks; `created` is in seconds since the epoch."""
 
-    def __init__(self, id: str, created: int, given: Json, output: Output) -> None:
+    def __init__(self, id: str, created: int, parameters: Json, output: Output) -> None:
         self.id = id
         self.output = output
         self.finish_reason: str | None = None
         self._usage: Json | None = None
         self._head: Json = {
-            name: default if given.get(name) is None else given[name]
+            name: default if parameters.get(name) is None else parameters[name]
             for name, default in _ECHOED.items()
         }
         self._head |= {"id": id, "object": "response", "created_at": created}
@@ -59,7 +59,7 @@ class ResponseState:
         return INCOMPLETE if self.finish_reason in _CUT_SHORT else COMPLETED
 
     def feed(self, data: Json) -> list[Json]:
-        """The events that tell of a chunk, or of a completion."""
+        """The events for a chunk or a completion."""
         self._head["model"] = string(data.get("model")) or self._head["model"]
         if isinstance(data.get("usage"), dict):
             self._usage = data["usage"]
@@ -74,7 +74,7 @@ class ResponseState:
         return self.output.finish(self.status)
 
     def response(self, status: str, error: Json | None = None) -> Json:
-        """The response object as far as it is known."""
+        """The response object so far."""
         reason = _CUT_SHORT.get(self.finish_reason) if status == INCOMPLETE else None
         return {
             **self._head,
@@ -86,7 +86,7 @@ class ResponseState:
         }
 
     def _feed(self, choice: Json) -> list[Json]:
-        # Some providers send "" on every chunk that is not the last.
+        # Some providers send "" on every chunk but the last.
         self.finish_reason = string(choice.get("finish_reason")) or self.finish_reason
         delta = choice.get("delta", choice.get("message"))
         logprobs = choice.get("logprobs")
@@ -95,7 +95,7 @@ class ResponseState:
 
 
 def _to_usage(usage: Json) -> Json:
-    """Codex fails a turn whose usage lacks a count (its reader of events)."""
+    """Every count is present: Codex fails a turn without one (its event reader)."""
     prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     inside, outside = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     return {

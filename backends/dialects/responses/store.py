@@ -1,4 +1,4 @@
-"""Answers that were given, for requests that name one instead of repeating the conversation."""
+"""Stores responses for requests that name one instead of repeating the conversation."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -10,17 +10,18 @@ from backends.jsonio import Json, string
 
 @dataclass(frozen=True, slots=True)
 class _Conversation:
-    """`items` are the whole conversation's, `output` those of the answer."""
-
     items: list[Json]
+    """All items, including the output."""
     output: list[Json]
+    """The items of the response."""
     size: int
+    """Bytes of `items` as JSON."""
 
 
 class ResponseStore:
-    """In memory; beyond its bounds what was not used for longest goes.
+    """An LRU store in memory, bounded by responses and bytes.
 
-    Conversations that go on share their items, so that the bytes are counted on the safe side.
+    Items that conversations share count several times, so the bound is on the safe side.
     """
 
     def __init__(self, max_responses: int = 1000, max_bytes: int = 64 * 1024 * 1024) -> None:
@@ -34,24 +35,24 @@ class ResponseStore:
         return len(self._conversations)
 
     def keep(self, id: str, items: Sequence[Json], output: Sequence[Json]) -> None:
-        """Remember an answer, `output`, and all that was said before it, `items`."""
-        every = [*items, *output]
-        kept = _Conversation(every, list(output), len(jsonio.encode(every)))
-        self._conversations[id] = kept
-        self._bytes += kept.size
+        """Store a response's `output`, and `items`, the conversation before it."""
+        all_items = [*items, *output]
+        conversation = _Conversation(all_items, list(output), len(jsonio.encode(all_items)))
+        self._conversations[id] = conversation
+        self._bytes += conversation.size
         self._responses |= {item["id"]: id for item in output}
         while len(self) > self._max_responses or self._bytes > self._max_bytes:
             self._forget_one()
 
     def find(self, id: str) -> list[Json] | None:
-        """A conversation, by the id of the answer that ends it."""
+        """The conversation that ends with the response of this id."""
         if id not in self._conversations:
             return None
         self._conversations.move_to_end(id)
         return self._conversations[id].items
 
     def find_item(self, id: object) -> Json | None:
-        """An item of an answer."""
+        """An item of a stored response."""
         response = self._responses.get(string(id) or "")
         if response is None:
             return None

@@ -1,6 +1,6 @@
-"""The client's tools as functions of a chat, with a way back for the calls of these.
+"""Translates the client's tools to functions of a chat, and calls of these back to items.
 
-Chat, as all backends know it, has functions only. Tools of other kinds get stand-ins.
+A chat has functions only. A function stands in for each tool of another kind.
 """
 
 import hashlib
@@ -117,13 +117,13 @@ TOOL_KINDS: Mapping[str | None, ToolKind] = {
 # Tools of a request
 
 MAX_NAME_LENGTH = 64
-"""OpenAI's limit for the name of a function."""
+"""OpenAI's limit for function names."""
 
 _DIGEST_LENGTH = 8
 
 
 def flat_name(namespace: object, name: str) -> str:
-    """The name of a function in a chat, which has no namespaces."""
+    """A function's name in a chat, which has no namespaces."""
     if not namespace:
         return name
     flat = f"{namespace}__{name}"
@@ -134,14 +134,14 @@ def flat_name(namespace: object, name: str) -> str:
 
 
 class Tool(NamedTuple):
-    """A tool as the client knows it."""
+    """A client's tool."""
 
     kind: ToolKind
     name: str
     namespace: str | None = None
 
     def item(self, id: str, call_id: str, text: str, status: str) -> Json:
-        """A call; `text` is its free text, or its arguments in JSON."""
+        """The item of a call. `text` is its free text or its arguments in JSON."""
         kind = self.kind
         item = {"type": kind.item_type, "id": id, "call_id": call_id, "status": status}
         if kind.events is None:
@@ -152,22 +152,22 @@ class Tool(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """A request's tools: `by_name` are those that the client runs, by their names in a chat.
-
-    `declared` and `choice` are the chat's.
-    """
+    """The tools of a request."""
 
     by_name: Mapping[str, Tool] = field(default_factory=dict)
+    """Those that the client runs, by their names in the chat."""
     declared: list[Json] = field(default_factory=list)
+    """The chat's `tools`."""
     choice: object = None
+    """The chat's `tool_choice`."""
 
     def find(self, name: str) -> Tool:
-        """What a model has called; a function, if it is none of the client's tools."""
+        """The tool of a call; a function if the client has no such tool."""
         return self.by_name.get(name) or Tool(FUNCTION, name)
 
 
 def read_tools(tools: list[Any], choice: object, warnings: Warnings) -> Toolbox:
-    """The tools on offer; ApiError 400 if one has no name, or `choice` demands what cannot be."""
+    """Read the tools. Raises ApiError (400) if one has no name or `choice` is not supported."""
     by_name: dict[str, Tool] = {}
     declared: list[Json] = []
     allowed = _allowed(choice)
@@ -182,7 +182,7 @@ def read_tools(tools: list[Any], choice: object, warnings: Warnings) -> Toolbox:
                 by_name[flat] = Tool(kind, name, namespace)
                 declared.append({"type": "function", "function": _function(kind, tool, flat)})
         elif _is_search(type_name) and tool.get("external_web_access") is not False:
-            declared.append(tool)  # both backends know it by this type
+            declared.append(tool)  # both backends support this type
         else:
             warnings.append(f"tools=type {type_name} is not supported")
     return Toolbox(by_name, declared, _read_choice(choice))
@@ -193,17 +193,17 @@ def _flatten(
 ) -> Iterator[tuple[Json, str | None, str]]:
     """Each tool with its namespace and its path in the request."""
     for index, tool in enumerate(tools):
-        place = f"{param}[{index}]"
+        path = f"{param}[{index}]"
         if not isinstance(tool, dict):
-            raise bad_request(f"'{place}' must be an object", place)
+            raise bad_request(f"'{path}' must be an object", path)
         if tool.get("type") == "namespace":
-            yield from _flatten(objects(tool.get("tools")), str(tool.get("name")), f"{place}.tools")
+            yield from _flatten(objects(tool.get("tools")), str(tool.get("name")), f"{path}.tools")
         else:
-            yield tool, namespace, place
+            yield tool, namespace, path
 
 
 def _function(kind: ToolKind, tool: Json, name: str) -> Json:
-    """The function that is, or stands in for, a tool."""
+    """The tool as a function."""
     if kind is FUNCTION:
         known = ("description", "parameters", "strict")
         return {"name": name} | {key: tool[key] for key in known if tool.get(key) is not None}
@@ -212,7 +212,7 @@ def _function(kind: ToolKind, tool: Json, name: str) -> Json:
 
 
 def _describe(tool: Json) -> str:
-    """What a model must know of a free-text tool, which a chat could not tell otherwise."""
+    """A free-text tool's description, with the format that a chat cannot express."""
     description = f"{tool.get('description') or ''}\n\nThe text goes into '{free_text.INPUT}'"
     format = tool.get("format")
     if isinstance(format, dict) and format.get("type") == "grammar":
@@ -229,9 +229,9 @@ def _is_search(type_name: str | None) -> bool:
 
 
 def _allowed(choice: object) -> frozenset[str] | None:
-    """The names of the only tools that may be called, if there are such.
+    """The names of the allowed tools; None if all are.
 
-    Declaring no others is what both backends understand.
+    Only these are declared, because both backends understand that.
     """
     if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
         return None
@@ -257,7 +257,7 @@ def _read_choice(choice: object) -> object:
 
 
 def _name_in(choice: Json) -> str | None:
-    """The name in a chat of a tool that is chosen, if the client is to run it."""
+    """The chosen tool's name in a chat; None if the client does not run it."""
     type_name = string(choice.get("type"))
     name = type_name if type_name in BUILT_IN_KINDS else choice.get("name")
     if type_name not in TOOL_KINDS or not isinstance(name, str):
@@ -266,7 +266,7 @@ def _name_in(choice: Json) -> str | None:
 
 
 def _object(arguments: str) -> Json:
-    """Arguments that a model may have broken, or not finished."""
+    """Arguments as an object; empty if they are invalid or cut off."""
     try:
         value = jsonio.decode(arguments.encode("utf-8", "surrogatepass"))
     except ValueError:
