@@ -15,7 +15,7 @@ class Note:
     def __init__(self, text: str) -> None:
         self.text = text
         self.is_placed = False
-        """Whether a response contains it. One of tool calls only has no place for it."""
+        """Whether a response contains it. Tool calls alone cannot."""
 
     def event_before(self, block: bytes) -> bytes | None:
         """The event to send before this one if it has text, else None."""

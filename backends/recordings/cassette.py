@@ -141,7 +141,7 @@ class Cassette:
 
 
 def _keys(request: Fingerprint, is_stream: bool) -> Iterator[tuple[bool, tuple[object, ...]]]:
-    """Keys to look up, the best first. A whole response can be streamed, but not the reverse."""
+    """Keys to look up, the best first. A complete response can be streamed, but not the reverse."""
     for shape in dict.fromkeys((is_stream, False)):
         yield shape, request.exact
         yield shape, request.normalized

@@ -66,7 +66,7 @@ VOLATILE_TEXT = (
 )
 """Patterns of text that changes from run to run."""
 
-# Texts are JSON, so that a word may begin behind an escaped line end or character.
+# Texts are JSON, so a word may begin after an escaped line end or character.
 _START = r"(?:(?<![0-9A-Za-z])|(?<=\\[nrt])|(?<=\\u[0-9a-f]{4}))"
 _VOLATILE = re.compile(f"{_START}(?:{'|'.join(VOLATILE_TEXT)})", re.ASCII)
 

@@ -1,4 +1,4 @@
-"""A note in front of an answer: once, before the first text, and nowhere else."""
+"""A note goes before the first text of a response, once, and nowhere else."""
 
 import json
 from typing import Any
@@ -59,7 +59,7 @@ def test_nowhere_without_text(given: list[bytes]) -> None:
     assert not note.is_placed
 
 
-def test_in_a_whole_answer() -> None:
+def test_in_a_completion() -> None:
     note = Note("n")
     completion: dict[str, Any] = {"choices": [{"message": {"content": "Hi"}}]}
     assert note.prepend_to(completion)
@@ -70,7 +70,7 @@ def test_in_a_whole_answer() -> None:
     "completion",
     [{}, {"choices": []}, {"choices": [{"message": {"content": None}}]}, {"choices": [None]}],
 )
-def test_not_in_a_whole_answer_without_text(completion: dict[str, Any]) -> None:
+def test_not_in_a_completion_without_text(completion: dict[str, Any]) -> None:
     note = Note("n")
     assert not note.prepend_to(completion)
     assert not note.is_placed

@@ -22,7 +22,7 @@ def test_the_longest_key_goes_first() -> None:
     assert redactor.scrub("x sk-1-more y sk-1") == f"x {PLACEHOLDER} y {PLACEHOLDER}"
 
 
-def test_keys_are_no_patterns() -> None:
+def test_keys_are_not_patterns() -> None:
     assert Redactor([Key("A", "a.c")]).scrub("abc a.c") == f"abc {PLACEHOLDER}"
 
 

@@ -1,4 +1,4 @@
-"""Event blocks: nothing lost, cut at the right places, whatever the pieces."""
+"""Blocks: no byte is lost, and splits are right for any chunks."""
 
 import itertools
 
@@ -50,7 +50,7 @@ def test_random_splits(name: str, cuts: list[int]) -> None:
 
 
 @given(st.lists(st.binary(max_size=30), max_size=10))
-def test_any_bytes_come_out_as_they_went_in(pieces: list[bytes]) -> None:
+def test_bytes_do_not_change(pieces: list[bytes]) -> None:
     stream = b"".join(pieces)
     if not stream.startswith(b"\xef\xbb\xbf"):
         assert b"".join(blocks_of(pieces)) == stream

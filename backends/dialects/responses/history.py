@@ -152,7 +152,7 @@ class History:
         self.messages.append({"role": role, "content": to_content(item.get("content"))})
 
     def _read_output(self, item: Json, param: str) -> None:
-        """Insert the result directly after the calls, as a chat requires, whatever came between."""
+        """Insert the result directly after the calls, as a chat requires."""
         self._end_turn()
         id = _call_id(item, param)
         # The output of a patch may be its status only.

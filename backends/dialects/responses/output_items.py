@@ -73,8 +73,8 @@ class OutputItem(ABC):
             return
         text = self.text
         yield from self._annotation_events()
-        whole = {self.events.field: text, **self._extra(text)}
-        yield event(f"{self.events.prefix}.done", **self._position, **whole)
+        fields = {self.events.field: text, **self._extra(text)}
+        yield event(f"{self.events.prefix}.done", **self._position, **fields)
         if self.events.part:
             yield event(f"{self.events.part}.done", **self._position, part=self._part(text))
 

@@ -10,12 +10,12 @@ BODY = b'{"messages": [{"role":"user","content":"hi"}], "x": 1.0}'
 
 def test_everything_passes() -> None:
     read: Reader = read_chat
-    asked: ClientRequest = read(BODY)
-    assert asked.chat == {"messages": [{"role": "user", "content": "hi"}], "x": 1.0}
-    assert asked.body is BODY
-    assert asked.warnings == ()
+    request: ClientRequest = read(BODY)
+    assert request.chat == {"messages": [{"role": "user", "content": "hi"}], "x": 1.0}
+    assert request.body is BODY
+    assert request.warnings == ()
     completion = {"choices": ["anything"]}
-    assert asked.render(completion) is completion
+    assert request.render(completion) is completion
 
 
 def test_a_stream_passes() -> None:

@@ -12,12 +12,14 @@ from backends.errors import ApiError
 from backends.openai_wire import DONE
 
 
-def asked(**given: Any) -> Any:
+def request(**given: Any) -> Any:
     return read_completion(json.dumps({"model": "m", "prompt": "Say it"} | given).encode())
 
 
 def test_a_prompt_becomes_a_chat() -> None:
-    chat = asked(prompt=["Say\n it "], max_tokens=5, stop=["x"], stream=True, echo=False, best_of=1)
+    chat = request(
+        prompt=["Say\n it "], max_tokens=5, stop=["x"], stream=True, echo=False, best_of=1
+    )
     assert chat.chat == {
         "model": "m",
         "stream": True,
@@ -40,9 +42,9 @@ def test_a_prompt_becomes_a_chat() -> None:
         ({"logprobs": 5}, "logprobs"),
     ],
 )
-def test_what_cannot_be(given: dict[str, Any], param: str) -> None:
+def test_unsupported(given: dict[str, Any], param: str) -> None:
     with pytest.raises(ApiError) as caught:
-        asked(**given)
+        request(**given)
     assert (caught.value.status, caught.value.param) == (400, param)
 
 
@@ -60,7 +62,7 @@ COMPLETION: dict[str, Any] = {
 
 
 def test_whole() -> None:
-    completion = Completion.model_validate(asked().render(COMPLETION))
+    completion = Completion.model_validate(request().render(COMPLETION))
     assert [choice.text for choice in completion.choices] == ["Hi", ""]
     assert [choice.finish_reason for choice in completion.choices] == ["stop", "length"]
     assert completion.usage
@@ -68,7 +70,7 @@ def test_whole() -> None:
 
 
 def test_streamed() -> None:
-    encoder = asked(stream=True).encoder()
+    encoder = request(stream=True).encoder()
     *chunks, _ = openai_wire.stream_of(COMPLETION)
     events = [data_of(encoder.chunk(chunk)) for chunk in chunks]
     choices = [choice for event in events for choice in event["choices"] if choice["index"] == 0]
@@ -86,7 +88,7 @@ def test_streamed() -> None:
     "odd", [{}, {"choices": None}, {"choices": [1, {"delta": {"content": 1}}]}]
 )
 def test_odd_chunks(odd: Any) -> None:
-    block = asked().encoder().chunk(sse.block(json.dumps(odd).encode()))
+    block = request().encoder().chunk(sse.block(json.dumps(odd).encode()))
     assert data_of(block)["object"] == "text_completion"
 
 

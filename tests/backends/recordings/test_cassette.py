@@ -52,7 +52,7 @@ def test_responses_come_in_the_order_of_recording_and_the_last_repeats() -> None
     assert [tape.find("chat", asking("b")) for _ in range(3)] == [1, 4, 4]
 
 
-def test_exact_twins_go_before_loose_ones() -> None:
+def test_exact_matches_go_before_normalized_ones() -> None:
     times = ("10:00", "11:00", "10:00")
     tape = cassette(*((asking(f"It is {time}"), whole()) for time in times))
     assert [tape.find("chat", asking("It is 11:00")) for _ in range(2)] == [1, 1]
@@ -67,7 +67,7 @@ def test_a_whole_response_may_become_a_stream_but_not_the_reverse() -> None:
     assert "Request 2 of 2 matches, but it was recorded as a stream" in miss(tape, asking("b"))
 
 
-def test_the_form_that_was_asked_for_goes_first() -> None:
+def test_the_requested_form_goes_first() -> None:
     tape = cassette((asking("at 10:00"), whole()), (asking("at 10:00"), stream()))
     assert tape.find("chat", asking("at 10:00", stream=True)) == 1
     assert tape.find("chat", asking("at 11:00", stream=True)) == 1
@@ -198,7 +198,7 @@ def test_embeddings_must_hold_data() -> None:
         call.read_response(b'{"choices": []}')
 
 
-def test_the_player_is_asked_for_models() -> None:
+def test_the_player_lists_models() -> None:
     backend = Playback("http://player/gemini", cassette())
     request = backend.models_request(KEY, None)
     assert request.url == "http://player/gemini/models"

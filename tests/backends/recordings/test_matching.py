@@ -88,7 +88,7 @@ FRAMES = ["{}", "It is {} now.", "a\n{}\nb", "({})", "\t{}, c", '"{}"', "åœ¨{}çš
 
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize(("one", "other"), VOLATILE)
-def test_volatile_text_is_loosely_the_same(frame: str, one: str, other: str) -> None:
+def test_volatile_text_matches(frame: str, one: str, other: str) -> None:
     first, second = (fingerprint(asking(frame.format(text))) for text in (one, other))
     assert first.normalized == second.normalized
     assert first.exact != second.exact
@@ -143,7 +143,7 @@ SAME = {
     "another session": {"session_id": "x", "metadata": {"run": 1}, "trace": {}},
     "another cache": {"prompt_cache_key": "x", "prompt_cache_retention": "24h"},
     "another plan": {"service_tier": "flex", "store": True},
-    "another form of the answer": {
+    "another form of the response": {
         "stream": True,
         "stream_options": {"include_usage": True},
         "usage": {"include": True},
@@ -199,7 +199,7 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize(("change", "message"), DIFFERENT.values(), ids=DIFFERENT)
-def test_the_first_difference_is_told(change: dict[str, Any], message: str) -> None:
+def test_the_first_difference_is_shown(change: dict[str, Any], message: str) -> None:
     first, second = fingerprint(CHAT), fingerprint(CHAT | change)
     assert first.normalized != second.normalized
     assert matching.first_difference(first, second) == message

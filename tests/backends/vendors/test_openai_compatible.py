@@ -97,7 +97,7 @@ def test_what_openrouter_adds_to_an_error_is_kept() -> None:
         (500, b'{"detail":"m"}', 500, "HTTP 500"),
     ],
 )
-def test_error_answers(status: int, body: bytes, ours: int, says: str) -> None:
+def test_error_responses(status: int, body: bytes, ours: int, says: str) -> None:
     error = CALL.read_error(status, "text/html", body)
     assert error.status == ours
     assert says in error.message
@@ -221,7 +221,7 @@ BLOCKS = [
 @given(st.lists(st.lists(st.sampled_from(BLOCKS), min_size=1)))
 @example([[BLOCKS[1]], [BLOCKS[0], BLOCKS[1]]])
 def test_a_comment_hides_no_content(reads: list[list[bytes]]) -> None:
-    """By its first byte a piece is told for a comment: nothing of an answer may stand behind it."""
+    """The first byte identifies a comment, so no content may follow in the same chunk."""
     decoder = CALL.decoder()
     events = [event for read in reads for event in decoder.feed(b"".join(read))]
     pieces = [event.raw for event in events if isinstance(event, Chunk)]

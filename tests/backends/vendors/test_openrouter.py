@@ -53,7 +53,7 @@ class TestRequest:
         ],
     )
     def test_only_the_model_changes(self, body: bytes, sent: bytes) -> None:
-        """Or all is written anew, where the model's place is in doubt."""
+        """Or the body is encoded again if the model's place is not certain."""
         prompt = ModelRequest(json.loads(body), body, "y", [], "s")
         assert OpenRouter("").prepare(prompt, KEY).request.body == sent
 
@@ -138,6 +138,6 @@ def test_models() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"data":1}'])
-def test_anything_else_is_no_list_of_models(body: bytes) -> None:
+def test_anything_else_is_not_a_model_list(body: bytes) -> None:
     with pytest.raises(ValueError, match="the model list of OpenRouter has no 'data' list"):
         OpenRouter("").read_models(body)

@@ -1,4 +1,4 @@
-"""Requests and answers for tests; whatever is streamed or answered is judged by OpenAI's SDK."""
+"""Requests and responses for tests. OpenAI's SDK checks every response and stream."""
 
 import itertools
 import json
@@ -61,9 +61,9 @@ def fragment(index: int, arguments: str, **more: Any) -> Json:
     return {"tool_calls": [{"index": index, "function": {"arguments": arguments}, **more}]}
 
 
-def stream(asked: ResponsesRequest, *chunks: bytes, error: ApiError | None = None) -> list[Json]:
-    """The events of an answer, all that can be checked of them checked."""
-    encoder: ResponsesEncoder = asked.encoder()
+def stream(request: ResponsesRequest, *chunks: bytes, error: ApiError | None = None) -> list[Json]:
+    """The checked events of a response."""
+    encoder: ResponsesEncoder = request.encoder()
     blocks = [encoder.chunk(each) for each in chunks]
     blocks.append(encoder.error(error) if error else encoder.done())
     events = read_events(b"".join(blocks))
@@ -95,7 +95,7 @@ def _classes() -> dict[str, Any]:
 
 
 def check(events: list[Json]) -> None:
-    """That each event has its shape, that they follow in order, and the SDK can put them together.
+    """Check the shape and order of the events, and that the SDK can assemble them.
 
     `error.code` is free: OpenAI sends more codes than its SDK knows.
     """
@@ -139,7 +139,7 @@ _WHOLE = {
 
 
 def _check_items(events: list[Json]) -> list[Json]:
-    """The items that were told of: opened and closed one by one, their texts the sums of deltas."""
+    """Check that items open and close one by one and that deltas add up. Returns the items."""
     done: list[Json] = []
     open_item: Json | None = None
     text = ""
@@ -169,5 +169,5 @@ def _check_items(events: list[Json]) -> list[Json]:
 
 
 def contents(output: list[Json]) -> list[Json]:
-    """Items without their ids, which every answer has its own of."""
+    """Items without their ids, which differ between responses."""
     return [{name: value for name, value in item.items() if name != "id"} for item in output]

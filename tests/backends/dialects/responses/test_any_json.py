@@ -1,4 +1,4 @@
-"""Whatever JSON comes in: a request is served or refused, and an answer is never fatal."""
+"""Any JSON: a request is accepted or rejected, and a response never crashes."""
 
 from contextlib import suppress
 from typing import Any
@@ -64,7 +64,7 @@ deltas = st.dictionaries(st.sampled_from(DELTA), fields, max_size=4)
 
 @settings(max_examples=200)
 @given(st.lists(deltas | fields, max_size=3), fields, fields)
-def test_any_answer(deltas: list[Any], finish_reason: Any, usage: Any) -> None:
+def test_any_response(deltas: list[Any], finish_reason: Any, usage: Any) -> None:
     encoder = ask().encoder()
     blocks = [
         encoder.chunk(sse.block(jsonio.encode(chunk)))

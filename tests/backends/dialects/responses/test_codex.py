@@ -120,8 +120,8 @@ def test_agent_and_commands_are_found() -> None:
     assert not any("!/help" in text for text in typed)
 
 
-def test_the_answer() -> None:
-    """Codex runs a free-text tool on the input of the item, once that is done."""
+def test_the_response() -> None:
+    """Codex runs a free-text tool with the input of the completed item."""
     arguments = ask([REQUEST["input"][8]]).chat["messages"][0]["tool_calls"][0]["function"]
     events = stream(
         ask(**REQUEST),

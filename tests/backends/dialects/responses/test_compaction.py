@@ -1,4 +1,4 @@
-"""Histories that are summed up: by Codex with OpenAI as its provider, as seen of 0.169."""
+"""Compaction, as Codex 0.169 requests it from OpenAI."""
 
 import pytest
 
@@ -33,7 +33,7 @@ TOOLS: Json = {
 }
 
 
-def test_the_model_is_asked_for_a_summary_and_nothing_else() -> None:
+def test_the_model_gets_a_request_for_a_summary_only() -> None:
     chat = ask([*HISTORY, TRIGGER], **TOOLS).chat
     assert chat["tool_choice"] == "none"
     assert [tool["function"]["name"] for tool in chat["tools"]] == ["look"]
@@ -49,12 +49,12 @@ def test_the_model_is_asked_for_a_summary_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("include", [[], ["reasoning.encrypted_content"]])
 def test_the_summary_is_sealed_and_comes_back(include: list[str]) -> None:
-    asked = ask([*HISTORY, TRIGGER], include=include)
-    events = stream(asked, chunk({"content": "All "}), chunk({"content": "done"}))
+    request = ask([*HISTORY, TRIGGER], include=include)
+    events = stream(request, chunk({"content": "All "}), chunk({"content": "done"}))
     assert types_of(events[2:-1]) == ["output_item.added", "output_item.done"]
     [item] = contents(events[-1]["response"]["output"])
     assert item.keys() == {"type", "encrypted_content"}
-    assert contents(asked.render(completion({"content": "All done"}))["output"]) == [item]
+    assert contents(request.render(completion({"content": "All done"}))["output"]) == [item]
     for history in ([HISTORY[0], item], [item, *HISTORY]):
         chat = ask(history).chat
         summary = chat["messages"][history.index(item)]
@@ -68,10 +68,10 @@ def test_commands_before_a_summary_are_old_ones() -> None:
     assert typed_text.is_taken_up([compaction.SUMMARY])
 
 
-def test_a_conversation_that_was_summed_up_goes_on() -> None:
+def test_a_compacted_conversation_continues() -> None:
     responses = make_responses(ResponseStore())
-    asked = ask([*HISTORY, TRIGGER], responses=responses)
-    id = asked.render(completion({"content": "Sum"}))["id"]
+    request = ask([*HISTORY, TRIGGER], responses=responses)
+    id = request.render(completion({"content": "Sum"}))["id"]
     chat = ask("go on", responses=responses, previous_response_id=id, **TOOLS).chat
     assert [message["content"] for message in chat["messages"][-2:]] == [
         f"{compaction.SUMMARY}Sum",
@@ -83,8 +83,8 @@ def test_a_conversation_that_was_summed_up_goes_on() -> None:
 @pytest.mark.parametrize(
     "sealed", ["gAAAA", None, opaque_state.pack({"summary": 5}), OpaqueState([{"a": 1}]).seal()]
 )
-def test_what_others_have_sealed_is_told_of(sealed: object) -> None:
-    asked = ask([{"type": "compaction", "encrypted_content": sealed}, HISTORY[0]])
-    told = compaction.SUMMARY + compaction.UNREADABLE
-    assert asked.chat["messages"] == [{"role": "user", "content": told}, HISTORY[0]]
-    assert asked.warnings == ["input=a summary from another provider cannot be read"]
+def test_a_summary_from_another_provider_gives_a_warning(sealed: object) -> None:
+    request = ask([{"type": "compaction", "encrypted_content": sealed}, HISTORY[0]])
+    text = compaction.SUMMARY + compaction.UNREADABLE
+    assert request.chat["messages"] == [{"role": "user", "content": text}, HISTORY[0]]
+    assert request.warnings == ["input=a summary from another provider cannot be read"]

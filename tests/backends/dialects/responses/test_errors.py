@@ -30,7 +30,7 @@ def test_codes(error: ApiError, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "headers", "told"),
+    ("message", "headers", "expected"),
     [
         ("Slow.", [("retry-after", "20")], "Slow. Please try again in 20s."),
         ("Slow.", [("retry-after", "1.5")], "Slow. Please try again in 1.5s."),
@@ -44,10 +44,10 @@ def test_codes(error: ApiError, code: str) -> None:
         ("Try again in 3s.", [("retry-after", "20")], "Try again in 3s."),
     ],
 )
-def test_when_to_ask_again(message: str, headers: list[tuple[str, str]], told: str) -> None:
-    assert to_error(ApiError(429, message, headers=headers))["message"] == told
+def test_the_time_to_wait(message: str, headers: list[tuple[str, str]], expected: str) -> None:
+    assert to_error(ApiError(429, message, headers=headers))["message"] == expected
 
 
-def test_only_a_rate_limit_is_waited_for() -> None:
+def test_only_a_rate_limit_has_a_time_to_wait() -> None:
     error = ApiError(503, "Busy.", headers=[("retry-after", "20")])
     assert to_error(error)["message"] == "Busy."

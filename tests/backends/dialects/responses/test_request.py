@@ -303,9 +303,9 @@ PARAMETERS: dict[str, tuple[Json, Json]] = {
 
 @pytest.mark.parametrize(("given", "expected"), PARAMETERS.values(), ids=PARAMETERS)
 def test_parameters(given: Json, expected: Json) -> None:
-    asked = ask(**given)
-    assert asked.chat == {"model": "m", "messages": [USER], **expected}
-    assert asked.body is None
+    request = ask(**given)
+    assert request.chat == {"model": "m", "messages": [USER], **expected}
+    assert request.body is None
 
 
 def test_instructions_come_first() -> None:
@@ -371,14 +371,14 @@ def test_no_input() -> None:
         make_responses()(b'{"model":"m"}')
 
 
-def test_warnings_tell_once_what_was_left_out() -> None:
-    asked = ask(
+def test_each_warning_occurs_once() -> None:
+    request = ask(
         [{"type": "computer_call"}, {"type": "computer_call"}, {"type": "web_search_call"}, USER],
         tools=[{"type": "file_search"}, {"type": "web_search", "external_web_access": False}],
         truncation="auto",
     )
-    assert asked.chat == {"model": "m", "messages": [USER]}
-    assert asked.warnings == [
+    assert request.chat == {"model": "m", "messages": [USER]}
+    assert request.warnings == [
         "input=items of type computer_call are not supported",
         "tools=type file_search is not supported",
         "tools=type web_search is not supported",

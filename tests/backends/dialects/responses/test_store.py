@@ -1,4 +1,4 @@
-"""Conversations that go on by naming what is kept here."""
+"""Conversations that continue a stored response."""
 
 import pytest
 
@@ -25,13 +25,13 @@ WHOLE_CHAT: list[Json] = [
 ]
 
 
-def test_a_conversation_goes_on() -> None:
+def test_a_conversation_continues() -> None:
     responses = make_responses()
     first = ask("one", responses=responses, tools=[TOOL], instructions="i").render(
         completion(CALLING)
     )
     second = ask([RESULT], responses=responses, previous_response_id=first["id"])
-    assert second.chat["messages"] == WHOLE_CHAT  # what was kept has no instructions
+    assert second.chat["messages"] == WHOLE_CHAT  # the store has no instructions
     (event,) = stream(second, chunk({"content": "x"}))[-1:]
     assert event["response"]["previous_response_id"] == first["id"]
     third = ask("two", responses=responses, previous_response_id=event["response"]["id"])
@@ -43,28 +43,28 @@ def test_a_conversation_goes_on() -> None:
 
 
 def test_items_can_be_named() -> None:
-    """Without `include` clients get reasoning without what is sealed in it; it is kept with it."""
+    """Without `include` reasoning has its opaque state in the store only."""
     responses = make_responses()
     output = ask("one", responses=responses).render(completion(CALLING))["output"]
     assert next(list(item) for item in output) == ["type", "id", "summary"]
     references = [{"type": "item_reference", "id": output[0]["id"]}, {"id": output[1]["id"]}]
     for items in (output, references):
-        asked = ask([{"role": "user", "content": "one"}, *items, RESULT], responses=responses)
-        assert asked.chat["messages"] == WHOLE_CHAT
+        request = ask([{"role": "user", "content": "one"}, *items, RESULT], responses=responses)
+        assert request.chat["messages"] == WHOLE_CHAT
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-def test_nothing_is_kept_against_the_clients_will(is_streamed: bool) -> None:
+def test_nothing_is_stored_if_the_client_forbids_it(is_streamed: bool) -> None:
     store = ResponseStore()
-    asked = ask("one", responses=make_responses(store), store=False)
+    request = ask("one", responses=make_responses(store), store=False)
     if is_streamed:
-        stream(asked, chunk({"content": "x"}))
+        stream(request, chunk({"content": "x"}))
     else:
-        asked.render(completion({"content": "x"}))
+        request.render(completion({"content": "x"}))
     assert len(store) == 0
 
 
-def test_a_failed_answer_is_not_kept() -> None:
+def test_a_failed_response_is_not_stored() -> None:
     store = ResponseStore()
     stream(ask(responses=make_responses(store)), chunk({"content": "x"}), error=ApiError(502, "x"))
     assert len(store) == 0
@@ -74,7 +74,7 @@ def item(id: str, size: int = 0) -> Json:
     return {"id": id, "text": "x" * size}
 
 
-def test_what_was_not_used_for_longest_goes() -> None:
+def test_the_least_recently_used_response_is_dropped() -> None:
     store = ResponseStore(max_responses=2)
     store.keep("a", [], [item("a1")])
     store.keep("b", [item("a1")], [item("b1")])

@@ -1,4 +1,4 @@
-"""Streamed answers, event by event. Each stream is judged by OpenAI's SDK as well (`asking`)."""
+"""Streamed responses, event by event. OpenAI's SDK checks each stream, too (`asking`)."""
 
 import json
 
@@ -75,7 +75,7 @@ def test_text() -> None:
     assert final["created_at"] == 1_700_000_000
 
 
-def test_nothing_is_said_before_there_is_something() -> None:
+def test_no_event_before_the_first_output() -> None:
     encoder = ask().encoder()
     empty = ({"role": "assistant"}, {"content": None, "tool_calls": []}, {"reasoning": ""})
     assert [encoder.chunk(chunk(delta)) for delta in empty] == [b""] * 3
@@ -109,7 +109,7 @@ def test_reasoning() -> None:
 
 
 def test_calls_one_after_another() -> None:
-    """Each is told of as it comes, since what is before it is whole."""
+    """Each streams at once, because the one before is complete."""
     encoder = ask().encoder()
     blocks = [
         encoder.chunk(chunk(each))
@@ -287,7 +287,7 @@ def test_logprobs() -> None:
     assert item == message(text("x", logprobs=[token]))
 
 
-def test_signatures_travel_in_front_of_their_call() -> None:
+def test_signatures_precede_their_call() -> None:
     signed = call("a", "f", "{}", index=0, extra_content={"google": {"thought_signature": "s"}})
     chunks = [
         chunk({"reasoning_content": "hm"}),
@@ -310,7 +310,7 @@ def test_signatures_travel_in_front_of_their_call() -> None:
     assert not any("encrypted_content" in item for item in unasked)
 
 
-def test_details_are_put_together_again() -> None:
+def test_details_are_joined() -> None:
     details = [
         {"type": "reasoning.text", "text": "a", "index": 0, "signature": None},
         {"type": "reasoning.text", "text": "b", "index": 0},
@@ -333,7 +333,7 @@ def test_details_are_put_together_again() -> None:
     }
 
 
-def test_half_a_character_waits_for_the_other_half() -> None:
+def test_a_high_surrogate_waits_for_its_low_one() -> None:
     halves = [b'{"content":"a\\ud83d"}', b'{"content":"\\ude00b"}', b'{"content":"\\ud83d"}']
     blocks = [b'data: {"choices":[{"delta":%s}]}\n\n' % half for half in halves]
     events = stream(ask(), *blocks)
@@ -369,7 +369,7 @@ def test_failed(chunks: tuple[bytes, ...]) -> None:
 
 
 def test_what_codex_reads_is_there() -> None:
-    """Its reader of events wants these, and whole counts."""
+    """Its event reader requires these fields, and integer counts."""
     events = stream(ask(), chunk({"reasoning": "a"}), chunk({"content": "x"}), usage_chunk())
     by_type = {event["type"]: event for event in events}
     assert by_type["response.created"]["response"]["id"].startswith("resp_")

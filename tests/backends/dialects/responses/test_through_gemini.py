@@ -34,9 +34,9 @@ ANSWER: list[Json] = [
 
 def test_a_tool_loop() -> None:
     question = {"role": "user", "content": "Go"}
-    asked = ask([question], tools=[PATCH], include=SEALED, stream=True, store=False)
-    call = gemini.ask(*asked.chat.pop("messages"), **{**asked.chat, "model": MODEL})
-    decoder, encoder = call.decoder(), asked.encoder()
+    request = ask([question], tools=[PATCH], include=SEALED, stream=True, store=False)
+    call = gemini.ask(*request.chat.pop("messages"), **{**request.chat, "model": MODEL})
+    decoder, encoder = call.decoder(), request.encoder()
     chunks = [
         event.raw
         for data in ANSWER

@@ -32,7 +32,7 @@ def test_functions_pass() -> None:
     assert ask(tools=[F | more, G]).chat["tools"] == [CHAT_F, CHAT_G]
 
 
-def test_a_free_text_tool_has_a_stand_in() -> None:
+def test_a_free_text_tool_becomes_a_function() -> None:
     (tool,) = ask(tools=[PATCH]).chat["tools"]
     assert tool["function"]["name"] == "patch"
     assert tool["function"]["description"] == (
@@ -41,7 +41,7 @@ def test_a_free_text_tool_has_a_stand_in() -> None:
     assert tool["function"]["parameters"]["required"] == ["input"]
 
 
-def test_built_in_tools_have_stand_ins() -> None:
+def test_built_in_tools_become_functions() -> None:
     kinds = ["local_shell", "shell", "apply_patch"]
     chat = ask(tools=[{"type": kind} for kind in kinds]).chat
     assert names(chat) == kinds

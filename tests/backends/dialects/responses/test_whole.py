@@ -1,4 +1,4 @@
-"""Whole answers, and that streams come to the same."""
+"""Complete responses, and that streams give the same."""
 
 import itertools
 import json
@@ -28,14 +28,14 @@ TOOLS: list[Json] = [
 ]
 
 
-def whole(answer: Json, **parameters: Any) -> Json:
+def whole(response: Json, **parameters: Any) -> Json:
     """The response for a completion; it is valid."""
-    response = ask(**parameters).render(answer)
+    response = ask(**parameters).render(response)
     Response.model_validate(response)
     return response
 
 
-def test_all_that_a_request_says_is_repeated() -> None:
+def test_parameters_are_repeated() -> None:
     given_parameters = {
         "instructions": "i",
         "temperature": 0.5,
@@ -70,13 +70,13 @@ def test_usage_has_all_counts() -> None:
     }
 
 
-def test_an_answer_that_failed() -> None:
+def test_a_failed_response() -> None:
     with pytest.raises(ApiError, match="finish_reason 'error'"):
         ask().render(completion({"content": "x"}, "error"))
 
 
-def test_our_own_answers() -> None:
-    """What the proxy says itself, streamed as the addon does it."""
+def test_replies_of_the_proxy() -> None:
+    """A reply of the proxy, streamed as the addon does it."""
     own = openai_wire.completion_of(
         {"role": "assistant", "content": "x"}, id="a", model="m", created=1
     )
@@ -86,7 +86,7 @@ def test_our_own_answers() -> None:
     assert contents(events[-1]["response"]["output"]) == contents(ask().render(own)["output"])
 
 
-# Any answer
+# Any response
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
 details = st.lists(
@@ -106,7 +106,7 @@ names = st.sampled_from(["f", "patch", "local_shell", "unknown"])
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> Json:
+def messages(draw: st.DrawFn) -> Json:
     """A message of a chat."""
     calls = []
     for index, (name, given_arguments) in enumerate(
@@ -126,7 +126,7 @@ def answers(draw: st.DrawFn) -> Json:
 
 
 def _cut(draw: st.DrawFn, text: str) -> list[str]:
-    """A text in pieces, as UTF-16 has them, so that pairs are cut too."""
+    """A text split between UTF-16 units, so also within surrogate pairs."""
     units = [text.encode("utf-16-le")[at : at + 2] for at in range(0, 2 * _units(text), 2)]
     places = sorted(draw(st.lists(st.integers(0, len(units)), max_size=3)))
     edges = [0, *places, len(units)]
@@ -142,8 +142,8 @@ def _units(text: str) -> int:
 
 @st.composite
 def streamed(draw: st.DrawFn) -> tuple[Json, list[Json]]:
-    """A message, and deltas that make it up; the fragments of its calls are mixed."""
-    message = draw(answers())
+    """A message and its deltas, with interleaved fragments of calls."""
+    message = draw(messages())
     deltas: list[Json] = [{"role": "assistant", "content": ""}]
     for key in ("reasoning", "reasoning_details", "content", "refusal"):
         value = message.get(key)
@@ -166,7 +166,7 @@ def streamed(draw: st.DrawFn) -> tuple[Json, list[Json]]:
 
 
 def _as_one(items: list[Json]) -> list[Json]:
-    """What a conversation with these items says to a model."""
+    """The messages for a conversation with these items."""
     chat = ask([*items, {"role": "user", "content": "on"}]).chat
     messages: list[Json] = chat["messages"]
     return messages
@@ -174,20 +174,20 @@ def _as_one(items: list[Json]) -> list[Json]:
 
 @settings(max_examples=200)
 @given(streamed(), st.sampled_from(["stop", "length", "content_filter"]))
-def test_a_stream_comes_to_the_same_as_the_whole(
-    answer: tuple[Json, list[Json]], finish_reason: str
+def test_a_stream_gives_the_same_as_a_completion(
+    response: tuple[Json, list[Json]], finish_reason: str
 ) -> None:
-    message, deltas = answer
-    asked = ask(tools=TOOLS, include=SEALED)
-    events = stream(asked, *map(chunk, deltas), chunk({}, finish_reason))
+    message, deltas = response
+    request = ask(tools=TOOLS, include=SEALED)
+    events = stream(request, *map(chunk, deltas), chunk({}, finish_reason))
     response = ask(tools=TOOLS, include=SEALED).render(completion(message, finish_reason))
     Response.model_validate(response)
     assert contents(events[-1]["response"]["output"]) == contents(response["output"])
 
 
 @settings(max_examples=200)
-@given(answers())
-def test_what_was_answered_can_be_sent_back(message: Json) -> None:
+@given(messages())
+def test_output_can_be_sent_back(message: Json) -> None:
     response = ask(tools=TOOLS, include=SEALED).render(completion(message))
     *said, _ = _as_one(response["output"])
     expected: Json = {"role": "assistant", "content": message["content"] or None}
