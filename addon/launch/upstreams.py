@@ -88,11 +88,8 @@ class _Question(threading.Thread):
 
 
 def _ask(request: UpstreamRequest) -> httpx.Response:
+    headers = request.all_headers()
     # HTTPS_PROXY may point at the proxy, hence no settings from the environment.
     return httpx.request(
-        request.method,
-        request.url,
-        headers=request.all_headers(),
-        trust_env=False,
-        timeout=TIMEOUT_S,
+        request.method, request.url, headers=headers, trust_env=False, timeout=TIMEOUT_S
     )

@@ -1,7 +1,7 @@
 """Packs a model's state for the next request into the `encrypted_content` of items.
 
-A chat carries this state in unknown fields of messages. The Responses API has one
-string for it, which clients return unread.
+A chat carries this state in unknown fields of messages. The Responses API has one string for
+it, which clients return unread.
 """
 
 import base64

@@ -88,6 +88,9 @@ class PartDigest(NamedTuple):
     """How the normalized text begins."""
 
 
+PartsByDigest = Mapping[bytes, PartDigest]
+"""By exact digest."""
+
 _MISSING = PartDigest(_NOTHING, b"", b"", "")
 
 
@@ -112,10 +115,8 @@ class Fingerprint(NamedTuple):
         return (self.endpoint, *fields, *(part.normalized for part in self.messages))
 
 
-def fingerprint_of(
-    endpoint: str, request: Mapping[str, Any], known: Mapping[bytes, PartDigest]
-) -> Fingerprint:
-    """The fingerprint of a request. Reuses the parts in `known`, which maps exact digests."""
+def fingerprint_of(endpoint: str, request: Mapping[str, Any], known: PartsByDigest) -> Fingerprint:
+    """The fingerprint of a request. Reuses the parts in `known`."""
     fields = {
         name: _part(value, known)
         for name, value in request.items()
@@ -131,7 +132,7 @@ def fingerprint_of(
     )
 
 
-def _part(value: Any, known: Mapping[bytes, PartDigest]) -> PartDigest:
+def _part(value: Any, known: PartsByDigest) -> PartDigest:
     text = _text(value)
     exact = _digest(text)
     if part := known.get(exact):
@@ -156,9 +157,7 @@ def _digest(text: str) -> bytes:
 
 def equal_messages(one: Fingerprint, other: Fingerprint) -> int:
     """How many messages at the beginning match."""
-    return _common(
-        [part.normalized for part in one.messages], [part.normalized for part in other.messages]
-    )
+    return _common(*([part.normalized for part in each.messages] for each in (one, other)))
 
 
 def different_parts(one: Fingerprint, other: Fingerprint) -> int:

@@ -15,7 +15,6 @@ from backends.backend import Headers, ModelRequest, UpstreamRequest
 from backends.errors import ApiError
 from backends.jsonio import Json
 from backends.keys import Key
-from backends.openai_wire import Chat
 from backends.stream import Chunk, Done, Event, Failed
 
 # Chunks with facts about the whole response. JSON escapes quotes inside strings, so these bytes can
@@ -42,21 +41,14 @@ class OpenAiCompatible:
         return OpenAiCall(self._request("embeddings", request, key), self.title, result="data")
 
     def _request(self, path: str, request: ModelRequest, key: Key) -> UpstreamRequest:
-        chat, body = self._adapted(request, *_with_model(request))
+        sent = self._adapted(_with_model(request))
         headers = [*self._headers(request.headers), ("content-type", "application/json")]
-        return UpstreamRequest(
-            "POST",
-            f"{self.base_url}/{path}",
-            headers,
-            body or jsonio.encode(chat),
-            credential_of(key),
-        )
+        url, body = f"{self.base_url}/{path}", sent.body or jsonio.encode(sent.chat)
+        return UpstreamRequest("POST", url, headers, body, credential_of(key))
 
-    def _adapted(
-        self, request: ModelRequest, chat: Chat, body: bytes | None
-    ) -> tuple[Chat, bytes | None]:
-        """Add the vendor's own fields. Returns None as `body` if that changes `chat`."""
-        return chat, body
+    def _adapted(self, request: ModelRequest) -> ModelRequest:
+        """The request with the vendor's own fields."""
+        return request
 
     def _headers(self, client_headers: Headers) -> Headers:
         """The client's headers to forward, and the vendor's own."""
@@ -84,13 +76,13 @@ class OpenAiCompatible:
         return models, None
 
 
-def _with_model(request: ModelRequest) -> tuple[Chat, bytes | None]:
+def _with_model(request: ModelRequest) -> ModelRequest:
     """The request with the vendor's name of the model."""
-    chat, body = request.chat, request.body
-    if request.model and chat.get("model") != request.model:
-        body = body and _replace_model(body, chat.get("model"), request.model)
-        chat = {**chat, "model": request.model}
-    return chat, body
+    model = request.chat.get("model")
+    if not request.model or request.model == model:
+        return request
+    body = request.body and _replace_model(request.body, model, request.model)
+    return request._replace(chat={**request.chat, "model": request.model}, body=body)
 
 
 @dataclass(frozen=True, slots=True)

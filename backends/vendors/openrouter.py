@@ -6,7 +6,6 @@ Facts marked "docs" are from OpenRouter's API reference of August 2026.
 from dataclasses import dataclass
 
 from backends.backend import Headers, ModelRequest
-from backends.openai_wire import Chat
 from backends.vendors.openai_compatible import OpenAiCompatible
 
 # Client headers that OpenRouter reads (docs). All others are dropped: credentials, hop-by-hop
@@ -44,13 +43,12 @@ class OpenRouter(OpenAiCompatible):
         "supported_parameters",
     )
 
-    def _adapted(
-        self, request: ModelRequest, chat: Chat, body: bytes | None
-    ) -> tuple[Chat, bytes | None]:
-        metadata = chat.get("metadata", {})
+    def _adapted(self, request: ModelRequest) -> ModelRequest:
+        metadata = request.chat.get("metadata", {})
         if not request.project or not isinstance(metadata, dict):
-            return chat, body
-        return {**chat, "metadata": {**metadata, "project": request.project}}, None
+            return request
+        metadata = {**metadata, "project": request.project}
+        return request._replace(chat={**request.chat, "metadata": metadata}, body=None)
 
     def _headers(self, client_headers: Headers) -> Headers:
         """Configured attribution replaces the client's."""

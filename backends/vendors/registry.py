@@ -56,10 +56,8 @@ class ConfiguredBackends:
 
     def addresses(self) -> frozenset[tuple[str, int]]:
         """The (host, port) of every backend that has keys."""
-        return frozenset(
-            address_of(backend.models_request(key, None).url)
-            for backend, key in self.with_first_key().values()
-        )
+        backends = self.with_first_key().values()
+        return frozenset(address_of(each.models_request(key, None).url) for each, key in backends)
 
 
 def address_of(url: str) -> tuple[str, int]:

@@ -10,13 +10,7 @@ from backends.dialects.responses import errors
 from backends.dialects.responses.events import FAILED, IN_PROGRESS, event
 from backends.dialects.responses.history import History
 from backends.dialects.responses.output import Output
-from backends.dialects.responses.request import (
-    REASONING,
-    includes,
-    read_history,
-    read_toolbox,
-    to_chat,
-)
+from backends.dialects.responses.request import REASONING, includes, read_chat, read_history
 from backends.dialects.responses.response_state import ResponseState
 from backends.dialects.responses.store import ResponseStore
 from backends.dialects.responses.tools import Toolbox
@@ -40,8 +34,7 @@ class Responses:
         parameters = openai_wire.read_object(body, "input")
         warnings: Warnings = []
         history = read_history(parameters, self.store, warnings)
-        toolbox = read_toolbox(parameters, history, warnings)
-        chat = to_chat(parameters, history.messages, toolbox, warnings)
+        chat, toolbox = read_chat(parameters, history, warnings)
         warnings = list(dict.fromkeys(warnings))
         created = int(self.clock())
         return ResponsesRequest(self, parameters, chat, history, toolbox, warnings, created)

@@ -34,16 +34,12 @@ def read_history(parameters: Json, store: ResponseStore, warnings: Warnings) -> 
     return history
 
 
-def read_toolbox(parameters: Json, history: History, warnings: Warnings) -> Toolbox:
-    """The tools that the request and its history declare. Raises ApiError (400)."""
-    # Compaction keeps them: some models refuse calls without tools, and the prompt cache has them.
-    choice = "none" if history.is_to_compact else parameters.get("tool_choice")
-    return read_tools([*_list(parameters, "tools"), *history.tools], choice, warnings)
-
-
-def to_chat(parameters: Json, messages: list[Json], toolbox: Toolbox, warnings: Warnings) -> Chat:
+def read_chat(parameters: Json, history: History, warnings: Warnings) -> tuple[Chat, Toolbox]:
     """The request as a chat. Raises ApiError (400) with `param` if a parameter is not supported."""
-    chat: Chat = {"messages": messages}
+    # Compaction keeps the tools: some models refuse calls without them, and caches contain them.
+    choice = "none" if history.is_to_compact else parameters.get("tool_choice")
+    toolbox = read_tools([*_list(parameters, "tools"), *history.tools], choice, warnings)
+    chat: Chat = {"messages": history.messages}
     for param, read_param in _READERS.items():
         if parameters.get(param) is not None:
             chat |= read_param(param, parameters[param])
@@ -56,7 +52,7 @@ def to_chat(parameters: Json, messages: list[Json], toolbox: Toolbox, warnings: 
             chat["parallel_tool_calls"] = parameters["parallel_tool_calls"]
     if parameters.get("truncation") == "auto":
         warnings.append("truncation=the history is never truncated")
-    return chat
+    return chat, toolbox
 
 
 def includes(parameters: Json, value: str) -> bool:
