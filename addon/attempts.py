@@ -72,8 +72,8 @@ class AttemptRunner:
         assert self._exchange.upstream
         self._log.is_open = False
         self._fail(error)
-        if amended := self._amended(error):
-            self._send(flow, amended)
+        if call := self._retry_of(error):
+            self._send(flow, call)
             return None
         if error.status == 429:
             now = time.monotonic()
@@ -91,9 +91,9 @@ class AttemptRunner:
         result = self._log.result(f"{error.status} {error}", time.monotonic())
         self._log.failed.append(result)
 
-    def _amended(self, error: ApiError) -> ChatCall | None:
+    def _retry_of(self, error: ApiError) -> ChatCall | None:
         try:
-            return self._call.amend(error)
+            return self._call.retry_for(error)
         except ApiError:
             return None  # the other form does not suit this prompt
 

@@ -76,8 +76,8 @@ class ChatCall(UpstreamCall, Protocol):
 
     def decoder(self) -> Decoder: ...
 
-    def amend(self, error: ApiError) -> "ChatCall | None":
-        """The same prompt put in another way, if that may help against this error."""
+    def retry_for(self, error: ApiError) -> "ChatCall | None":
+        """A modified retry of this call, or None if no workaround for the error is known."""
         ...
 
 

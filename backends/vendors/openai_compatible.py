@@ -123,8 +123,8 @@ class OpenAiCall:
             message += f": {page[1].decode('utf-8', 'replace')}"
         return ApiError(status, message)
 
-    def amend(self, error: ApiError) -> None:
-        """The vendor is asked as the client asked; there is no other way."""
+    def retry_for(self, error: ApiError) -> None:
+        """No workaround is known: the request goes out as the client wrote it."""
 
 
 class StreamDecoder:

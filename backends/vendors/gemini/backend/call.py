@@ -97,7 +97,7 @@ class GeminiCall:
     def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
         return errors.read(status, content_type, body)
 
-    def amend(self, error: ApiError) -> "GeminiCall | None":
+    def retry_for(self, error: ApiError) -> "GeminiCall | None":
         """Another call to try in the place of this one, which ended in `error`; None if none helps.
 
         Only as long as the client has got nothing of the answer. It ends: each remedy is tried a

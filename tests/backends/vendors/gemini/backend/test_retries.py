@@ -37,8 +37,8 @@ def failure(code: str) -> ApiError:
     return ApiError(502, "x", code=code)
 
 
-def amended(call: GeminiCall, error: ApiError) -> GeminiCall:
-    again = call.amend(error)
+def retry_of(call: GeminiCall, error: ApiError) -> GeminiCall:
+    again = call.retry_for(error)
     assert again
     validate_request(body_of(again), again.asker.model.name)
     return again
@@ -51,35 +51,35 @@ def declaration(call: GeminiCall) -> Json:
 
 @pytest.mark.parametrize("error", [GENERIC, UNKNOWN_NAME], ids=["generic", "unknown name"])
 def test_the_other_carrier(error: ApiError) -> None:
-    again = amended(ask(tools=TOOLS), error)
+    again = retry_of(ask(tools=TOOLS), error)
     properties = {"x": {"type": "STRING", "minLength": 1}}
     assert declaration(again) == {
         "name": "f",
         "parameters": {"type": "OBJECT", "properties": properties},
     }
-    assert again.amend(error) is None
+    assert again.retry_for(error) is None
 
 
 def test_the_other_carrier_of_an_answer() -> None:
     format = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
-    config = body_of(amended(ask(response_format=format), GENERIC))["generationConfig"]
+    config = body_of(retry_of(ask(response_format=format), GENERIC))["generationConfig"]
     assert config["responseSchema"]["type"] == "OBJECT"
 
 
 def test_fewer_constraints() -> None:
-    again = amended(ask(tools=TOOLS), STATES)
+    again = retry_of(ask(tools=TOOLS), STATES)
     assert declaration(again)["parametersJsonSchema"]["properties"] == {"x": {"type": "string"}}
-    other = amended(again, STATES)
+    other = retry_of(again, STATES)
     assert declaration(other)["parameters"]["properties"] == {"x": {"type": "STRING"}}
-    assert other.amend(STATES) is None
+    assert other.retry_for(STATES) is None
 
 
 def test_no_level_minimal() -> None:
     call = ask(model="gemini-3-flash", reasoning_effort="none")
     assert body_of(call)["generationConfig"]["thinkingConfig"] == {"thinkingLevel": "MINIMAL"}
-    again = amended(call, MINIMAL)
+    again = retry_of(call, MINIMAL)
     assert body_of(again)["generationConfig"]["thinkingConfig"] == {"thinkingLevel": "LOW"}
-    assert again.amend(MINIMAL) is None
+    assert again.retry_for(MINIMAL) is None
 
 
 def test_placeholders_for_refused_signatures() -> None:
@@ -88,21 +88,21 @@ def test_placeholders_for_refused_signatures() -> None:
         holder["extra_content"] = {"google": {"thought_signature": "c2lnbmVk"}}
     refused = ask(USER, message, result("a"), result("b"), model="gemini-3-pro")
     assert refused.request.body.count(b"c2lnbmVk") == 3
-    again = amended(refused, SIGNATURE)
+    again = retry_of(refused, SIGNATURE)
     parts = body_of(again)["contents"][1]["parts"]
     assert [part.get("thoughtSignature") for part in parts] == [
         None,
         "skip_thought_signature_validator",
         None,
     ]
-    assert again.amend(SIGNATURE) is None
+    assert again.retry_for(SIGNATURE) is None
 
 
 def test_a_forbidden_call() -> None:
     call = ask(tools=TOOLS, tool_choice="none")
-    again = amended(call, failure("unexpected_tool_call"))
+    again = retry_of(call, failure("unexpected_tool_call"))
     assert not {"tools", "toolConfig"} & body_of(again).keys()
-    assert amended(again, failure("unexpected_tool_call")).amend(failure("x")) is None
+    assert retry_of(again, failure("unexpected_tool_call")).retry_for(failure("x")) is None
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_asked_again(code: str, times: int) -> None:
     call: GeminiCall | None = ask(tools=TOOLS)
     for _ in range(times):
         assert call
-        again = call.amend(failure(code))
+        again = call.retry_for(failure(code))
         assert again
         assert again.request.body == call.request.body
         call = again
     assert call
-    assert call.amend(failure(code)) is None
+    assert call.retry_for(failure(code)) is None
 
 
 @pytest.mark.parametrize(
@@ -140,13 +140,13 @@ def test_asked_again(code: str, times: int) -> None:
     ],
 )
 def test_nothing_helps(error: ApiError) -> None:
-    assert ask().amend(error) is None
+    assert ask().retry_for(error) is None
 
 
 class TestLessons:
     def test_what_was_answered_is_remembered(self) -> None:
         gemini = make_gemini()
-        again = amended(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
+        again = retry_of(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
         assert "parametersJsonSchema" in declaration(ask(tools=TOOLS, gemini=gemini))
         again.decoder().feed(recorded("text").body)
         assert "parameters" in declaration(ask(tools=TOOLS, gemini=gemini))
@@ -155,7 +155,7 @@ class TestLessons:
 
     def test_an_error_is_no_answer(self) -> None:
         gemini = make_gemini()
-        again = amended(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
+        again = retry_of(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
         with pytest.raises(ApiError):
             again.read_response(recorded("overloaded").body)
         assert gemini.lessons == {}
@@ -163,20 +163,20 @@ class TestLessons:
     def test_what_concerns_one_prompt_is_not(self) -> None:
         gemini = make_gemini()
         call = ask(tools=TOOLS, gemini=gemini)
-        amended(call, STATES).read_response(recorded("text").body)
-        amended(call, failure("malformed_response")).read_response(recorded("text").body)
+        retry_of(call, STATES).read_response(recorded("text").body)
+        retry_of(call, failure("malformed_response")).read_response(recorded("text").body)
         assert gemini.lessons == {}
 
     def test_their_number_is_bounded(self) -> None:
         gemini = make_gemini()
         for number in range(MAX_LESSONS + 3):
             call = ask(model=f"gemini-3-flash-{number}", gemini=gemini, reasoning_effort="minimal")
-            amended(call, MINIMAL).read_response(recorded("text").body)
+            retry_of(call, MINIMAL).read_response(recorded("text").body)
         assert len(gemini.lessons) == MAX_LESSONS
 
 
 def test_the_credential_stays(capsys: Any) -> None:
-    again = amended(ask(tools=TOOLS), GENERIC)
+    again = retry_of(ask(tools=TOOLS), GENERIC)
     assert again.request.credential == ("x-goog-api-key", "secret-key")
     assert "secret-key" not in repr(again)
     assert json.loads(again.request.body)
