@@ -36,7 +36,7 @@ class Asker:
     memory: SignatureMemory
     learn: Callable[[Manner], None]
 
-    def put(self, manner: Manner, tried: tuple[str, ...] = ()) -> "GeminiCall":
+    def put(self, manner: Manner, applied_rules: tuple[str, ...] = ()) -> "GeminiCall":
         """The prompt in this manner; ApiError 400 if Gemini has no equal for something in it."""
         chat = self.prompt.chat
         made = translate(chat, self.model, manner, self.memory, self.prompt.session)
@@ -50,7 +50,7 @@ class Asker:
             credential_of(self.key),
         )
         reading = self._reading(chat, made, manner, request.body)
-        return GeminiCall(request, made.warnings, self, manner, tried, reading)
+        return GeminiCall(request, made.warnings, self, manner, applied_rules, reading)
 
     def _reading(self, chat: Chat, made: Translation, manner: Manner, body: bytes) -> Reading:
         is_legacy = bool(chat.get("functions")) and not chat.get("tools")
@@ -76,14 +76,14 @@ class Asker:
 class GeminiCall:
     """One chat completion. `warnings` are `<parameter>=<reason>` for what was left out.
 
-    `tried` names the remedies that led here.
+    `applied_rules` are the names of the retry rules behind it.
     """
 
     request: UpstreamRequest
     warnings: tuple[str, ...]
     asker: Asker
     manner: Manner
-    tried: tuple[str, ...]
+    applied_rules: tuple[str, ...]
     reading: Reading
 
     speaks_openai = False
@@ -98,18 +98,18 @@ class GeminiCall:
         return errors.read(status, content_type, body)
 
     def retry_for(self, error: ApiError) -> "GeminiCall | None":
-        """Another call to try in the place of this one, which ended in `error`; None if none helps.
+        """The next call to try after `error`, or None if no rule applies.
 
-        Only as long as the client has got nothing of the answer. It ends: each remedy is tried a
-        certain number of times.
+        Valid only while the client has received nothing. Terminates, as every rule has a maximum
+        number of uses.
         """
-        for remedy in retries.REMEDIES:
-            if self.tried.count(remedy.name) >= remedy.times:
+        for rule in retries.RETRY_RULES:
+            if self.applied_rules.count(rule.name) >= rule.max_uses:
                 continue
-            if not remedy.helps(error, self.reading.toolbox.mode):
+            if not rule.applies_to(error, self.reading.toolbox.mode):
                 continue
-            call = self.asker.put(remedy.change(self.manner), (*self.tried, remedy.name))
-            if remedy.resends or call.request.body != self.request.body:
+            call = self.asker.put(rule.change(self.manner), (*self.applied_rules, rule.name))
+            if rule.resends or call.request.body != self.request.body:
                 return call
         return None
 

@@ -1,7 +1,7 @@
-"""What to try when Gemini refuses a request or spoils its answer: a table from errors to remedies.
+"""Retry rules for requests that Gemini refuses and responses that it breaks: a table.
 
-The tables of this package are from documents and reports, and models change; the remedies keep a
-wrong row from ending a session.
+The other tables of this package come from documentation and issue reports, and models change. The
+retries keep a wrong row from ending a session.
 """
 
 import re
@@ -14,32 +14,32 @@ from backends.vendors.gemini.request.request import Manner
 from backends.vendors.gemini.response.response import EMPTY
 
 
-class Remedy(NamedTuple):
-    """`helps` with an error if `change` does; `times` is how often it may be tried for a prompt.
-
-    `helps` is also told the mode of function calling. `resends`: it is worth asking the same again.
-    """
+class RetryRule(NamedTuple):
+    """Which errors to retry, and with which change to the request."""
 
     name: str
-    helps: Callable[[ApiError, str | None], bool]
+    applies_to: Callable[[ApiError, str | None], bool]
+    """From an error and the request's function calling mode."""
     change: Callable[[Manner], Manner]
-    times: int = 1
+    max_uses: int = 1
+    """For one prompt."""
     resends: bool = False
+    """Whether to retry even if the change leaves the body as it was."""
 
 
-def _refused(pattern: str) -> Callable[[ApiError, str | None], bool]:
-    """For a 400 whose message has this in it."""
+def _status_400(pattern: str) -> Callable[[ApiError, str | None], bool]:
+    """Match a 400 by its message, ignoring case."""
     compiled = re.compile(pattern, re.IGNORECASE)
     return lambda error, mode: error.status == 400 and bool(compiled.search(error.message))
 
 
-def _ended(*codes: str) -> Callable[[ApiError, str | None], bool]:
-    """For an answer that ended so."""
+def _has_code(*codes: str) -> Callable[[ApiError, str | None], bool]:
+    """Match the code of a failed response."""
     return lambda error, mode: error.code in codes
 
 
-def _called_though_forbidden(error: ApiError, mode: str | None) -> bool:
-    """Some models of 2.5 call tools that are declared, mode NONE or not (issue reports)."""
+def _called_despite_mode_none(error: ApiError, mode: str | None) -> bool:
+    """Some 2.5 models call declared tools in mode NONE, too (issue reports)."""
     return error.code == "unexpected_tool_call" and mode == "NONE"
 
 
@@ -63,29 +63,29 @@ def _without_tools(manner: Manner) -> Manner:
     return replace(manner, has_tools=False)
 
 
-def _same(manner: Manner) -> Manner:
+def _unchanged(manner: Manner) -> Manner:
     return manner
 
 
-# The first that helps and changes something is tried. Messages are from issue reports.
-REMEDIES: tuple[Remedy, ...] = (
-    Remedy("minimal", _refused("thinking level MINIMAL is not supported"), _without_minimal),
-    Remedy("signatures", _refused("thought.?signature"), _without_signatures),
-    Remedy("constraints", _refused("too many states"), _without_constraints),
-    # The last of these says nothing; a schema is what most often lies behind it.
-    Remedy(
+# The first rule that applies and changes the body wins. Messages are from issue reports.
+RETRY_RULES: tuple[RetryRule, ...] = (
+    RetryRule("minimal", _status_400("thinking level MINIMAL is not supported"), _without_minimal),
+    RetryRule("signatures", _status_400("thought.?signature"), _without_signatures),
+    RetryRule("constraints", _status_400("too many states"), _without_constraints),
+    # The last message is generic; the most frequent cause is a schema.
+    RetryRule(
         "carrier",
-        _refused(r"schema|function_?declarations|\bparameters\b|contains an invalid argument"),
+        _status_400(r"schema|function_?declarations|\bparameters\b|contains an invalid argument"),
         _other_carrier,
     ),
-    Remedy("missing signature", _ended("missing_thought_signature"), _without_signatures),
-    Remedy("forbidden tools", _called_though_forbidden, _without_tools),
-    Remedy("once more", _ended("unexpected_tool_call", EMPTY), _same, resends=True),
-    Remedy(
+    RetryRule("missing signature", _has_code("missing_thought_signature"), _without_signatures),
+    RetryRule("forbidden tools", _called_despite_mode_none, _without_tools),
+    RetryRule("once more", _has_code("unexpected_tool_call", EMPTY), _unchanged, resends=True),
+    RetryRule(
         "twice more",
-        _ended("malformed_function_call", "malformed_response", "too_many_tool_calls"),
-        _same,
-        times=2,
+        _has_code("malformed_function_call", "malformed_response", "too_many_tool_calls"),
+        _unchanged,
+        max_uses=2,
         resends=True,
     ),
 )

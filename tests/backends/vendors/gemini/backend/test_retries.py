@@ -1,4 +1,4 @@
-"""What is tried when Gemini refuses: one case a remedy, its end, and what is remembered."""
+"""Retries after Gemini errors: each rule, its maximum, and the variants remembered by model."""
 
 import json
 from typing import Any
@@ -38,10 +38,10 @@ def failure(code: str) -> ApiError:
 
 
 def retry_of(call: GeminiCall, error: ApiError) -> GeminiCall:
-    again = call.retry_for(error)
-    assert again
-    validate_request(body_of(again), again.asker.model.name)
-    return again
+    retry = call.retry_for(error)
+    assert retry
+    validate_request(body_of(retry), retry.asker.model.name)
+    return retry
 
 
 def declaration(call: GeminiCall) -> Json:
@@ -51,13 +51,13 @@ def declaration(call: GeminiCall) -> Json:
 
 @pytest.mark.parametrize("error", [GENERIC, UNKNOWN_NAME], ids=["generic", "unknown name"])
 def test_the_other_carrier(error: ApiError) -> None:
-    again = retry_of(ask(tools=TOOLS), error)
+    retry = retry_of(ask(tools=TOOLS), error)
     properties = {"x": {"type": "STRING", "minLength": 1}}
-    assert declaration(again) == {
+    assert declaration(retry) == {
         "name": "f",
         "parameters": {"type": "OBJECT", "properties": properties},
     }
-    assert again.retry_for(error) is None
+    assert retry.retry_for(error) is None
 
 
 def test_the_other_carrier_of_an_answer() -> None:
@@ -67,9 +67,9 @@ def test_the_other_carrier_of_an_answer() -> None:
 
 
 def test_fewer_constraints() -> None:
-    again = retry_of(ask(tools=TOOLS), STATES)
-    assert declaration(again)["parametersJsonSchema"]["properties"] == {"x": {"type": "string"}}
-    other = retry_of(again, STATES)
+    retry = retry_of(ask(tools=TOOLS), STATES)
+    assert declaration(retry)["parametersJsonSchema"]["properties"] == {"x": {"type": "string"}}
+    other = retry_of(retry, STATES)
     assert declaration(other)["parameters"]["properties"] == {"x": {"type": "STRING"}}
     assert other.retry_for(STATES) is None
 
@@ -77,9 +77,9 @@ def test_fewer_constraints() -> None:
 def test_no_level_minimal() -> None:
     call = ask(model="gemini-3-flash", reasoning_effort="none")
     assert body_of(call)["generationConfig"]["thinkingConfig"] == {"thinkingLevel": "MINIMAL"}
-    again = retry_of(call, MINIMAL)
-    assert body_of(again)["generationConfig"]["thinkingConfig"] == {"thinkingLevel": "LOW"}
-    assert again.retry_for(MINIMAL) is None
+    retry = retry_of(call, MINIMAL)
+    assert body_of(retry)["generationConfig"]["thinkingConfig"] == {"thinkingLevel": "LOW"}
+    assert retry.retry_for(MINIMAL) is None
 
 
 def test_placeholders_for_refused_signatures() -> None:
@@ -88,21 +88,21 @@ def test_placeholders_for_refused_signatures() -> None:
         holder["extra_content"] = {"google": {"thought_signature": "c2lnbmVk"}}
     refused = ask(USER, message, result("a"), result("b"), model="gemini-3-pro")
     assert refused.request.body.count(b"c2lnbmVk") == 3
-    again = retry_of(refused, SIGNATURE)
-    parts = body_of(again)["contents"][1]["parts"]
+    retry = retry_of(refused, SIGNATURE)
+    parts = body_of(retry)["contents"][1]["parts"]
     assert [part.get("thoughtSignature") for part in parts] == [
         None,
         "skip_thought_signature_validator",
         None,
     ]
-    assert again.retry_for(SIGNATURE) is None
+    assert retry.retry_for(SIGNATURE) is None
 
 
 def test_a_forbidden_call() -> None:
     call = ask(tools=TOOLS, tool_choice="none")
-    again = retry_of(call, failure("unexpected_tool_call"))
-    assert not {"tools", "toolConfig"} & body_of(again).keys()
-    assert retry_of(again, failure("unexpected_tool_call")).retry_for(failure("x")) is None
+    retry = retry_of(call, failure("unexpected_tool_call"))
+    assert not {"tools", "toolConfig"} & body_of(retry).keys()
+    assert retry_of(retry, failure("unexpected_tool_call")).retry_for(failure("x")) is None
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ def test_asked_again(code: str, times: int) -> None:
     call: GeminiCall | None = ask(tools=TOOLS)
     for _ in range(times):
         assert call
-        again = call.retry_for(failure(code))
-        assert again
-        assert again.request.body == call.request.body
-        call = again
+        retry = call.retry_for(failure(code))
+        assert retry
+        assert retry.request.body == call.request.body
+        call = retry
     assert call
     assert call.retry_for(failure(code)) is None
 
@@ -146,18 +146,18 @@ def test_nothing_helps(error: ApiError) -> None:
 class TestLessons:
     def test_what_was_answered_is_remembered(self) -> None:
         gemini = make_gemini()
-        again = retry_of(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
+        retry = retry_of(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
         assert "parametersJsonSchema" in declaration(ask(tools=TOOLS, gemini=gemini))
-        again.decoder().feed(recorded("text").body)
+        retry.decoder().feed(recorded("text").body)
         assert "parameters" in declaration(ask(tools=TOOLS, gemini=gemini))
         other = ask(model="gemini-3-pro", tools=TOOLS, gemini=gemini)
         assert "parametersJsonSchema" in declaration(other)
 
     def test_an_error_is_no_answer(self) -> None:
         gemini = make_gemini()
-        again = retry_of(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
+        retry = retry_of(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
         with pytest.raises(ApiError):
-            again.read_response(recorded("overloaded").body)
+            retry.read_response(recorded("overloaded").body)
         assert gemini.lessons == {}
 
     def test_what_concerns_one_prompt_is_not(self) -> None:
@@ -176,7 +176,7 @@ class TestLessons:
 
 
 def test_the_credential_stays(capsys: Any) -> None:
-    again = retry_of(ask(tools=TOOLS), GENERIC)
-    assert again.request.credential == ("x-goog-api-key", "secret-key")
-    assert "secret-key" not in repr(again)
-    assert json.loads(again.request.body)
+    retry = retry_of(ask(tools=TOOLS), GENERIC)
+    assert retry.request.credential == ("x-goog-api-key", "secret-key")
+    assert "secret-key" not in repr(retry)
+    assert json.loads(retry.request.body)
