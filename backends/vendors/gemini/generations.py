@@ -119,10 +119,10 @@ class Model(NamedTuple):
             return _TUNED + quote(self.name.removeprefix(_TUNED), safe="")
         return f"models/{quote(self.name, safe='')}"
 
-    def thinking_config(self, effort: str, *, is_minimal_known: bool = True) -> Json | None:
+    def thinking_config(self, effort: str, *, has_minimal_level: bool = True) -> Json | None:
         """The `thinkingConfig` for an effort; None if there is no such effort or no thinking.
 
-        `is_minimal_known`: False for a model that has refused the level MINIMAL.
+        `has_minimal_level`: False for a model that has refused the level MINIMAL.
         """
         if not self.generation.has_thinking:
             return None
@@ -130,7 +130,7 @@ class Model(NamedTuple):
         level = levels.get(effort)
         if level is None:
             return None
-        if level == "MINIMAL" and not is_minimal_known:
+        if level == "MINIMAL" and not has_minimal_level:
             level = "LOW"
         config: Json = {"thinkingBudget" if isinstance(level, int) else "thinkingLevel": level}
         # The thoughts cost the same whether they are shown or not.

@@ -122,16 +122,16 @@ def carried_signature(holder: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Signatures:
-    """One session's signatures, as far as models of one generation take them back.
+    """One session's signatures, as far as models of one generation accept them.
 
-    What the proxy remembers goes before what the client carries. `are_refused`: the model has
-    refused some of them, so none is used.
+    Remembered signatures take precedence over those that the client sends.
     """
 
     memory: SignatureMemory
     session: str
     generation: str
-    are_refused: bool = False
+    are_sent: bool = True
+    """False after the model has refused one of them."""
 
     def of_call(self, id: str | None, holder: Mapping[str, Any]) -> SignedCall | None:
         """What is known of a call in the history; `holder` is the client's tool call."""
@@ -140,11 +140,11 @@ class Signatures:
             known = SignedCall(self.generation, "", 0, None, carried)
         if known is None or known.generation != self.generation:
             return None
-        return known._replace(signature=None) if self.are_refused else known
+        return known if self.are_sent else known._replace(signature=None)
 
     def of_text(self, text: str, holder: Mapping[str, Any]) -> tuple[Span, ...]:
         """The signed parts of a text in the history; `holder` is the client's message."""
-        if self.are_refused:
+        if not self.are_sent:
             return ()
         if known := self.memory.find_text(self.session, text):
             return known.spans if known.generation == self.generation else ()

@@ -1,4 +1,4 @@
-"""Gemini as a backend: prompts through its native API, and its list of models."""
+"""Builds calls and model list requests for Gemini's native API."""
 
 import re
 import time
@@ -12,30 +12,30 @@ from backends.keys import Key
 from backends.vendors.gemini.backend import embeddings, models
 from backends.vendors.gemini.backend.call import Asker, GeminiCall
 from backends.vendors.gemini.backend.embeddings import EmbeddingsCall
-from backends.vendors.gemini.backend.retries import lesson_of
+from backends.vendors.gemini.backend.retries import model_variant
 from backends.vendors.gemini.generations import find_model
-from backends.vendors.gemini.request.request import Manner
+from backends.vendors.gemini.request.request import RequestVariant
 from backends.vendors.gemini.signatures import SignatureMemory
 from backends.vendors.gemini.wire import credential_of
 
 API_VERSION = "v1beta"
-MAX_LESSONS = 256
+MAX_VARIANTS = 256
 
 _VERSIONED = re.compile(r"/v\d+[a-z0-9]*$")
 
 
 @dataclass(frozen=True, slots=True)
 class Gemini:
-    """`base_url` may lack the API's version. `clock` gives seconds since the epoch.
-
-    `memory` keeps the thought signatures of all sessions, and `lessons` in what manner a model that
-    had refused another one has answered, by its name.
-    """
+    """Gemini's native API as a `Backend`."""
 
     base_url: str
+    """With or without the API version."""
     clock: Callable[[], float] = time.time
+    """Seconds since the epoch."""
     memory: SignatureMemory = field(default_factory=SignatureMemory)
-    lessons: dict[str, Manner] = field(default_factory=dict)
+    """Thought signatures of all sessions."""
+    variants: dict[str, RequestVariant] = field(default_factory=dict)
+    """By model name: the request variant that a model accepted after it had refused the default."""
 
     title = "Google Gemini"
 
@@ -48,26 +48,26 @@ class Gemini:
             key=key,
             created=int(self.clock()),
             memory=self.memory,
-            learn=lambda manner: self._learn(model.name, manner),
+            remember=lambda variant: self._remember(model.name, variant),
         )
-        return asker.put(self.lessons.get(model.name, Manner()))
+        return asker.put(self.variants.get(model.name, RequestVariant()))
 
     def embed(self, prompt: ModelRequest, key: Key) -> EmbeddingsCall:
         return embeddings.prepare(prompt, find_model(prompt.model), self.root, key)
 
     @property
     def root(self) -> str:
-        """The API's address with its version."""
+        """The base URL with the API version."""
         url = self.base_url.rstrip("/")
         return url if _VERSIONED.search(url) else f"{url}/{API_VERSION}"
 
-    def _learn(self, name: str, manner: Manner) -> None:
-        lesson = lesson_of(manner)
-        if lesson == self.lessons.get(name, Manner()):
+    def _remember(self, name: str, variant: RequestVariant) -> None:
+        learned = model_variant(variant)
+        if learned == self.variants.get(name, RequestVariant()):
             return
-        if len(self.lessons) >= MAX_LESSONS:
-            del self.lessons[next(iter(self.lessons))]
-        self.lessons[name] = lesson
+        if len(self.variants) >= MAX_VARIANTS:
+            del self.variants[next(iter(self.variants))]
+        self.variants[name] = learned
 
     def models_request(self, key: Key, page: str | None) -> UpstreamRequest:
         query = urlencode({"pageSize": 1000} | ({"pageToken": page} if page else {}))

@@ -12,7 +12,7 @@ from backends.keys import Key
 from backends.openai_wire import Chat
 from backends.vendors.gemini.backend import retries
 from backends.vendors.gemini.generations import Model
-from backends.vendors.gemini.request.request import Manner, Translation, translate
+from backends.vendors.gemini.request.request import RequestVariant, Translation, translate
 from backends.vendors.gemini.response import errors, stream
 from backends.vendors.gemini.response.response import Reading
 from backends.vendors.gemini.response.stream import StreamDecoder
@@ -25,7 +25,7 @@ class Asker:
     """What stays the same however often a prompt is put anew.
 
     `root` is the API's address with its version, `created` when the prompt came, in seconds since
-    the epoch. `learn` is told the manner in which a request was answered.
+    the epoch. `remember` gets the variant of each request that was answered.
     """
 
     root: str
@@ -34,12 +34,12 @@ class Asker:
     key: Key
     created: int
     memory: SignatureMemory
-    learn: Callable[[Manner], None]
+    remember: Callable[[RequestVariant], None]
 
-    def put(self, manner: Manner, applied_rules: tuple[str, ...] = ()) -> "GeminiCall":
-        """The prompt in this manner; ApiError 400 if Gemini has no equal for something in it."""
+    def put(self, variant: RequestVariant, applied_rules: tuple[str, ...] = ()) -> "GeminiCall":
+        """Build the call. Raises ApiError (400) if Gemini has no equivalent for a part of it."""
         chat = self.prompt.chat
-        made = translate(chat, self.model, manner, self.memory, self.prompt.session)
+        made = translate(chat, self.model, variant, self.memory, self.prompt.session)
         # A whole answer is streamed too: a Gemini 4 gives no more than 32768 tokens otherwise, and
         # nothing would come for minutes (API documentation).
         request = UpstreamRequest(
@@ -49,10 +49,12 @@ class Asker:
             jsonio.encode(made.body),
             credential_of(self.key),
         )
-        reading = self._reading(chat, made, manner, request.body)
-        return GeminiCall(request, made.warnings, self, manner, applied_rules, reading)
+        reading = self._reading(chat, made, variant, request.body)
+        return GeminiCall(request, made.warnings, self, variant, applied_rules, reading)
 
-    def _reading(self, chat: Chat, made: Translation, manner: Manner, body: bytes) -> Reading:
+    def _reading(
+        self, chat: Chat, made: Translation, variant: RequestVariant, body: bytes
+    ) -> Reading:
         is_legacy = bool(chat.get("functions")) and not chat.get("tools")
         options = chat.get("stream_options")
         return Reading(
@@ -68,7 +70,7 @@ class Asker:
             # Gemini has no switch for it: what comes behind the first call is dropped.
             is_single=is_legacy or chat.get("parallel_tool_calls") is False,
             wants_usage=isinstance(options, Mapping) and options.get("include_usage") is True,
-            confirm=lambda: self.learn(manner),
+            confirm=lambda: self.remember(variant),
         )
 
 
@@ -82,7 +84,7 @@ class GeminiCall:
     request: UpstreamRequest
     warnings: tuple[str, ...]
     asker: Asker
-    manner: Manner
+    variant: RequestVariant
     applied_rules: tuple[str, ...]
     reading: Reading
 
@@ -108,7 +110,7 @@ class GeminiCall:
                 continue
             if not rule.applies_to(error, self.reading.toolbox.mode):
                 continue
-            call = self.asker.put(rule.change(self.manner), (*self.applied_rules, rule.name))
+            call = self.asker.put(rule.change(self.variant), (*self.applied_rules, rule.name))
             if rule.resends or call.request.body != self.request.body:
                 return call
         return None

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from backends.errors import ApiError
-from backends.vendors.gemini.request.request import Manner
+from backends.vendors.gemini.request.request import RequestVariant
 from backends.vendors.gemini.response.response import EMPTY
 
 
@@ -20,14 +20,14 @@ class RetryRule(NamedTuple):
     name: str
     applies_to: Callable[[ApiError, str | None], bool]
     """From an error and the request's function calling mode."""
-    change: Callable[[Manner], Manner]
+    change: Callable[[RequestVariant], RequestVariant]
     max_uses: int = 1
     """For one prompt."""
     resends: bool = False
     """Whether to retry even if the change leaves the body as it was."""
 
 
-def _status_400(pattern: str) -> Callable[[ApiError, str | None], bool]:
+def _bad_request_with(pattern: str) -> Callable[[ApiError, str | None], bool]:
     """Match a 400 by its message, ignoring case."""
     compiled = re.compile(pattern, re.IGNORECASE)
     return lambda error, mode: error.status == 400 and bool(compiled.search(error.message))
@@ -43,39 +43,43 @@ def _called_despite_mode_none(error: ApiError, mode: str | None) -> bool:
     return error.code == "unexpected_tool_call" and mode == "NONE"
 
 
-def _without_minimal(manner: Manner) -> Manner:
-    return replace(manner, is_minimal_known=False)
+def _without_minimal(variant: RequestVariant) -> RequestVariant:
+    return replace(variant, has_minimal_level=False)
 
 
-def _without_signatures(manner: Manner) -> Manner:
-    return replace(manner, are_signatures_refused=True)
+def _without_signatures(variant: RequestVariant) -> RequestVariant:
+    return replace(variant, sends_signatures=False)
 
 
-def _without_constraints(manner: Manner) -> Manner:
-    return replace(manner, carrier=manner.carrier._replace(is_loose=True))
+def _without_constraints(variant: RequestVariant) -> RequestVariant:
+    return replace(variant, carrier=variant.carrier._replace(is_loose=True))
 
 
-def _other_carrier(manner: Manner) -> Manner:
-    return replace(manner, carrier=manner.carrier._replace(is_json=False))
+def _other_carrier(variant: RequestVariant) -> RequestVariant:
+    return replace(variant, carrier=variant.carrier._replace(is_json=False))
 
 
-def _without_tools(manner: Manner) -> Manner:
-    return replace(manner, has_tools=False)
+def _without_tools(variant: RequestVariant) -> RequestVariant:
+    return replace(variant, sends_tools=False)
 
 
-def _unchanged(manner: Manner) -> Manner:
-    return manner
+def _unchanged(variant: RequestVariant) -> RequestVariant:
+    return variant
 
 
 # The first rule that applies and changes the body wins. Messages are from issue reports.
 RETRY_RULES: tuple[RetryRule, ...] = (
-    RetryRule("minimal", _status_400("thinking level MINIMAL is not supported"), _without_minimal),
-    RetryRule("signatures", _status_400("thought.?signature"), _without_signatures),
-    RetryRule("constraints", _status_400("too many states"), _without_constraints),
+    RetryRule(
+        "minimal", _bad_request_with("thinking level MINIMAL is not supported"), _without_minimal
+    ),
+    RetryRule("signatures", _bad_request_with("thought.?signature"), _without_signatures),
+    RetryRule("constraints", _bad_request_with("too many states"), _without_constraints),
     # The last message is generic; the most frequent cause is a schema.
     RetryRule(
         "carrier",
-        _status_400(r"schema|function_?declarations|\bparameters\b|contains an invalid argument"),
+        _bad_request_with(
+            r"schema|function_?declarations|\bparameters\b|contains an invalid argument"
+        ),
         _other_carrier,
     ),
     RetryRule("missing signature", _has_code("missing_thought_signature"), _without_signatures),
@@ -91,7 +95,7 @@ RETRY_RULES: tuple[RetryRule, ...] = (
 )
 
 
-def lesson_of(manner: Manner) -> Manner:
-    """What holds for the model, of a manner that it has answered to; the rest is the prompt's."""
-    carrier = manner.carrier._replace(is_loose=False)
-    return Manner(carrier=carrier, is_minimal_known=manner.is_minimal_known)
+def model_variant(variant: RequestVariant) -> RequestVariant:
+    """The part of an accepted variant that holds for every prompt to the model."""
+    carrier = variant.carrier._replace(is_loose=False)
+    return RequestVariant(carrier=carrier, has_minimal_level=variant.has_minimal_level)

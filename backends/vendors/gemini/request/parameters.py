@@ -47,7 +47,7 @@ class Parameters:
     toolbox: Toolbox
     carrier: Carrier
     warnings: Warnings
-    is_minimal_known: bool
+    has_minimal_level: bool
     config: Json = field(default_factory=dict)
     top: Json = field(default_factory=dict)
     system: list[Part] = field(default_factory=list)
@@ -63,10 +63,10 @@ def read_parameters(
     carrier: Carrier,
     warnings: Warnings,
     *,
-    is_minimal_known: bool = True,
+    has_minimal_level: bool = True,
 ) -> Parameters:
     """Everything in a chat request but messages and tools; ApiError 400 if it cannot be served."""
-    made = Parameters(model, toolbox, carrier, warnings, is_minimal_known)
+    made = Parameters(model, toolbox, carrier, warnings, has_minimal_level)
     for param, read in _READERS.items():
         if chat.get(param) is not None:
             read(made, param, chat[param])
@@ -230,7 +230,7 @@ def _read_thinking(made: Parameters, chat: Json) -> None:
         if reasoning.get("summary"):  # of the Responses API
             made.config["thinkingConfig"] = {"includeThoughts": True}
         return
-    config = made.model.thinking_config(str(effort), is_minimal_known=made.is_minimal_known)
+    config = made.model.thinking_config(str(effort), has_minimal_level=made.has_minimal_level)
     if config:
         made.config["thinkingConfig"] = config
     else:

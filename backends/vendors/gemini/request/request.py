@@ -15,17 +15,15 @@ from backends.vendors.gemini.signatures import SignatureMemory, Signatures
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How a request is put, where a model has refused another way.
-
-    `are_signatures_refused`: placeholders stand for them. `is_minimal_known`: the model has the
-    thinking level MINIMAL. `has_tools`: False to ask without them.
-    """
+class RequestVariant:
+    """Options of the translation that a retry changes after the model has refused the default."""
 
     carrier: Carrier = JSON_SCHEMA
-    is_minimal_known: bool = True
-    are_signatures_refused: bool = False
-    has_tools: bool = True
+    has_minimal_level: bool = True
+    """Whether the model has the thinking level MINIMAL."""
+    sends_signatures: bool = True
+    """False sends placeholders in place of thought signatures."""
+    sends_tools: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +36,22 @@ class Translation:
 
 
 def translate(
-    chat: Json, model: Model, manner: Manner, memory: SignatureMemory, session: str
+    chat: Json, model: Model, variant: RequestVariant, memory: SignatureMemory, session: str
 ) -> Translation:
     """A chat request in Gemini's form; ApiError 400 if it has none."""
     warnings: Warnings = []
-    toolbox = read_tools(chat, model.generation, manner.carrier, warnings)
-    if not manner.has_tools:
+    toolbox = read_tools(chat, model.generation, variant.carrier, warnings)
+    if not variant.sends_tools:
         toolbox = replace(toolbox, tools=[], config={}, mode=None)
     parameters = read_parameters(
         chat,
         model,
         toolbox,
-        manner.carrier,
+        variant.carrier,
         warnings,
-        is_minimal_known=manner.is_minimal_known,
+        has_minimal_level=variant.has_minimal_level,
     )
-    refused = manner.are_signatures_refused
-    signatures = Signatures(memory, session, model.generation.name, refused)
+    signatures = Signatures(memory, session, model.generation.name, variant.sends_signatures)
     conversation = Conversation(toolbox, model.generation, signatures, warnings)
     for index, message in enumerate(chat["messages"]):
         conversation.read(message, f"messages[{index}]")

@@ -89,7 +89,7 @@ def test_thinking(name: str, expected: tuple[str | int, ...]) -> None:
 
 
 def test_a_model_that_has_refused_minimal() -> None:
-    config = find_model("gemini-3-flash").thinking_config("minimal", is_minimal_known=False)
+    config = find_model("gemini-3-flash").thinking_config("minimal", has_minimal_level=False)
     assert config == {"thinkingLevel": "LOW", "includeThoughts": True}
 
 

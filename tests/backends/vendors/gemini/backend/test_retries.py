@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backends.errors import ApiError
-from backends.vendors.gemini.backend.backend import MAX_LESSONS
+from backends.vendors.gemini.backend.backend import MAX_VARIANTS
 from backends.vendors.gemini.backend.call import GeminiCall
 from tests.backends.vendors.gemini.asking import (
     USER,
@@ -143,7 +143,7 @@ def test_nothing_helps(error: ApiError) -> None:
     assert ask().retry_for(error) is None
 
 
-class TestLessons:
+class TestVariants:
     def test_what_was_answered_is_remembered(self) -> None:
         gemini = make_gemini()
         retry = retry_of(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
@@ -158,21 +158,21 @@ class TestLessons:
         retry = retry_of(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
         with pytest.raises(ApiError):
             retry.read_response(recorded("overloaded").body)
-        assert gemini.lessons == {}
+        assert gemini.variants == {}
 
     def test_what_concerns_one_prompt_is_not(self) -> None:
         gemini = make_gemini()
         call = ask(tools=TOOLS, gemini=gemini)
         retry_of(call, STATES).read_response(recorded("text").body)
         retry_of(call, failure("malformed_response")).read_response(recorded("text").body)
-        assert gemini.lessons == {}
+        assert gemini.variants == {}
 
     def test_their_number_is_bounded(self) -> None:
         gemini = make_gemini()
-        for number in range(MAX_LESSONS + 3):
+        for number in range(MAX_VARIANTS + 3):
             call = ask(model=f"gemini-3-flash-{number}", gemini=gemini, reasoning_effort="minimal")
             retry_of(call, MINIMAL).read_response(recorded("text").body)
-        assert len(gemini.lessons) == MAX_LESSONS
+        assert len(gemini.variants) == MAX_VARIANTS
 
 
 def test_the_credential_stays(capsys: Any) -> None:
