@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from backends.backend import ModelRequest, UpstreamRequest
 from backends.keys import Key
 from backends.vendors.gemini.backend import embeddings, models
-from backends.vendors.gemini.backend.call import Asker, GeminiCall
+from backends.vendors.gemini.backend.call import CallFactory, GeminiCall
 from backends.vendors.gemini.backend.embeddings import EmbeddingsCall
 from backends.vendors.gemini.backend.retries import model_variant
 from backends.vendors.gemini.generations import find_model
@@ -41,7 +41,7 @@ class Gemini:
 
     def prepare(self, prompt: ModelRequest, key: Key) -> GeminiCall:
         model = find_model(prompt.model)
-        asker = Asker(
+        factory = CallFactory(
             root=self.root,
             model=model,
             prompt=prompt,
@@ -50,7 +50,7 @@ class Gemini:
             memory=self.memory,
             remember=lambda variant: self._remember(model.name, variant),
         )
-        return asker.put(self.variants.get(model.name, RequestVariant()))
+        return factory.build(self.variants.get(model.name, RequestVariant()))
 
     def embed(self, prompt: ModelRequest, key: Key) -> EmbeddingsCall:
         return embeddings.prepare(prompt, find_model(prompt.model), self.root, key)

@@ -21,39 +21,38 @@ from backends.vendors.gemini.wire import credential_of
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """What stays the same however often a prompt is put anew.
-
-    `root` is the API's address with its version, `created` when the prompt came, in seconds since
-    the epoch. `remember` gets the variant of each request that was answered.
-    """
+class CallFactory:
+    """Builds the calls of one prompt. Holds the parts that its retries share."""
 
     root: str
+    """The base URL with the API version."""
     model: Model
     prompt: ModelRequest
     key: Key
     created: int
+    """When the prompt came, in seconds since the epoch."""
     memory: SignatureMemory
     remember: Callable[[RequestVariant], None]
+    """Called with the variant of a request once Gemini answers it."""
 
-    def put(self, variant: RequestVariant, applied_rules: tuple[str, ...] = ()) -> "GeminiCall":
+    def build(self, variant: RequestVariant, applied_rules: tuple[str, ...] = ()) -> "GeminiCall":
         """Build the call. Raises ApiError (400) if Gemini has no equivalent for a part of it."""
         chat = self.prompt.chat
-        made = translate(chat, self.model, variant, self.memory, self.prompt.session)
+        translation = translate(chat, self.model, variant, self.memory, self.prompt.session)
         # A whole answer is streamed too: a Gemini 4 gives no more than 32768 tokens otherwise, and
         # nothing would come for minutes (API documentation).
         request = UpstreamRequest(
             "POST",
             f"{self.root}/{self.model.resource}:streamGenerateContent?alt=sse",
             [("content-type", "application/json")],
-            jsonio.encode(made.body),
+            jsonio.encode(translation.body),
             credential_of(self.key),
         )
-        reading = self._reading(chat, made, variant, request.body)
-        return GeminiCall(request, made.warnings, self, variant, applied_rules, reading)
+        reading = self._reading(chat, translation, variant, request.body)
+        return GeminiCall(request, translation.warnings, self, variant, applied_rules, reading)
 
     def _reading(
-        self, chat: Chat, made: Translation, variant: RequestVariant, body: bytes
+        self, chat: Chat, translation: Translation, variant: RequestVariant, body: bytes
     ) -> Reading:
         is_legacy = bool(chat.get("functions")) and not chat.get("tools")
         options = chat.get("stream_options")
@@ -61,7 +60,7 @@ class Asker:
             model=chat.get("model") or self.model.name,
             created=self.created,
             seed=body,
-            toolbox=made.toolbox,
+            toolbox=translation.toolbox,
             memory=self.memory,
             session=self.prompt.session,
             generation=self.model.generation.name,
@@ -83,7 +82,7 @@ class GeminiCall:
 
     request: UpstreamRequest
     warnings: tuple[str, ...]
-    asker: Asker
+    factory: CallFactory
     variant: RequestVariant
     applied_rules: tuple[str, ...]
     reading: Reading
@@ -110,7 +109,7 @@ class GeminiCall:
                 continue
             if not rule.applies_to(error, self.reading.toolbox.mode):
                 continue
-            call = self.asker.put(rule.change(self.variant), (*self.applied_rules, rule.name))
+            call = self.factory.build(rule.change(self.variant), (*self.applied_rules, rule.name))
             if rule.resends or call.request.body != self.request.body:
                 return call
         return None

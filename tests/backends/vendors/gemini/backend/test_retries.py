@@ -40,7 +40,7 @@ def failure(code: str) -> ApiError:
 def retry_of(call: GeminiCall, error: ApiError) -> GeminiCall:
     retry = call.retry_for(error)
     assert retry
-    validate_request(body_of(retry), retry.asker.model.name)
+    validate_request(body_of(retry), retry.factory.model.name)
     return retry
 
 
