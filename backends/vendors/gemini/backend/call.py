@@ -14,7 +14,7 @@ from backends.vendors.gemini.backend import retries
 from backends.vendors.gemini.generations import Model
 from backends.vendors.gemini.request.request import RequestVariant, Translation, translate
 from backends.vendors.gemini.response import errors, stream
-from backends.vendors.gemini.response.response import Reading
+from backends.vendors.gemini.response.response import ResponseContext
 from backends.vendors.gemini.response.stream import StreamDecoder
 from backends.vendors.gemini.signatures import SignatureMemory
 from backends.vendors.gemini.wire import credential_of
@@ -48,15 +48,15 @@ class CallFactory:
             jsonio.encode(translation.body),
             credential_of(self.key),
         )
-        reading = self._reading(chat, translation, variant, request.body)
-        return GeminiCall(request, translation.warnings, self, variant, applied_rules, reading)
+        context = self._context(chat, translation, variant, request.body)
+        return GeminiCall(request, translation.warnings, self, variant, applied_rules, context)
 
-    def _reading(
+    def _context(
         self, chat: Chat, translation: Translation, variant: RequestVariant, body: bytes
-    ) -> Reading:
+    ) -> ResponseContext:
         is_legacy = bool(chat.get("functions")) and not chat.get("tools")
         options = chat.get("stream_options")
-        return Reading(
+        return ResponseContext(
             model=chat.get("model") or self.model.name,
             created=self.created,
             seed=body,
@@ -64,12 +64,12 @@ class CallFactory:
             memory=self.memory,
             session=self.prompt.session,
             generation=self.model.generation.name,
-            taken=_call_ids(chat),
+            used_ids=_call_ids(chat),
             is_legacy=is_legacy,
             # Gemini has no switch for it: what comes behind the first call is dropped.
             is_single=is_legacy or chat.get("parallel_tool_calls") is False,
             wants_usage=isinstance(options, Mapping) and options.get("include_usage") is True,
-            confirm=lambda: self.remember(variant),
+            on_answered=lambda: self.remember(variant),
         )
 
 
@@ -85,15 +85,15 @@ class GeminiCall:
     factory: CallFactory
     variant: RequestVariant
     applied_rules: tuple[str, ...]
-    reading: Reading
+    context: ResponseContext
 
     speaks_openai = False
 
     def decoder(self) -> StreamDecoder:
-        return StreamDecoder(self.reading)
+        return StreamDecoder(self.context)
 
     def read_response(self, body: bytes) -> dict[str, Any]:
-        return stream.read_whole(self.reading, body)
+        return stream.read_whole(self.context, body)
 
     def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
         return errors.read(status, content_type, body)
@@ -107,7 +107,7 @@ class GeminiCall:
         for rule in retries.RETRY_RULES:
             if self.applied_rules.count(rule.name) >= rule.max_uses:
                 continue
-            if not rule.applies_to(error, self.reading.toolbox.mode):
+            if not rule.applies_to(error, self.context.toolbox.mode):
                 continue
             call = self.factory.build(rule.change(self.variant), (*self.applied_rules, rule.name))
             if rule.resends or call.request.body != self.request.body:

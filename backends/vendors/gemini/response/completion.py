@@ -4,28 +4,28 @@ from collections.abc import Iterable
 
 from backends.jsonio import Json
 from backends.vendors.gemini.response import media
-from backends.vendors.gemini.response.response import Reading, Reply
+from backends.vendors.gemini.response.response import ResponseContext, ResponseReader
 
 
-def to_completion(reading: Reading, events: Iterable[Json]) -> Json:
+def to_completion(context: ResponseContext, events: Iterable[Json]) -> Json:
     """All events of an answer as one chat completion; ApiError if they tell of a failure."""
-    reply = Reply(reading)
-    deltas = [delta for event in events for delta in reply.take(event)]
-    last, endings = reply.finish()
+    reader = ResponseReader(context)
+    deltas = [delta for event in events for delta in reader.feed(event)]
+    last, choice_ends = reader.finish()
     choices = []
-    for index, finish_reason, native in endings:
+    for index, finish_reason, native in choice_ends:
         values = [delta.value for delta in [*deltas, *last] if delta.choice == index]
         choices.append(
             {
                 "index": index,
-                "message": _message(values, finish_reason, reading.created),
+                "message": _message(values, finish_reason, context.created),
                 "logprobs": None,
                 "finish_reason": finish_reason,
                 "native_finish_reason": native,
             }
         )
-    head = {**reply.head, "object": "chat.completion"}
-    return {**head, "choices": choices, "usage": reply.usage}
+    head = {**reader.head, "object": "chat.completion"}
+    return {**head, "choices": choices, "usage": reader.usage}
 
 
 def _message(deltas: list[Json], finish_reason: str, created: int) -> Json:

@@ -15,7 +15,7 @@ from backends.errors import ApiError
 from backends.jsonio import Json, objects, string
 from backends.vendors.gemini.request.tools import Toolbox
 from backends.vendors.gemini.response import citations, errors, finish, media
-from backends.vendors.gemini.response.usage import Usage
+from backends.vendors.gemini.response.usage import TokenCounts
 from backends.vendors.gemini.signatures import (
     SignatureMemory,
     SignedCall,
@@ -32,42 +32,49 @@ _USABLE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What must be known of a request to read its answer.
-
-    `model` is the name that the client used, `generation` that of the model's. `taken` are the ids
-    of calls in the history. `seed` makes ids where Gemini sends none. `is_legacy`: the client knows
-    `function_call` only. `is_single`: it wants at most one call. `wants_usage`: at the end of its
-    stream. `confirm` is called once Gemini has begun to answer.
-    """
+class ResponseContext:
+    """The facts about a request that reading its response needs."""
 
     model: str
+    """The client's name for the model."""
     created: int
+    """In seconds since the epoch."""
     seed: bytes
+    """Determines the response id if Gemini sends none."""
     toolbox: Toolbox
     memory: SignatureMemory
     session: str
     generation: str
-    taken: frozenset[str]
+    """The name of the model's generation."""
+    used_ids: frozenset[str]
+    """The ids of all calls in the history."""
     is_legacy: bool
+    """Whether the client knows `function_call` only."""
     is_single: bool
+    """Whether the client wants at most one call."""
     wants_usage: bool
-    confirm: Callable[[], None]
+    """Whether the client wants a usage chunk at the end of its stream."""
+    on_answered: Callable[[], None]
+    """Called once, with the first event that is not an error."""
 
 
 class Delta(NamedTuple):
-    """A piece of one choice, in the form of a streamed `delta`; `choice` is its index."""
+    """A part of one choice."""
 
     choice: int
+    """The index of the choice."""
     value: Json
+    """In the form of a streamed `delta`."""
 
 
-class Ending(NamedTuple):
-    """The end of the choice with this index; `native` is Gemini's own reason."""
+class ChoiceEnd(NamedTuple):
+    """The end of one choice."""
 
     choice: int
+    """Its index."""
     finish_reason: str
     native: str | None
+    """Gemini's finish reason, or its block reason for a blocked prompt."""
 
 
 @dataclass(slots=True)
@@ -83,14 +90,14 @@ class _Choice:
     grounding: object = None
 
 
-class Reply:
-    """One answer on its way. Calls and texts are remembered with their signatures as they come."""
+class ResponseReader:
+    """Reads one response event by event, and remembers signed calls and texts."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, context: ResponseContext) -> None:
+        self._context = context
         self._choices: dict[int, _Choice] = {}
-        self._taken = set(reading.taken)
-        self._usage = Usage()
+        self._used_ids = set(context.used_ids)
+        self._counts = TokenCounts()
         self._id = ""
         self._readers: Mapping[str, Callable[[int, _Choice, Part], Json | None]] = {
             "text": self._read_text,
@@ -100,29 +107,29 @@ class Reply:
 
     @property
     def head(self) -> Json:
-        """What every chunk has in common."""
-        reading = self._reading
-        return {"id": f"chatcmpl-{self._id}", "created": reading.created, "model": reading.model}
+        """The fields that all chunks share."""
+        context = self._context
+        return {"id": f"chatcmpl-{self._id}", "created": context.created, "model": context.model}
 
     @property
     def usage(self) -> Json:
-        return self._usage.to_openai()
+        return self._counts.to_openai()
 
-    def take(self, event: Json) -> list[Delta]:
-        """One event, or a whole reply of Gemini; ApiError if it tells of a failure."""
+    def feed(self, event: Json) -> list[Delta]:
+        """Read one event or a complete response. Raises ApiError if it reports a failure."""
         if event.get("error"):
             raise errors.to_api_error(event["error"])
         if not self._id:
-            self._id = str(event.get("responseId") or _digest(self._reading.seed))
-            self._reading.confirm()
-        self._usage.see(event.get("usageMetadata"))
+            self._id = str(event.get("responseId") or _digest(self._context.seed))
+            self._context.on_answered()
+        self._counts.update(event.get("usageMetadata"))
         candidates = objects(event.get("candidates"))
         if not candidates:
             return self._read_feedback(event.get("promptFeedback"))
         return [delta for candidate in candidates for delta in self._read(candidate)]
 
-    def finish(self) -> tuple[list[Delta], list[Ending]]:
-        """The last deltas and the end of each choice; ApiError if there is none at all."""
+    def finish(self) -> tuple[list[Delta], list[ChoiceEnd]]:
+        """Returns the last deltas and the end of each choice. Raises ApiError if there is none."""
         if not self._choices:
             raise ApiError(502, "empty response from Gemini", code=EMPTY)
         deltas = []
@@ -175,20 +182,20 @@ class Reply:
 
     def _read_call(self, index: int, choice: _Choice, part: Part) -> Json | None:
         """Each part is a call of its own, however equal two may look."""
-        reading = self._reading
-        if choice.calls and reading.is_single:
+        context = self._context
+        if choice.calls and context.is_single:
             return None
         call = part["functionCall"] if isinstance(part["functionCall"], dict) else {}
         place, choice.calls = choice.calls, choice.calls + 1
         native, signature = string(call.get("id")), string(part.get("thoughtSignature"))
         id = self._new_id(native, index, place)
         turn = f"{self._id} {index}"
-        signed = SignedCall(reading.generation, turn, place, native, signature)
-        reading.memory.keep_call(reading.session, id, signed)
+        signed = SignedCall(context.generation, turn, place, native, signature)
+        context.memory.keep_call(context.session, id, signed)
         function = self._function(call)
-        if reading.is_legacy:
+        if context.is_legacy:
             return {"function_call": function}
-        kind = "custom" if function["name"] in reading.toolbox.custom else "function"
+        kind = "custom" if function["name"] in context.toolbox.custom else "function"
         delta = {"index": place, "id": id, "type": kind, kind: function}
         if signature:
             delta["extra_content"] = extra_content(signature)
@@ -196,7 +203,7 @@ class Reply:
 
     def _function(self, call: Json) -> Json:
         """Name and arguments for the client. A call without arguments has no `args`."""
-        toolbox = self._reading.toolbox
+        toolbox = self._context.toolbox
         name = toolbox.names.to_client(str(call.get("name")))
         args = call["args"] if isinstance(call.get("args"), dict) else {}
         if name in toolbox.custom:
@@ -208,14 +215,14 @@ class Reply:
         """Gemini's id for a call if there is one that is new in this session, else our own."""
         id = native if native and _USABLE_ID.fullmatch(native) else None
         number = 0
-        while id is None or id in self._taken or self._is_known(id):
+        while id is None or id in self._used_ids or self._is_known(id):
             id = f"call_{_digest(f'{self._id} {index} {place} {number}'.encode())}"
             number += 1
-        self._taken.add(id)
+        self._used_ids.add(id)
         return id
 
     def _is_known(self, id: str) -> bool:
-        return self._reading.memory.find_call(self._reading.session, id) is not None
+        return self._context.memory.find_call(self._context.session, id) is not None
 
     def _read_media(self, index: int, choice: _Choice, part: Part) -> Json | None:
         is_thought = part.get("thought")
@@ -224,19 +231,19 @@ class Reply:
     # The end
 
     def _keep_text(self, text: str, choice: _Choice) -> None:
-        reading = self._reading
+        context = self._context
         if choice.spans:
-            signed = SignedText(reading.generation, tuple(choice.spans))
-            reading.memory.keep_text(reading.session, text, signed)
+            signed = SignedText(context.generation, tuple(choice.spans))
+            context.memory.keep_text(context.session, text, signed)
 
-    def _end(self, index: int, choice: _Choice) -> Ending:
+    def _end(self, index: int, choice: _Choice) -> ChoiceEnd:
         if choice.is_blocked:
-            return Ending(index, "content_filter", choice.reason)
+            return ChoiceEnd(index, "content_filter", choice.reason)
         has_answer = bool(choice.length or choice.calls)
         reason = finish.to_openai(choice.reason, has_answer=has_answer)
         if reason == "stop" and choice.calls:
-            reason = "function_call" if self._reading.is_legacy else "tool_calls"
-        return Ending(index, reason, choice.reason)
+            reason = "function_call" if self._context.is_legacy else "tool_calls"
+        return ChoiceEnd(index, reason, choice.reason)
 
 
 def _digest(data: bytes) -> str:

@@ -13,7 +13,12 @@ from backends.errors import ApiError
 from backends.jsonio import Json, objects
 from backends.stream import Chunk, Done, Event, Failed
 from backends.vendors.gemini.response.completion import to_completion
-from backends.vendors.gemini.response.response import Delta, Ending, Reading, Reply
+from backends.vendors.gemini.response.response import (
+    ChoiceEnd,
+    Delta,
+    ResponseContext,
+    ResponseReader,
+)
 
 # Line breaks to JavaScript and Unicode, but not to JSON: some clients cut events at them. In UTF-8
 # these bytes are nothing else, and in JSON they can only be in a string.
@@ -62,12 +67,12 @@ def _events(text: bytes) -> list[Json]:
     return objects(value if isinstance(value, list) else [value])
 
 
-def read_whole(reading: Reading, body: bytes) -> Json:
+def read_whole(context: ResponseContext, body: bytes) -> Json:
     """A complete answer, streamed or not, as one chat completion; ApiError if it is none."""
-    return to_completion(reading, _read_all(body))
+    return to_completion(context, _read_events(body))
 
 
-def _read_all(body: bytes) -> Iterator[Json]:
+def _read_events(body: bytes) -> Iterator[Json]:
     reader = EventReader()
     yield from reader.feed(body)
     yield from reader.finish()
@@ -76,36 +81,36 @@ def _read_all(body: bytes) -> Iterator[Json]:
 class StreamDecoder:
     """One streamed answer. The last chunks wait for the end of the body: calls may come late."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._reader = EventReader()
-        self._reply = Reply(reading)
+    def __init__(self, context: ResponseContext) -> None:
+        self._context = context
+        self._events = EventReader()
+        self._reader = ResponseReader(context)
         self._begun: set[int] = set()
         self._has_failed = False
 
     def feed(self, data: bytes) -> list[Event]:
-        return self._take(self._reader.feed(data))
+        return self._read(self._events.feed(data))
 
     def finish(self) -> list[Event]:
-        events = self._take(self._reader.finish())
+        events = self._read(self._events.finish())
         if self._has_failed:
             return events
         try:
-            deltas, endings = self._reply.finish()
+            deltas, choice_ends = self._reader.finish()
         except ApiError as error:
             return [*events, Failed(error)]
         events += self._chunks(deltas)
-        for ending in endings:
-            events += self._end(ending, is_last=ending is endings[-1])
+        for end in choice_ends:
+            events += self._end(end, is_last=end is choice_ends[-1])
         return [*events, Done()]
 
-    def _take(self, given: Iterable[Json]) -> list[Event]:
+    def _read(self, given: Iterable[Json]) -> list[Event]:
         events: list[Event] = []
         if self._has_failed:
             return events
         try:
             for event in given:
-                events += self._chunks(self._reply.take(event))
+                events += self._chunks(self._reader.feed(event))
         except ApiError as error:
             self._has_failed = True
             events.append(Failed(error))
@@ -129,9 +134,9 @@ class StreamDecoder:
         choice = {"index": index, "delta": delta, "finish_reason": None}
         return Chunk(_write(self._head([choice])))
 
-    def _end(self, ending: Ending, *, is_last: bool) -> list[Event]:
+    def _end(self, end: ChoiceEnd, *, is_last: bool) -> list[Event]:
         """The last chunk of a choice and, behind the last choice, the usage if it was asked for."""
-        index, finish_reason, native = ending
+        index, finish_reason, native = end
         choice = {
             "index": index,
             "delta": {},
@@ -139,16 +144,16 @@ class StreamDecoder:
             "native_finish_reason": native,
         }
         chunk = self._head([choice])
-        usage = {"usage": self._reply.usage}
+        usage = {"usage": self._reader.usage}
         # The proxy itself wants to know the usage, whether the client does or not.
         events: list[Event] = [*self._begin(index), Chunk(_write(chunk), chunk | usage)]
-        if is_last and self._reading.wants_usage:
+        if is_last and self._context.wants_usage:
             chunk = self._head([]) | usage
             events.append(Chunk(_write(chunk), chunk))
         return events
 
     def _head(self, choices: list[Json]) -> Json:
-        return {**self._reply.head, "object": "chat.completion.chunk", "choices": choices}
+        return {**self._reader.head, "object": "chat.completion.chunk", "choices": choices}
 
 
 def _write(chunk: Json) -> bytes:

@@ -6,13 +6,13 @@ from typing import Any
 from backends.jsonio import Json
 
 
-class Usage:
+class TokenCounts:
     """The counts of one answer. Each event of a stream carries totals so far, not differences."""
 
     def __init__(self) -> None:
         self._counts: Json = {}
 
-    def see(self, metadata: object) -> None:
+    def update(self, metadata: object) -> None:
         """Take note of a `usageMetadata`; what is missing or 0 in a later one holds on."""
         if isinstance(metadata, dict):
             self._counts |= {name: count for name, count in metadata.items() if count}
