@@ -51,12 +51,12 @@ def _without_signatures(variant: RequestVariant) -> RequestVariant:
     return replace(variant, sends_signatures=False)
 
 
-def _without_constraints(variant: RequestVariant) -> RequestVariant:
-    return replace(variant, carrier=variant.carrier._replace(is_loose=True))
+def _with_relaxed_schema(variant: RequestVariant) -> RequestVariant:
+    return replace(variant, schema_format=variant.schema_format._replace(is_relaxed=True))
 
 
-def _other_carrier(variant: RequestVariant) -> RequestVariant:
-    return replace(variant, carrier=variant.carrier._replace(is_json=False))
+def _with_proto_schema(variant: RequestVariant) -> RequestVariant:
+    return replace(variant, schema_format=variant.schema_format._replace(is_json_schema=False))
 
 
 def _without_tools(variant: RequestVariant) -> RequestVariant:
@@ -73,14 +73,14 @@ RETRY_RULES: tuple[RetryRule, ...] = (
         "minimal", _bad_request_with("thinking level MINIMAL is not supported"), _without_minimal
     ),
     RetryRule("signatures", _bad_request_with("thought.?signature"), _without_signatures),
-    RetryRule("constraints", _bad_request_with("too many states"), _without_constraints),
+    RetryRule("constraints", _bad_request_with("too many states"), _with_relaxed_schema),
     # The last message is generic; the most frequent cause is a schema.
     RetryRule(
-        "carrier",
+        "schema format",
         _bad_request_with(
             r"schema|function_?declarations|\bparameters\b|contains an invalid argument"
         ),
-        _other_carrier,
+        _with_proto_schema,
     ),
     RetryRule("missing signature", _has_code("missing_thought_signature"), _without_signatures),
     RetryRule("forbidden tools", _called_despite_mode_none, _without_tools),
@@ -97,5 +97,5 @@ RETRY_RULES: tuple[RetryRule, ...] = (
 
 def model_variant(variant: RequestVariant) -> RequestVariant:
     """The part of an accepted variant that holds for every prompt to the model."""
-    carrier = variant.carrier._replace(is_loose=False)
-    return RequestVariant(carrier=carrier, has_minimal_level=variant.has_minimal_level)
+    schema_format = variant.schema_format._replace(is_relaxed=False)
+    return RequestVariant(schema_format=schema_format, has_minimal_level=variant.has_minimal_level)

@@ -15,7 +15,7 @@ from backends.errors import ApiError, bad_request
 from backends.jsonio import Json, Warnings, objects, string
 from backends.vendors.gemini.generations import MAX_OUTPUT_TOKENS, Model
 from backends.vendors.gemini.request.tools import Toolbox
-from backends.vendors.gemini.schema.schema_format import Carrier
+from backends.vendors.gemini.schema.schema_format import SchemaFormat
 from backends.vendors.gemini.wire import Part
 
 MAX_STOPS = 5
@@ -45,7 +45,7 @@ class Parameters:
 
     model: Model
     toolbox: Toolbox
-    carrier: Carrier
+    schema_format: SchemaFormat
     warnings: Warnings
     has_minimal_level: bool
     config: Json = field(default_factory=dict)
@@ -60,13 +60,13 @@ def read_parameters(
     chat: Json,
     model: Model,
     toolbox: Toolbox,
-    carrier: Carrier,
+    schema_format: SchemaFormat,
     warnings: Warnings,
     *,
     has_minimal_level: bool = True,
 ) -> Parameters:
     """Everything in a chat request but messages and tools; ApiError 400 if it cannot be served."""
-    made = Parameters(model, toolbox, carrier, warnings, has_minimal_level)
+    made = Parameters(model, toolbox, schema_format, warnings, has_minimal_level)
     for param, read in _READERS.items():
         if chat.get(param) is not None:
             read(made, param, chat[param])
@@ -171,7 +171,7 @@ def _read_format(made: Parameters, param: str, value: Any) -> None:
         return
     holder = value.get("json_schema")
     schema = holder.get("schema") if isinstance(holder, dict) else None
-    fields = made.carrier.response(schema) if isinstance(schema, dict) and schema else {}
+    fields = made.schema_format.response(schema) if isinstance(schema, dict) and schema else {}
     if not made.toolbox.tools or (made.model.generation.mixes_tools and made.toolbox.mode != "ANY"):
         made.config |= {"responseMimeType": "application/json", **fields}
         return

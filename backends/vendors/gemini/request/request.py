@@ -10,7 +10,7 @@ from backends.vendors.gemini.generations import Model
 from backends.vendors.gemini.request.contents import Conversation
 from backends.vendors.gemini.request.parameters import read_parameters
 from backends.vendors.gemini.request.tools import Toolbox, read_tools
-from backends.vendors.gemini.schema.schema_format import JSON_SCHEMA, Carrier
+from backends.vendors.gemini.schema.schema_format import JSON_SCHEMA, SchemaFormat
 from backends.vendors.gemini.signatures import SignatureMemory, Signatures
 
 
@@ -18,7 +18,7 @@ from backends.vendors.gemini.signatures import SignatureMemory, Signatures
 class RequestVariant:
     """Options of the translation that a retry changes after the model has refused the default."""
 
-    carrier: Carrier = JSON_SCHEMA
+    schema_format: SchemaFormat = JSON_SCHEMA
     has_minimal_level: bool = True
     """Whether the model has the thinking level MINIMAL."""
     sends_signatures: bool = True
@@ -40,14 +40,14 @@ def translate(
 ) -> Translation:
     """A chat request in Gemini's form; ApiError 400 if it has none."""
     warnings: Warnings = []
-    toolbox = read_tools(chat, model.generation, variant.carrier, warnings)
+    toolbox = read_tools(chat, model.generation, variant.schema_format, warnings)
     if not variant.sends_tools:
         toolbox = replace(toolbox, tools=[], config={}, mode=None)
     parameters = read_parameters(
         chat,
         model,
         toolbox,
-        variant.carrier,
+        variant.schema_format,
         warnings,
         has_minimal_level=variant.has_minimal_level,
     )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from backends.errors import ApiError, bad_request
 from backends.jsonio import Json, Warnings
 from backends.vendors.gemini.generations import Generation
-from backends.vendors.gemini.schema.schema_format import WRAPPED, Carrier
+from backends.vendors.gemini.schema.schema_format import WRAPPED, SchemaFormat
 
 MAX_DECLARATIONS = 512
 
@@ -82,7 +82,9 @@ class _Choice(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-def read_tools(chat: Json, generation: Generation, carrier: Carrier, warnings: Warnings) -> Toolbox:
+def read_tools(
+    chat: Json, generation: Generation, schema_format: SchemaFormat, warnings: Warnings
+) -> Toolbox:
     """The tools of a chat request, the old `functions` among them; ApiError 400 if none can be."""
     functions = _functions(chat)
     if len(functions) > MAX_DECLARATIONS:
@@ -90,7 +92,7 @@ def read_tools(chat: Json, generation: Generation, carrier: Carrier, warnings: W
     names = Names(functions)
     declarations, wrapped = [], set()
     for name, function in functions.items():
-        fields, is_wrapped = carrier.parameters(function.get("parameters"))
+        fields, is_wrapped = schema_format.parameters(function.get("parameters"))
         declaration: Json = {"name": names.to_gemini(name)}
         if isinstance(function.get("description"), str):
             declaration["description"] = function["description"]

@@ -1,12 +1,12 @@
-"""JSON Schemas of tools and answers, made fit for Gemini's two carriers.
+"""Cleans the JSON Schemas of tools and structured output for Gemini.
 
-`parametersJsonSchema` and `responseJsonSchema` take JSON Schema and put up with most of it;
-`parameters` and `responseSchema` take a dialect of their own and refuse a request for any keyword
-they do not know (API reference, FunctionDeclaration and Schema). This module cleans for the first;
-`proto_schema` turns what is clean into the second.
+Gemini has two formats (API reference, FunctionDeclaration and Schema). `parametersJsonSchema` and
+`responseJsonSchema` take JSON Schema and tolerate most of it. `parameters` and `responseSchema`
+take a dialect in which any unknown keyword is a 400. This module cleans for the first format.
+`proto_schema` converts a clean schema into the second.
 
-The walk is by position: below `properties` and `$defs` the keys are names, and an argument may well
-be called `title` or `$ref`.
+The walk goes by position. Below `properties` and `$defs` the keys are names, so an argument may be
+called `title` or `$ref`.
 """
 
 import re
@@ -18,14 +18,14 @@ from backends.vendors.gemini.schema.keywords import REWRITES, merge, types_of
 
 MAX_DEPTH = 64
 MAX_NODES = 20_000
-"""Refs are inlined, so a small schema can be a huge tree: past this a node allows anything."""
+"""Inlined refs can make a huge tree of a small schema. Nodes beyond this allow anything."""
 
 LONG_ENUM = 100
-"""An enum of more values than this counts as a constraint that a loose schema does without."""
+"""A relaxed schema drops enums with more values than this."""
 
 _NUMBER = (int, float)
-# Every keyword that goes out, but for those that hold schemas, and what its value may be.
-_KEPT: Mapping[str, type | tuple[type, ...]] = {
+# The keywords that are sent, except those that hold schemas, and the types of their values.
+_SENT: Mapping[str, type | tuple[type, ...]] = {
     "type": (str, list),
     "description": str,
     "format": str,
@@ -43,7 +43,7 @@ _KEPT: Mapping[str, type | tuple[type, ...]] = {
     "propertyOrdering": list,
 }
 _CONSTRAINTS = frozenset(
-    {"pattern", "format"} | {key for key in _KEPT if key.startswith(("min", "max"))}
+    {"pattern", "format"} | {key for key in _SENT if key.startswith(("min", "max"))}
 )
 _DEFINITION = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
 
@@ -51,22 +51,22 @@ Path = tuple[str, ...]
 """The refs that led to a node."""
 
 
-def clean(schema: object, *, is_loose: bool = False, repeats: int = 0) -> Json:
+def clean(schema: object, *, is_relaxed: bool = False, repeats: int = 0) -> Json:
     """A copy of `schema` in plain JSON Schema, with its refs inlined.
 
-    A ref that recurs is kept and its target put into `$defs`; or, if `repeats` is not 0, inlined
-    as often as that and then cut off. `is_loose` leaves out what makes a grammar large.
+    Recursive refs stay, with their targets in `$defs`. With `repeats` they are inlined that many
+    times and then cut off. `is_relaxed` drops the constraints that make a grammar large.
     """
     root = schema if isinstance(schema, dict) else {}
-    return _Cleaner(root, is_loose, repeats).document()
+    return _Cleaner(root, is_relaxed, repeats).document()
 
 
 class _Cleaner:
-    """One document on its way through. `root` is what its refs point into."""
+    """Cleans one document. Refs are resolved against `root`."""
 
-    def __init__(self, root: Json, is_loose: bool, repeats: int) -> None:
+    def __init__(self, root: Json, is_relaxed: bool, repeats: int) -> None:
         self._root = root
-        self._is_loose = is_loose
+        self._is_relaxed = is_relaxed
         self._repeats = repeats
         self._nodes = 0
         self._definitions: dict[str, Json] = {}
@@ -76,7 +76,7 @@ class _Cleaner:
         return {**node, "$defs": self._definitions} if self._definitions else node
 
     def _node(self, schema: object, depth: int, path: Path) -> Json:
-        """One schema and all below it."""
+        """Clean one schema and its subschemas."""
         self._nodes += 1
         if not isinstance(schema, dict) or depth > MAX_DEPTH or self._nodes > MAX_NODES:
             return {}
@@ -86,26 +86,26 @@ class _Cleaner:
         node = dict(node)
         for rewrite in REWRITES:
             rewrite(node)
-        clean = {key: node[key] for key in _KEPT if self._keeps(node, key)}
-        clean |= self._below(node, depth + 1, path)
+        clean = {key: node[key] for key in _SENT if self._is_sent(node, key)}
+        clean |= self._subschemas(node, depth + 1, path)
         if "array" in types_of(clean) and "prefixItems" not in clean:
             clean.setdefault("items", {})
         if required := self._required(node, clean):
             clean["required"] = required
         return clean
 
-    def _keeps(self, node: Json, key: str) -> bool:
-        if key not in node or not isinstance(node[key], _KEPT[key]):
+    def _is_sent(self, node: Json, key: str) -> bool:
+        if key not in node or not isinstance(node[key], _SENT[key]):
             return False
         is_constraint = key in _CONSTRAINTS or (key == "enum" and len(node[key]) > LONG_ENUM)
-        return not (self._is_loose and is_constraint)
+        return not (self._is_relaxed and is_constraint)
 
-    def _below(self, node: Json, depth: int, path: Path) -> Json:
-        """The keywords of a node that hold schemas. `false` allows nothing: it is left out."""
-        below: Json = {}
+    def _subschemas(self, node: Json, depth: int, path: Path) -> Json:
+        """The keywords of a node that hold schemas, without those that are `false`."""
+        subschemas: Json = {}
         properties = node.get("properties")
         if isinstance(properties, dict):
-            below["properties"] = {
+            subschemas["properties"] = {
                 name: self._node(value, depth, path)
                 for name, value in properties.items()
                 if value is not False
@@ -114,20 +114,20 @@ class _Cleaner:
             given = node.get(key)
             branches = given if isinstance(given, list) else []
             if possible := [each for each in branches if each is not False]:
-                below[key] = [self._node(each, depth, path) for each in possible]
+                subschemas[key] = [self._node(each, depth, path) for each in possible]
         if isinstance(node.get("items"), dict):
-            below["items"] = self._node(node["items"], depth, path)
+            subschemas["items"] = self._node(node["items"], depth, path)
         additional = node.get("additionalProperties")
         if isinstance(additional, bool):
-            below["additionalProperties"] = additional
+            subschemas["additionalProperties"] = additional
         elif additional is not None:
-            below["additionalProperties"] = self._node(additional, depth, path)
-        return below
+            subschemas["additionalProperties"] = self._node(additional, depth, path)
+        return subschemas
 
     def _required(self, node: Json, clean: Json) -> list[str]:
-        """Names of properties that there are; others are refused (issue reports).
+        """The required names that are properties: Gemini refuses others (issue reports).
 
-        A property with a recursive ref in it must be optional (API documentation, "Structured
+        A property that holds a recursive ref must be optional (API documentation, "Structured
         outputs").
         """
         properties, required = clean.get("properties", {}), node.get("required")
@@ -142,7 +142,7 @@ class _Cleaner:
     # Refs
 
     def _resolve(self, node: Json, path: Path) -> tuple[Json, Path]:
-        """The node with what it refers to and all of `allOf` in it; or a ref that recurs, alone."""
+        """Merge a node with the target of its ref and with `allOf`. A recursive ref stays alone."""
         while isinstance(ref := node.get("$ref"), str):
             if path.count(ref) > self._repeats:
                 return self._recur(ref), path
@@ -159,18 +159,18 @@ class _Cleaner:
         return merged, path
 
     def _recur(self, ref: str) -> Json:
-        """What stands where a schema would begin anew: a ref if it can stay, else any object."""
+        """The end of a recursion: a ref if the format allows it, else any object."""
         definition = _DEFINITION.fullmatch(ref)
         if self._repeats or not definition:
             return {"type": "object"}
         name = _unescape(definition[1])
         if name not in self._definitions:
-            self._definitions[name] = {}  # for the refs to it that it holds
+            self._definitions[name] = {}  # for refs to it from inside
             self._definitions[name] = self._node(self._look_up(ref), 1, (ref,))
         return {"$ref": f"#/$defs/{definition[1]}"}
 
     def _look_up(self, ref: str) -> Json:
-        """What a JSON pointer into the document finds; anything is allowed if that is nothing."""
+        """The schema at a JSON pointer into the document; `{}` if there is none."""
         value: Any = self._root if ref.partition("/")[0] == "#" else None
         for step in ref.split("/")[1:]:
             if isinstance(value, list):
@@ -180,12 +180,12 @@ class _Cleaner:
 
 
 def _unescape(step: str) -> str:
-    """One step of a JSON pointer as it is written in a fragment (RFC 6901)."""
+    """Decode one step of a JSON pointer (RFC 6901)."""
     return step.replace("~1", "/").replace("~0", "~")
 
 
 def _holds_ref(value: object) -> bool:
-    """Whether a ref is anywhere in a clean schema; under a name `$ref` stands no string."""
+    """Whether a clean schema holds a ref. A property called `$ref` does not have a string value."""
     if isinstance(value, dict):
         return isinstance(value.get("$ref"), str) or any(map(_holds_ref, value.values()))
     return isinstance(value, list) and any(map(_holds_ref, value))

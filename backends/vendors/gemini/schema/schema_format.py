@@ -1,6 +1,7 @@
-"""Which of Gemini's two fields carries a schema, and how much of it.
+"""Chooses the field and the format in which a schema goes to Gemini.
 
-JSON Schema says more, so it goes first; the other carrier is for models that refuse it.
+JSON Schema is more expressive and so the default. Gemini's own dialect is for models that refuse
+it.
 """
 
 from typing import NamedTuple
@@ -10,48 +11,50 @@ from backends.vendors.gemini.schema import proto_schema, schema
 from backends.vendors.gemini.schema.keywords import types_of
 
 WRAPPED = "value"
-"""Arguments that are no object stand under this name: Gemini's functions take named ones only."""
+"""The name that arguments get if they are not an object: Gemini's functions need named ones."""
 
 
-class Carrier(NamedTuple):
-    """`is_json`: JSON Schema, not Gemini's dialect. `is_loose`: without what makes it too large."""
+class SchemaFormat(NamedTuple):
+    """The format in which schemas are sent."""
 
-    is_json: bool = True
-    is_loose: bool = False
+    is_json_schema: bool = True
+    """False for Gemini's own dialect."""
+    is_relaxed: bool = False
+    """Whether to leave out constraints, which can make a schema too large for Gemini."""
 
     def parameters(self, given: object) -> tuple[Json, bool]:
-        """The field of a function declaration, and whether the arguments had to be wrapped.
+        """The field of a function declaration, and whether the arguments are wrapped.
 
-        No field for a function without parameters: an object must have properties there.
+        Without parameters there is no field: Gemini refuses an object without properties.
         """
         node = self._clean(given)
         is_object = "object" in types_of(node) and ("properties" in node or "anyOf" not in node)
         if not node.keys() - {"description"} or (is_object and not node.get("properties")):
             return {}, False
-        name = "parametersJsonSchema" if self.is_json else "parameters"
+        name = "parametersJsonSchema" if self.is_json_schema else "parameters"
         root = {**node, "type": "object"} if is_object else _wrap(node)
         return {name: self._write(root)}, not is_object
 
     def response(self, given: object) -> Json:
-        """The field of the generation config that an answer in JSON has to follow."""
-        name = "responseJsonSchema" if self.is_json else "responseSchema"
+        """The field of the generation config for structured output."""
+        name = "responseJsonSchema" if self.is_json_schema else "responseSchema"
         return {name: self._write(self._clean(given))}
 
     def _clean(self, given: object) -> Json:
-        repeats = 0 if self.is_json else proto_schema.MAX_REPEATS
-        return schema.clean(given, is_loose=self.is_loose, repeats=repeats)
+        repeats = 0 if self.is_json_schema else proto_schema.MAX_REPEATS
+        return schema.clean(given, is_relaxed=self.is_relaxed, repeats=repeats)
 
     def _write(self, node: Json) -> Json:
-        return node if self.is_json else proto_schema.to_proto(node)
+        return node if self.is_json_schema else proto_schema.to_proto(node)
 
 
-JSON_SCHEMA = Carrier()
+JSON_SCHEMA = SchemaFormat()
 
 
 def _wrap(node: Json) -> Json:
-    """An object with `node` as its only property; definitions stay where refs look for them."""
+    """An object with `node` as its only property. `$defs` stay at the root, where refs point."""
     inner = {key: value for key, value in node.items() if key != "$defs"}
     root: Json = {"type": "object", "properties": {WRAPPED: inner}}
-    if "$defs" in node:  # what recurs must be optional
+    if "$defs" in node:  # recursive properties must be optional
         return {**root, "$defs": node["$defs"]}
     return {**root, "required": [WRAPPED]}

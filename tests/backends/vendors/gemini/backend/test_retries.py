@@ -50,7 +50,7 @@ def declaration(call: GeminiCall) -> Json:
 
 
 @pytest.mark.parametrize("error", [GENERIC, UNKNOWN_NAME], ids=["generic", "unknown name"])
-def test_the_other_carrier(error: ApiError) -> None:
+def test_proto_schema_after_a_refusal(error: ApiError) -> None:
     retry = retry_of(ask(tools=TOOLS), error)
     properties = {"x": {"type": "STRING", "minLength": 1}}
     assert declaration(retry) == {
@@ -60,7 +60,7 @@ def test_the_other_carrier(error: ApiError) -> None:
     assert retry.retry_for(error) is None
 
 
-def test_the_other_carrier_of_an_answer() -> None:
+def test_proto_schema_of_a_response_after_a_refusal() -> None:
     format = {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}}
     config = body_of(retry_of(ask(response_format=format), GENERIC))["generationConfig"]
     assert config["responseSchema"]["type"] == "OBJECT"

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from backends.vendors.gemini.schema import schema
 from backends.vendors.gemini.schema.proto_schema import MAX_REPEATS, to_proto
-from backends.vendors.gemini.schema.schema_format import Carrier
+from backends.vendors.gemini.schema.schema_format import SchemaFormat
 from tests.backends.vendors.gemini.asking import WIRE, ask, body_of
 from tests.backends.vendors.gemini.validation import Json, validate_json_schema, validate_tool
 
@@ -256,7 +256,7 @@ def test_a_loose_schema_has_no_constraints() -> None:
             "e": {"type": "integer", "exclusiveMinimum": 0},
         },
     }
-    properties = schema.clean(given, is_loose=True)["properties"]
+    properties = schema.clean(given, is_relaxed=True)["properties"]
     assert properties == {
         "a": STRING,
         "b": {"type": "array", "prefixItems": [STRING]},
@@ -287,12 +287,14 @@ TOOL_LISTS = sorted((WIRE / "tools").glob("*.json"))
 
 @pytest.mark.parametrize("path", TOOL_LISTS, ids=lambda path: path.stem)
 @pytest.mark.parametrize(
-    "carrier", [Carrier(j, loose) for j in (True, False) for loose in (True, False)], ids=str
+    "schema_format",
+    [SchemaFormat(j, loose) for j in (True, False) for loose in (True, False)],
+    ids=str,
 )
-def test_the_tools_of_agents(path: Any, carrier: Carrier) -> None:
+def test_the_tools_of_agents(path: Any, schema_format: SchemaFormat) -> None:
     for tool in json.loads(path.read_text("utf-8"))["tools"]:
         parameters = tool["function"]["parameters"]
-        fields, _ = carrier.parameters(parameters)
+        fields, _ = schema_format.parameters(parameters)
         validate_tool({"functionDeclarations": [{"name": "f", **fields}]})
         for cleaned in fields.values():
             assert cleaned["type"] in ("object", "OBJECT")
@@ -358,8 +360,13 @@ def schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 @given(st.recursive(st.booleans() | st.just({}), schemas, max_leaves=12))
 def test_any_schema_at_all(given: Any) -> None:
-    for carrier in Carrier(), Carrier(is_json=False), Carrier(True, True), Carrier(False, True):
-        fields, _ = carrier.parameters(given)
+    for schema_format in (
+        SchemaFormat(),
+        SchemaFormat(is_json_schema=False),
+        SchemaFormat(True, True),
+        SchemaFormat(False, True),
+    ):
+        fields, _ = schema_format.parameters(given)
         validate_tool({"functionDeclarations": [{"name": "f", **fields}]})
         for cleaned in fields.values():
             assert cleaned["type"] in ("object", "OBJECT")
