@@ -20,14 +20,14 @@ _ENTRY_BYTES = 300
 
 
 class SignedCall(NamedTuple):
-    """A call that a model has made. `turn` and `place` tell which of parallel calls it was.
+    """A call that a model has made. `turn` and `position` tell which of parallel calls it was.
 
     `generation` is that of the model. Of parallel calls only the first has a signature.
     """
 
     generation: str
     turn: str
-    place: int
+    position: int
     native_id: str | None
     signature: str | None
 

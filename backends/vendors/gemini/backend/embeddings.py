@@ -85,8 +85,8 @@ def prepare(prompt: ModelRequest, model: Model, root: str, key: Key) -> Embeddin
     return EmbeddingsCall(request, name, len(texts), dimensions, is_base64)
 
 
-def _texts(given: object) -> Iterator[str]:
-    texts: list[Any] = given if isinstance(given, list) else [given]
+def _texts(value: object) -> Iterator[str]:
+    texts: list[Any] = value if isinstance(value, list) else [value]
     if not texts:
         raise bad_request("'input' must not be empty", "input")
     for text in texts:

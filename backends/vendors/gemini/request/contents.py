@@ -1,9 +1,9 @@
-"""The messages of a chat as Gemini's contents, in the one order that Gemini takes.
+"""Converts the messages of a chat to Gemini's contents, in the only order that Gemini accepts.
 
-The order it insists on (issue reports; messages in `addon/simulator/gemini_rules.py`): the first
-content is a user's, calls follow a user's content or results, and right behind a content with
-calls stands one with exactly their results. Histories of agents break this in many ways, so turns
-are collected first, each call with its result, and written afterwards.
+The order (issue reports; error messages in `addon/simulator/gemini_rules.py`): The first content
+has the role "user". Calls follow a user's content or results. The next content after calls holds
+exactly their results. Histories of agents break these rules in many ways. So all turns are
+collected first, each call with its result, and written afterwards.
 """
 
 import json
@@ -23,9 +23,9 @@ from backends.vendors.gemini.wire import Content, Part
 
 NO_RESULT = "tool result not available (cancelled)"
 _BLANK: Part = {"text": " "}
-"""What stands where Gemini wants a part and there is nothing to say."""
+"""A filler where Gemini requires a part."""
 
-# What may stand in a function response (API reference, FunctionResponseBlob).
+# The media that a function response may hold (API reference, FunctionResponseBlob).
 _RESPONSE_MEDIA = frozenset(
     {"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"}
 )
@@ -33,21 +33,24 @@ _RESPONSE_MEDIA = frozenset(
 
 @dataclass(slots=True)
 class _Call:
-    """One call in the history and, once it is found, its result. `name` is Gemini's.
-
-    `turn` and `place` tell which of parallel calls it was; both are empty if that is not known.
-    """
+    """One call in the history, with its result."""
 
     id: str | None
+    """The client's id."""
     name: str
+    """Gemini's name for the tool."""
     client_name: str
     args: Json
     native_id: str | None = None
     signature: str | None = None
     turn: str = ""
-    place: int = 0
+    """Identifies the response that made the call; empty if that is unknown."""
+    position: int = 0
+    """Among the parallel calls of that response."""
     result: Json | None = None
+    """The client's message with the result; None until it is found."""
     result_param: str = ""
+    """The path of the result in the request."""
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ class _Turn:
 
 
 class Conversation:
-    """Reads messages one by one; `contents` and `system` are what became of them."""
+    """Reads messages one by one, and writes `contents` and `system`."""
 
     def __init__(
         self, toolbox: Toolbox, generation: Generation, signatures: Signatures, warnings: Warnings
@@ -79,7 +82,7 @@ class Conversation:
         }
 
     def read(self, message: Json, param: str) -> None:
-        """One message; `param` is its path in the request. ApiError 400 if it has no equal."""
+        """Read the message at the path `param`. Raises ApiError (400) if it cannot be converted."""
         role = message.get("role")
         reader = self._readers.get(role) if isinstance(role, str) else None
         if reader is None:
@@ -87,7 +90,7 @@ class Conversation:
         reader(message, param)
 
     def contents(self) -> list[Content]:
-        """All that was read, in an order that Gemini takes."""
+        """Everything that was read, in the order that Gemini accepts."""
         contents = [content for turn in self._turns for content in self._write(turn)]
         if not contents or contents[0]["role"] != "user":
             contents.insert(0, _user(_BLANK))
@@ -99,10 +102,10 @@ class Conversation:
     # Reading
 
     def _read_system(self, message: Json, param: str) -> None:
-        """System text in the midst of a history stays there, as the user's.
+        """Later system messages stay at their position, as the user's.
 
-        Moved to the front it would change the prefix by which Gemini caches, at each turn of an
-        agent that reminds its model of something.
+        Moved to the front, each reminder of an agent to its model would change the prefix that
+        Gemini caches.
         """
         parts = to_parts(message.get("content"), f"{param}.content", self._generation)
         if not self._turns:
@@ -115,7 +118,7 @@ class Conversation:
         self._turns.append(_Turn("user", parts or [_BLANK]))
 
     def _read_assistant(self, message: Json, param: str) -> None:
-        """Messages in a row are one turn, unless results have come between."""
+        """Consecutive messages are one turn, unless there are results between them."""
         parts = to_parts(message.get("content"), f"{param}.content", self._generation)
         if refusal := string(message.get("refusal")):
             parts.append({"text": refusal})
@@ -132,7 +135,7 @@ class Conversation:
             self._turns.append(turn)
 
     def _sign(self, parts: list[Part], message: Json) -> list[Part]:
-        """The parts of a text with its signatures at the places where they were."""
+        """Split a text into parts that have its signatures in their original positions."""
         if not parts or not all("text" in part for part in parts):
             return parts
         text = "".join(part["text"] for part in parts)
@@ -146,7 +149,7 @@ class Conversation:
         return signed + _text(text[position:]) if spans else parts
 
     def _read_calls(self, message: Json, param: str) -> list[_Call]:
-        """The calls of one message, parallel ones in the order in which the model made them."""
+        """The calls of one message, in the order in which the model made them."""
         given = message.get("tool_calls")
         calls = list(given) if isinstance(given, list) else []
         if isinstance(message.get("function_call"), dict):
@@ -156,7 +159,7 @@ class Conversation:
             for index, each in enumerate(calls)
         ]
         if len({call.turn for call in read}) == 1:
-            read.sort(key=lambda call: call.place)
+            read.sort(key=lambda call: call.position)
         return read
 
     def _read_call(self, given: Any, param: str) -> _Call:
@@ -172,12 +175,12 @@ class Conversation:
             args = self._toolbox.to_args(name, read_arguments(function.get("arguments")))
         call = _Call(string(given.get("id")), self._toolbox.names.to_gemini(name), name, args)
         if known := self._signatures.of_call(call.id, given):
-            call.signature, call.turn, call.place = known.signature, known.turn, known.place
+            call.signature, call.turn, call.position = known.signature, known.turn, known.position
             call.native_id = known.native_id if self._generation.has_call_ids else None
         return call
 
     def _read_result(self, message: Json, param: str) -> None:
-        """A result goes to its call; one that has none becomes text of the user."""
+        """Attach a result to its call. Without a call it becomes text of the user."""
         call = self._find_call(message)
         if call:
             call.result, call.result_param = message, f"{param}.content"
@@ -187,7 +190,7 @@ class Conversation:
         self._turns.append(_Turn("user", [{"text": f"[tool result {name}]"}, *parts]))
 
     def _find_call(self, message: Json) -> _Call | None:
-        """The call that a result belongs to: of the newest turn that has one unanswered."""
+        """The call of a result: a call without result, in the newest turn that has one."""
         id, name = message.get("tool_call_id"), message.get("name")
         for turn in reversed(self._turns):
             for call in turn.calls:
@@ -201,19 +204,19 @@ class Conversation:
     def _write(self, turn: _Turn) -> Iterator[Content]:
         calls = [_call_part(call) for call in turn.calls]
         if calls and self._generation.checks_signatures:
-            # Only the first of a step's calls is looked at (API documentation).
+            # Gemini checks only the first call of a step (API documentation).
             calls[0].setdefault("thoughtSignature", PLACEHOLDER)
         yield {"role": turn.role, "parts": turn.parts + calls}
         if calls:
             answered = [self._respond(call) for call in turn.calls]
-            beside = [part for _, parts in answered for part in parts]
-            yield {"role": "user", "parts": [response for response, _ in answered] + beside}
+            media_parts = [part for _, parts in answered for part in parts]
+            yield {"role": "user", "parts": [response for response, _ in answered] + media_parts}
 
     def _respond(self, call: _Call) -> tuple[Part, list[Part]]:
-        """The function response for a call, and parts that must stand behind all of them.
+        """The function response for a call, and the parts that must follow all responses.
 
-        A result that is text stays text, whatever is in it: JSON taken apart could have an `output`
-        or `error` of its own, which mean something to Gemini (SDK, FunctionResponse).
+        A text result stays text even if it is JSON: parsed, its own `output` or `error` would have
+        a meaning for Gemini (SDK, FunctionResponse).
         """
         response: Json = {"name": call.name}
         if call.native_id:
@@ -223,19 +226,19 @@ class Conversation:
         content = call.result.get("content")
         if content is not None and not isinstance(content, str | list):
             return {"functionResponse": {**response, "response": {"output": content}}}, []
-        texts, media, beside = [], [], []
+        texts, media, media_parts = [], [], []
         for part in to_parts(_inline_only(content), call.result_param, self._generation):
             if "text" in part:
                 texts.append(part["text"])
             elif self._generation.takes_media and _mime_type(part) in _RESPONSE_MEDIA:
                 media.append({"inlineData": part["inlineData"]})
             else:
-                beside += [{"text": f"[from the result of {call.name}]"}, part]
+                media_parts += [{"text": f"[from the result of {call.name}]"}, part]
         key = "error" if call.result.get("is_error") is True else "output"
         response["response"] = {key: "\n".join(texts)}
         if media:
             response["parts"] = media
-        return {"functionResponse": response}, beside
+        return {"functionResponse": response}, media_parts
 
 
 def _user(part: Part) -> Content:
@@ -260,13 +263,13 @@ def _mime_type(part: Part) -> str | None:
 
 
 def _inline_only(content: str | list[Any] | None) -> str | list[Any] | None:
-    """A result with images by address as text: Gemini takes only inline data there."""
+    """Replace image URLs by their text: Gemini takes only inline data in a result."""
     if not isinstance(content, list):
         return content
-    return [_address(part) or part for part in content]
+    return [_image_url(part) or part for part in content]
 
 
-def _address(part: Any) -> str | None:
+def _image_url(part: Any) -> str | None:
     image = part.get("image_url") if isinstance(part, dict) else None
     url = image.get("url") if isinstance(image, dict) else image
     is_address = isinstance(url, str) and not url.lower().startswith("data:")
@@ -274,10 +277,9 @@ def _address(part: Any) -> str | None:
 
 
 def read_arguments(arguments: object) -> Any:
-    """The value of a call's `arguments`, which models and clients break in many ways.
+    """Parse a call's `arguments`, which models and clients break in many ways.
 
-    A part that is lost would leave its result without a call, so whatever cannot be read is kept
-    as `{"_raw": "..."}`.
+    Dropping a call would orphan its result, so unreadable arguments become `{"_raw": "..."}`.
     """
     if not isinstance(arguments, str):
         return arguments or {}
@@ -291,14 +293,14 @@ def read_arguments(arguments: object) -> Any:
     return {"_raw": arguments}
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+def _reject_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 _PARSERS: tuple[Callable[[str], Any], ...] = (
     lambda text: from_json(text, allow_inf_nan=False),
     # Raw line breaks in strings.
-    lambda text: json.loads(text, strict=False, parse_constant=_refuse),
-    # A call that was cut off at the token limit.
+    lambda text: json.loads(text, strict=False, parse_constant=_reject_constant),
+    # A call that was truncated at the token limit.
     lambda text: from_json(text, allow_inf_nan=False, allow_partial="trailing-strings"),
 )

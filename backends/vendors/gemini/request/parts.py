@@ -1,7 +1,7 @@
-"""Content parts of OpenAI's messages as Gemini's parts: text, images, audio, files, video.
+"""Converts content parts of OpenAI messages to Gemini parts: text, images, audio, files, video.
 
-Nothing is fetched here: Gemini fetches public https addresses itself (API documentation, "File
-input methods"), and what it cannot reach is refused.
+The proxy fetches nothing. Gemini fetches public https URLs itself (API documentation, "File input
+methods"). Other URLs are an error.
 """
 
 import base64
@@ -17,7 +17,7 @@ from backends.jsonio import Json
 from backends.vendors.gemini.generations import Generation
 from backends.vendors.gemini.wire import Part
 
-# By the end of a file's name. An address without one of these goes out without a type.
+# By file extension. A URL without a known extension is sent without a type.
 MIME_TYPES: Mapping[str, str] = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -43,7 +43,7 @@ MIME_TYPES: Mapping[str, str] = {
     "mov": "video/quicktime",
     "mpeg": "video/mpeg",
 }
-# How the files that agents send without a type begin.
+# Magic numbers of the files that agents send without a type.
 _MAGIC: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"\x89PNG"), "image/png"),
     (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
@@ -52,7 +52,7 @@ _MAGIC: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"%PDF"), "application/pdf"),
 )
 _MAGIC_CHARACTERS = 24
-"""Of base64: enough to decode the longest of these beginnings."""
+"""In base64: enough for the longest magic number."""
 
 _MIME_ALIASES = {"image/jpg": "image/jpeg"}
 _DATA_URL = re.compile(r"data:([^;,]*)([^,]*),(.*)", re.DOTALL | re.IGNORECASE)
@@ -62,20 +62,22 @@ _PRIVATE_NAME = re.compile(r"\.(?:local|localhost|internal|lan|home\.arpa)\.?$")
 _DETAILS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
 
 
-class Place(NamedTuple):
-    """Where in the request a part stands, and for which generation it is translated."""
+class PartContext(NamedTuple):
+    """The context of one content part."""
 
     param: str
+    """The path of the part in the request."""
     generation: Generation
 
-    def refuse(self, message: str) -> ApiError:
+    def unsupported(self, message: str) -> ApiError:
         return ApiError(400, message, param=self.param, code="unsupported_value")
 
 
 def to_parts(content: object, param: str, generation: Generation) -> list[Part]:
-    """A message's `content` as parts, empty text left out; ApiError 400 if one has no equal.
+    """Convert a message's `content`; empty texts are dropped.
 
-    `param` is the content's path in the request, such as `messages[2].content`.
+    `param` is its path in the request, such as `messages[2].content`. Raises ApiError (400) if
+    Gemini has no equivalent for a part.
     """
     if isinstance(content, str):
         return [{"text": content}] if content else []
@@ -88,101 +90,103 @@ def to_parts(content: object, param: str, generation: Generation) -> list[Part]:
 
 def _convert(content: Sequence[Any], param: str, generation: Generation) -> Iterator[Part]:
     for index, part in enumerate(content):
-        place = Place(f"{param}[{index}]", generation)
+        context = PartContext(f"{param}[{index}]", generation)
         if isinstance(part, str):
             part = {"type": "text", "text": part}
         kind = part.get("type") if isinstance(part, dict) else None
         converter = _CONVERTERS.get(kind) if isinstance(kind, str) else None
         if converter is None:
-            raise place.refuse(f"unsupported content part type {kind!r}")
-        if (converted := converter(part, place)) is not None:
+            raise context.unsupported(f"unsupported content part type {kind!r}")
+        if (converted := converter(part, context)) is not None:
             yield converted
 
 
-def _text(part: Json, place: Place) -> Part | None:
+def _text(part: Json, context: PartContext) -> Part | None:
     text = part.get(part["type"])
     if not isinstance(text, str):
-        raise place.refuse(f"'{part['type']}' of a part must be a string")
+        raise context.unsupported(f"'{part['type']}' of a part must be a string")
     return {"text": text} if text else None
 
 
-def _leave_out(part: Json, place: Place) -> None:
-    """Thoughts of a model need not be sent back, and must not turn into text."""
+def _drop(part: Json, context: PartContext) -> None:
+    """Drop the model's thoughts. They need not be sent back, and must not become text."""
 
 
-def _image(part: Json, place: Place) -> Part:
-    image, url = _url(part, place)
-    converted = from_url(url, place, "image")
+def _image(part: Json, context: PartContext) -> Part:
+    image, url = _url(part, context)
+    converted = from_url(url, context, "image")
     level = _DETAILS.get(str(image.get("detail")))
-    if level and place.generation.takes_media:
+    if level and context.generation.takes_media:
         converted["mediaResolution"] = {"level": level}
     return converted
 
 
-def _video(part: Json, place: Place) -> Part:
-    return from_url(_url(part, place)[1], place, "video")
+def _video(part: Json, context: PartContext) -> Part:
+    return from_url(_url(part, context)[1], context, "video")
 
 
-def _url(part: Json, place: Place) -> tuple[Json, str]:
-    """The value of a part such as `image_url`, an object or a bare string, and its address."""
+def _url(part: Json, context: PartContext) -> tuple[Json, str]:
+    """The object in a part such as `image_url`, and its URL. A bare string counts as the URL."""
     value = part.get(part["type"])
     holder = value if isinstance(value, dict) else {"url": value}
     url = holder.get("url")
     if not isinstance(url, str):
-        raise place.refuse(f"'{part['type']}' needs a 'url'")
+        raise context.unsupported(f"'{part['type']}' needs a 'url'")
     return holder, url.strip()
 
 
-def _audio(part: Json, place: Place) -> Part:
+def _audio(part: Json, context: PartContext) -> Part:
     audio = part.get("input_audio")
     data = audio.get("data") if isinstance(audio, dict) else None
     if not isinstance(audio, dict) or not isinstance(data, str):
-        raise place.refuse("'input_audio' needs 'data'")
+        raise context.unsupported("'input_audio' needs 'data'")
     format = str(audio.get("format") or "wav").lower()
     return _inline(MIME_TYPES.get(format, f"audio/{format}"), data)
 
 
-def _file(part: Json, place: Place) -> Part:
+def _file(part: Json, context: PartContext) -> Part:
     file = part.get("file")
     if not isinstance(file, dict):
-        raise place.refuse("'file' must be an object")
+        raise context.unsupported("'file' must be an object")
     data, file_id = file.get("file_data"), file.get("file_id")
     if isinstance(data, str):
         if data.lower().startswith(("data:", "http:", "https:")):
-            return from_url(data, place, "file")
+            return from_url(data, context, "file")
         return _inline(_type_of(str(file.get("filename"))) or "application/pdf", data)
     if isinstance(file_id, str) and _FILES_API.fullmatch(file_id):
         return {"fileData": {"fileUri": file_id}}
-    raise place.refuse("file_id of another provider: send the file as 'file_data'")
+    raise context.unsupported("file_id of another provider: send the file as 'file_data'")
 
 
-_CONVERTERS: Mapping[str, Callable[[Json, Place], Part | None]] = {
+_CONVERTERS: Mapping[str, Callable[[Json, PartContext], Part | None]] = {
     "text": _text,
     "refusal": _text,
     "image_url": _image,
     "input_audio": _audio,
     "file": _file,
     "video_url": _video,
-    "thinking": _leave_out,
-    "redacted_thinking": _leave_out,
-    "reasoning": _leave_out,
+    "thinking": _drop,
+    "redacted_thinking": _drop,
+    "reasoning": _drop,
 }
 
 
-def from_url(url: str, place: Place, what: str) -> Part:
-    """The part for an address or data URL; `what` it is of is for the error."""
+def from_url(url: str, context: PartContext, kind: str) -> Part:
+    """Convert an https or data URL. `kind` is for error messages only."""
     if url[:5].lower() == "data:":
-        return _from_data_url(url, place, what)
+        return _from_data_url(url, context, kind)
     if not is_public(url):
-        raise place.refuse(f"cannot fetch {what}_url: send a public https address or a data URL")
+        raise context.unsupported(
+            f"cannot fetch {kind}_url: send a public https address or a data URL"
+        )
     mime_type = _type_of(urlsplit(url).path)
     return {"fileData": {"fileUri": url} | ({"mimeType": mime_type} if mime_type else {})}
 
 
-def _from_data_url(url: str, place: Place, what: str) -> Part:
+def _from_data_url(url: str, context: PartContext, kind: str) -> Part:
     parsed = _DATA_URL.fullmatch(url)
     if not parsed:
-        raise place.refuse(f"unsupported {what} data URL")
+        raise context.unsupported(f"unsupported {kind} data URL")
     mime_type, parameters, data = parsed[1].lower(), parsed[2].lower(), parsed[3]
     if parameters.endswith(";base64"):
         data = re.sub(r"\s+", "", data) if re.search(r"\s", data) else data
@@ -190,7 +194,7 @@ def _from_data_url(url: str, place: Place, what: str) -> Part:
         data = base64.b64encode(unquote_to_bytes(data)).decode()
     mime_type = _MIME_ALIASES.get(mime_type, mime_type) or _sniff(data)
     if not mime_type or not data or not _BASE64.fullmatch(data):
-        raise place.refuse(f"unsupported {what} data URL")
+        raise context.unsupported(f"unsupported {kind} data URL")
     return _inline(mime_type, data)
 
 
@@ -211,9 +215,9 @@ def _type_of(path: str) -> str | None:
 
 
 def is_public(url: str) -> bool:
-    """Whether Google can be expected to reach an address: https, and no private host by its name.
+    """Whether Google can probably fetch a URL: https, and not a private host by its name.
 
-    What a name resolves to is not looked up: it is Google that fetches, not the proxy.
+    The host is not resolved, as Google fetches the URL and not the proxy.
     """
     try:
         parts = urlsplit(url)

@@ -1,6 +1,6 @@
-"""A chat request as the body of Gemini's `generateContent`, built from a white list of fields.
+"""Converts a chat request to the body of Gemini's `generateContent`, from a list of known fields.
 
-Gemini refuses a request for any name that it does not know (issue reports), so nothing is copied.
+Unknown fields are never copied, as each makes Gemini refuse the request (issue reports).
 """
 
 from dataclasses import dataclass, replace
@@ -28,17 +28,18 @@ class RequestVariant:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A request for Gemini, and what is needed to read the answer to it."""
+    """A translated request."""
 
     body: Json
     toolbox: Toolbox
     warnings: tuple[str, ...]
+    """`<parameter>=<reason>` for each parameter that was dropped or changed."""
 
 
 def translate(
     chat: Json, model: Model, variant: RequestVariant, memory: SignatureMemory, session: str
 ) -> Translation:
-    """A chat request in Gemini's form; ApiError 400 if it has none."""
+    """Translate a chat request. Raises ApiError (400) if Gemini has no equivalent."""
     warnings: Warnings = []
     toolbox = read_tools(chat, model.generation, variant.schema_format, warnings)
     if not variant.sends_tools:
@@ -57,16 +58,17 @@ def translate(
         conversation.read(message, f"messages[{index}]")
     body: Json = {"contents": conversation.contents()}
     system = conversation.system + parameters.system
-    beside: Json = {
+    cacheable: Json = {
         "systemInstruction": {"parts": system} if system else None,
         "tools": toolbox.tools,
         "toolConfig": toolbox.config,
     }
+    cacheable = {name: value for name, value in cacheable.items() if value}
     if "cachedContent" in parameters.top:
-        # They are in the cache already, and refused beside it (issue reports).
-        warnings += [f"cached_content=replaces {name}" for name, value in beside.items() if value]
+        # The cached content includes them. Gemini refuses both in one request (issue reports).
+        warnings += [f"cached_content=replaces {name}" for name in cacheable]
     else:
-        body |= {name: value for name, value in beside.items() if value}
+        body |= cacheable
     body |= parameters.top
     if parameters.config:
         body["generationConfig"] = parameters.config

@@ -1,4 +1,4 @@
-"""The client's tools as Gemini's function declarations, with a way back for every name."""
+"""Converts the client's tools to Gemini's function declarations, and names and arguments back."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -12,68 +12,69 @@ from backends.vendors.gemini.schema.schema_format import WRAPPED, SchemaFormat
 
 MAX_DECLARATIONS = 512
 
-# API reference, FunctionDeclaration; older models allow 64 characters, so made names keep to that.
+# API reference, FunctionDeclaration. Older models allow 64 characters, hence the shorter limit.
 _VALID_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
-_MADE_NAME_LENGTH = 60
-# Models put this in front of a name now and then (issue reports).
+_SANITIZED_LENGTH = 60
+# Models sometimes prefix a name with this (issue reports).
 _STRAY_PREFIX = re.compile(r"^default_api[.:]")
 
 
 class Names:
-    """Names that Gemini takes for names that it does not, both ways, for one request."""
+    """Maps the tool names of one request to names that Gemini accepts, and back."""
 
     def __init__(self, declared: Iterable[str]) -> None:
         self._to_gemini: dict[str, str] = {}
         self._to_client: dict[str, str] = {}
-        # Valid names first: they stay, whatever is made of the others.
+        # Valid names first: they stay unchanged even if another name is sanitized to the same.
         for name in sorted(declared, key=lambda name: not _VALID_NAME.fullmatch(name)):
             self.to_gemini(name)
 
     def to_gemini(self, name: str) -> str:
-        """The name to send, the same each time; for tools that only occur in the history too."""
+        """The name to send, always the same. Also accepts names that only the history has."""
         if name not in self._to_gemini:
-            ours = name if _VALID_NAME.fullmatch(name) else _made(name)
+            ours = name if _VALID_NAME.fullmatch(name) else _sanitized(name)
             number = 2
             while ours in self._to_client:
-                ours, number = f"{_made(name)}_{number}", number + 1
+                ours, number = f"{_sanitized(name)}_{number}", number + 1
             self._to_gemini[name] = ours
             self._to_client[ours] = name
         return self._to_gemini[name]
 
     def to_client(self, name: str) -> str:
-        """The client's name for one that Gemini has used."""
+        """The client's name for a name in a response."""
         if name in self._to_client:
             return self._to_client[name]
         return self._to_client.get(_STRAY_PREFIX.sub("", name), name)
 
 
-def _made(name: str) -> str:
-    valid = re.sub(r"[^A-Za-z0-9_.:-]", "_", name)[:_MADE_NAME_LENGTH]
+def _sanitized(name: str) -> str:
+    valid = re.sub(r"[^A-Za-z0-9_.:-]", "_", name)[:_SANITIZED_LENGTH]
     return valid if _VALID_NAME.match(valid) else f"_{valid}"
 
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """A request's tools. `tools` and `config` are Gemini's; empty ones are not to be sent.
-
-    `custom` tools take a text and `wrapped` ones a value that is no object, by the client's names.
-    `mode` is that of the function calling config, None if none is set.
-    """
+    """A request's tools, as Gemini takes them."""
 
     names: Names
     tools: list[Json]
+    """The `tools` of the request; not sent if empty."""
     config: Json
+    """The `toolConfig` of the request; not sent if empty."""
     mode: str | None
+    """The function calling mode; None if it is not set."""
     custom: frozenset[str]
+    """The client's names of the tools whose input is free text."""
     wrapped: frozenset[str]
+    """The client's names of the tools whose arguments are not an object."""
 
     def to_args(self, name: str, arguments: Any) -> Json:
-        """A client's arguments, parsed, as those of a Gemini call, which are an object always."""
+        """Convert a client's parsed arguments to Gemini's `args`, which are always an object."""
         is_object = isinstance(arguments, dict) and name not in self.wrapped
         return arguments if is_object else {WRAPPED: arguments}
 
     def from_args(self, name: str, args: Json) -> Any:
-        """The way back, for the calls of a reply."""
+        """Convert the `args` of a response's call to the client's arguments."""
         return args.get(WRAPPED) if name in self.wrapped else args
 
 
@@ -85,7 +86,7 @@ class _Choice(NamedTuple):
 def read_tools(
     chat: Json, generation: Generation, schema_format: SchemaFormat, warnings: Warnings
 ) -> Toolbox:
-    """The tools of a chat request, the old `functions` among them; ApiError 400 if none can be."""
+    """Convert `tools` and the legacy `functions`. Raises ApiError (400) if they are invalid."""
     functions = _functions(chat)
     if len(functions) > MAX_DECLARATIONS:
         raise bad_request(f"too many tools: Gemini takes {MAX_DECLARATIONS}", "tools")
@@ -126,7 +127,7 @@ def read_tools(
 
 
 def _functions(chat: Json) -> dict[str, Json]:
-    """What can be called, by the client's name; of two by one name the first counts."""
+    """The callable tools by the client's name; the first of two with the same name wins."""
     found: dict[str, Json] = {}
     legacy = [{"type": "function", "function": each} for each in _listed(chat, "functions")]
     for index, tool in enumerate([*_listed(chat, "tools"), *legacy]):
@@ -148,7 +149,7 @@ def _listed(chat: Json, param: str) -> list[Any]:
 
 
 def _custom(tool: Json) -> Json:
-    """A tool that takes any text, as a function with one argument."""
+    """Convert a tool with free text input to a function with one argument."""
     description = str(tool.get("description") or "")
     format = tool.get("format")
     grammar = format.get("grammar") if isinstance(format, dict) else None
@@ -184,7 +185,7 @@ _MODES: Mapping[str, str | None] = {"auto": None, "none": "NONE", "required": "A
 
 
 def _read_choice(chat: Json, functions: Mapping[str, Json], warnings: Warnings) -> _Choice:
-    """The tool choice; ApiError 400 if it names a tool that is not there."""
+    """Convert the tool choice. Raises ApiError (400) if it names an unknown tool."""
     param = "tool_choice" if chat.get("tool_choice") is not None else "function_call"
     given = chat.get(param)
     choice = _named(given) if isinstance(given, dict) else None
@@ -200,25 +201,25 @@ def _read_choice(chat: Json, functions: Mapping[str, Json], warnings: Warnings) 
             )
     is_strict = all(function.get("strict") is True for function in functions.values())
     if choice.mode is None and is_strict:
-        # Nearest to OpenAI's `strict`: calls must follow their schema, text is free.
+        # The closest to OpenAI's `strict`: calls must follow their schema, text is unrestricted.
         return _Choice("VALIDATED")
     return choice
 
 
 def _named(given: Json) -> _Choice | None:
-    """A choice of certain tools: one, or some allowed ones."""
+    """Convert a choice of one tool or of `allowed_tools`; None if it names no tool."""
     if given.get("type") == "allowed_tools":
         allowed = given.get("allowed_tools")
         holder = allowed if isinstance(allowed, dict) else given
         names = tuple(filter(None, map(_name_in, holder.get("tools") or ())))
-        # Names go with these two modes only (API reference, FunctionCallingConfig).
+        # Only these two modes allow names (API reference, FunctionCallingConfig).
         return _Choice("ANY" if holder.get("mode") == "required" else "VALIDATED", names)
     name = _name_in(given)
     return _Choice("ANY", (name,)) if name else None
 
 
 def _name_in(choice: Any) -> str | None:
-    """The name in `{"type": "function", "function": {"name"}}`, or in the flat old form."""
+    """The name in `{"type": "function", "function": {"name"}}` or in the legacy `{"name"}`."""
     if not isinstance(choice, dict):
         return None
     holder = choice.get(str(choice.get("type")), choice)

@@ -140,10 +140,10 @@ def _read_fault(error: Json, status: int | None) -> _Fault:
 
 def _delay(details: list[Json], message: str) -> float | None:
     """Seconds to wait, from RetryInfo or from the text; `34.4s`, `900ms` or a bare number."""
-    given = [str(detail["retryDelay"]) for detail in details if "retryDelay" in detail]
+    delays = [str(detail["retryDelay"]) for detail in details if "retryDelay" in detail]
     if text := _RETRY_TEXT.search(message):
-        given.append(text[1])
-    parsed = _DURATION.fullmatch(given[0]) if given else None
+        delays.append(text[1])
+    parsed = _DURATION.fullmatch(delays[0]) if delays else None
     if not parsed:
         return None
     return float(parsed[1]) / (1000 if parsed[2] == "ms" else 1)

@@ -186,17 +186,17 @@ class ResponseReader:
         if choice.calls and context.is_single:
             return None
         call = part["functionCall"] if isinstance(part["functionCall"], dict) else {}
-        place, choice.calls = choice.calls, choice.calls + 1
+        position, choice.calls = choice.calls, choice.calls + 1
         native, signature = string(call.get("id")), string(part.get("thoughtSignature"))
-        id = self._new_id(native, index, place)
+        id = self._new_id(native, index, position)
         turn = f"{self._id} {index}"
-        signed = SignedCall(context.generation, turn, place, native, signature)
+        signed = SignedCall(context.generation, turn, position, native, signature)
         context.memory.keep_call(context.session, id, signed)
         function = self._function(call)
         if context.is_legacy:
             return {"function_call": function}
         kind = "custom" if function["name"] in context.toolbox.custom else "function"
-        delta = {"index": place, "id": id, "type": kind, kind: function}
+        delta = {"index": position, "id": id, "type": kind, kind: function}
         if signature:
             delta["extra_content"] = extra_content(signature)
         return {"tool_calls": [delta]}
@@ -211,12 +211,12 @@ class ResponseReader:
         arguments = jsonio.encode(toolbox.from_args(name, args)).decode()
         return {"name": name, "arguments": arguments}
 
-    def _new_id(self, native: str | None, index: int, place: int) -> str:
+    def _new_id(self, native: str | None, index: int, position: int) -> str:
         """Gemini's id for a call if there is one that is new in this session, else our own."""
         id = native if native and _USABLE_ID.fullmatch(native) else None
         number = 0
         while id is None or id in self._used_ids or self._is_known(id):
-            id = f"call_{_digest(f'{self._id} {index} {place} {number}'.encode())}"
+            id = f"call_{_digest(f'{self._id} {index} {position} {number}'.encode())}"
             number += 1
         self._used_ids.add(id)
         return id

@@ -104,12 +104,12 @@ class StreamDecoder:
             events += self._end(end, is_last=end is choice_ends[-1])
         return [*events, Done()]
 
-    def _read(self, given: Iterable[Json]) -> list[Event]:
+    def _read(self, parsed: Iterable[Json]) -> list[Event]:
         events: list[Event] = []
         if self._has_failed:
             return events
         try:
-            for event in given:
+            for event in parsed:
                 events += self._chunks(self._reader.feed(event))
         except ApiError as error:
             self._has_failed = True
