@@ -40,6 +40,11 @@ def objects(value: object) -> list[Json]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
+def fields(value: object) -> Json:
+    """A JSON object; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
 def string(value: object) -> str | None:
     """A non-empty JSON string; None for anything else."""
     return value if isinstance(value, str) and value else None
@@ -54,3 +59,8 @@ def number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if -MAX_NUMBER < value < MAX_NUMBER else None
+
+
+def count(value: object) -> int:
+    """A JSON number as a whole one; 0 for anything else."""
+    return int(number(value) or 0)

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from backends.jsonio import number
+from backends.jsonio import count, fields, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +25,9 @@ def read_usage(usage: object) -> Usage | None:
     if not isinstance(usage, Mapping):
         return None
     return Usage(
-        _count(usage, "prompt_tokens"),
-        _count(usage, "completion_tokens"),
-        _count(usage.get("prompt_tokens_details"), "cached_tokens"),
-        _count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+        count(usage.get("prompt_tokens")),
+        count(usage.get("completion_tokens")),
+        count(fields(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        count(fields(usage.get("completion_tokens_details")).get("reasoning_tokens")),
         number(usage.get("cost")),
     )
-
-
-def _count(counts: Mapping[str, Any] | Any, name: str) -> int:
-    value = number(counts.get(name)) if isinstance(counts, Mapping) else None
-    return int(value or 0)

@@ -25,3 +25,21 @@ def test_round_trip(text: str) -> None:
 def test_broken_json_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match="line 1 column"):
         jsonio.decode(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("value", "fields", "count"),
+    [
+        ({"a": 1}, {"a": 1}, 0),
+        ([{"a": 1}], {}, 0),
+        (None, {}, 0),
+        (7, {}, 7),
+        (7.0, {}, 7),
+        (True, {}, 0),
+        ("7", {}, 0),
+        (1e300, {}, 0),
+    ],
+)
+def test_lenient_readers(value: object, fields: jsonio.Json, count: int) -> None:
+    assert jsonio.fields(value) == fields
+    assert jsonio.count(value) == count

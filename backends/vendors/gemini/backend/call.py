@@ -1,6 +1,6 @@
 """One prompt put to Gemini: the request, how to read the answer, and what else could be tried."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from backends.backend import ModelRequest, UpstreamRequest
 from backends.errors import ApiError
 from backends.jsonio import objects, string
 from backends.keys import Key
-from backends.openai_wire import Chat
+from backends.openai_wire import Chat, wants_usage
 from backends.vendors.gemini.backend import retries
 from backends.vendors.gemini.generations import Model
 from backends.vendors.gemini.request.request import RequestVariant, Translation, translate
@@ -55,7 +55,6 @@ class CallFactory:
         self, chat: Chat, translation: Translation, variant: RequestVariant, body: bytes
     ) -> ResponseContext:
         is_legacy = bool(chat.get("functions")) and not chat.get("tools")
-        options = chat.get("stream_options")
         return ResponseContext(
             model=chat.get("model") or self.model.name,
             created=self.created,
@@ -68,7 +67,7 @@ class CallFactory:
             is_legacy=is_legacy,
             # Gemini has no switch for it: what comes behind the first call is dropped.
             is_single=is_legacy or chat.get("parallel_tool_calls") is False,
-            wants_usage=isinstance(options, Mapping) and options.get("include_usage") is True,
+            wants_usage=wants_usage(chat),
             on_answered=lambda: self.remember(variant),
         )
 

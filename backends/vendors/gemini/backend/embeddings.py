@@ -10,7 +10,7 @@ from typing import Any
 from backends import jsonio
 from backends.backend import ModelRequest, UpstreamRequest
 from backends.errors import ApiError, bad_request
-from backends.jsonio import Json, objects
+from backends.jsonio import Json, count, fields, objects
 from backends.keys import Key
 from backends.vendors.gemini.generations import Model
 from backends.vendors.gemini.response import errors
@@ -108,9 +108,7 @@ def _read(answer: bytes) -> tuple[list[list[float]], int]:
     if not isinstance(value, dict) or "embeddings" not in value:
         raise ApiError(502, "Gemini answered without 'embeddings'")
     vectors = [each.get("values") or [] for each in objects(value["embeddings"])]
-    metadata = value.get("usageMetadata")
-    count = metadata.get("promptTokenCount") if isinstance(metadata, dict) else None
-    return vectors, count if isinstance(count, int) else 0
+    return vectors, count(fields(value.get("usageMetadata")).get("promptTokenCount"))
 
 
 def _normalised(vector: list[float]) -> list[float]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backends import jsonio
+from backends.jsonio import fields
 
 # Methods of `supportedGenerationMethods` (API reference, Model) that a client of ours can use.
 USABLE_METHODS = frozenset({"generateContent", "embedContent"})
@@ -18,8 +19,8 @@ FACTS = {
 
 def read(body: bytes) -> tuple[list[dict[str, Any]], str | None]:
     """One page of `GET /models`: the usable models, and the token of the next page."""
-    page = jsonio.decode(body)
-    entries = page.get("models") if isinstance(page, dict) else None
+    page = fields(jsonio.decode(body))
+    entries = page.get("models")
     if not isinstance(entries, list):
         raise ValueError("no 'models' list in Gemini's models")
     models = [_to_openai(entry) for entry in entries if _is_usable(entry)]

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from pydantic_core import from_json
 
 from backends.errors import bad_request
-from backends.jsonio import Json, Warnings, string
+from backends.jsonio import Json, Warnings, fields, string
 from backends.vendors.gemini.generations import Generation
 from backends.vendors.gemini.request.parts import to_parts
 from backends.vendors.gemini.request.tools import Toolbox
@@ -150,8 +150,8 @@ class Conversation:
 
     def _read_calls(self, message: Json, param: str) -> list[_Call]:
         """The calls of one message, in the order in which the model made them."""
-        given = message.get("tool_calls")
-        calls = list(given) if isinstance(given, list) else []
+        calls = message.get("tool_calls")
+        calls = list(calls) if isinstance(calls, list) else []
         if isinstance(message.get("function_call"), dict):
             calls.append({"type": "function", "function": message["function_call"]})
         read = [
@@ -162,19 +162,19 @@ class Conversation:
             read.sort(key=lambda call: call.position)
         return read
 
-    def _read_call(self, given: Any, param: str) -> _Call:
-        given = given if isinstance(given, dict) else {}
-        is_custom = given.get("type") == "custom"
-        function = given.get("custom" if is_custom else "function")
-        name = function.get("name") if isinstance(function, dict) else None
-        if not isinstance(function, dict) or not isinstance(name, str):
+    def _read_call(self, tool_call: Any, param: str) -> _Call:
+        tool_call = fields(tool_call)
+        is_custom = tool_call.get("type") == "custom"
+        function = fields(tool_call.get("custom" if is_custom else "function"))
+        name = function.get("name")
+        if not isinstance(name, str):
             raise bad_request("a tool call needs a function with a name", param)
         if is_custom:
             args: Json = {"input": function.get("input") or ""}
         else:
             args = self._toolbox.to_args(name, read_arguments(function.get("arguments")))
-        call = _Call(string(given.get("id")), self._toolbox.names.to_gemini(name), name, args)
-        if known := self._signatures.of_call(call.id, given):
+        call = _Call(string(tool_call.get("id")), self._toolbox.names.to_gemini(name), name, args)
+        if known := self._signatures.of_call(call.id, tool_call):
             call.signature, call.turn, call.position = known.signature, known.turn, known.position
             call.native_id = known.native_id if self._generation.has_call_ids else None
         return call
@@ -270,7 +270,7 @@ def _inline_only(content: str | list[Any] | None) -> str | list[Any] | None:
 
 
 def _image_url(part: Any) -> str | None:
-    image = part.get("image_url") if isinstance(part, dict) else None
+    image = fields(part).get("image_url")
     url = image.get("url") if isinstance(image, dict) else image
     is_address = isinstance(url, str) and not url.lower().startswith("data:")
     return str(url) if is_address else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from backends import jsonio
 from backends.errors import ApiError, bad_request
-from backends.jsonio import Json, Warnings, objects, string
+from backends.jsonio import Json, Warnings, fields, objects, string
 from backends.vendors.gemini.generations import MAX_OUTPUT_TOKENS, Model
 from backends.vendors.gemini.request.tools import Toolbox
 from backends.vendors.gemini.schema.schema_format import SchemaFormat
@@ -145,7 +145,7 @@ def _read_modalities(parameters: Parameters, param: str, value: Any) -> None:
 
 
 def _read_audio(parameters: Parameters, param: str, value: Any) -> None:
-    voice = value.get("voice") if isinstance(value, dict) else None
+    voice = fields(value).get("voice")
     if "-tts" not in parameters.model.name or voice is None:
         return
     if not _VOICES.fullmatch(str(voice)):
@@ -163,26 +163,23 @@ def _read_tier(parameters: Parameters, param: str, value: Any) -> None:
 
 def _read_format(parameters: Parameters, param: str, value: Any) -> None:
     """Request JSON output. Where it conflicts with functions, the functions win."""
-    kind = value.get("type") if isinstance(value, dict) else None
+    kind = fields(value).get("type")
     if kind not in ("text", "json_object", "json_schema"):
         message = f"unsupported response_format type {kind!r}"
         raise ApiError(400, message, param=param, code="unsupported_value")
     if kind == "text":
         return
-    holder = value.get("json_schema")
-    schema = holder.get("schema") if isinstance(holder, dict) else None
-    fields = (
-        parameters.schema_format.response(schema) if isinstance(schema, dict) and schema else {}
-    )
+    schema = fields(fields(value.get("json_schema")).get("schema"))
+    constraint = parameters.schema_format.response(schema) if schema else {}
     if not parameters.toolbox.tools or (
         parameters.model.generation.mixes_tools and parameters.toolbox.mode != "ANY"
     ):
-        parameters.config |= {"responseMimeType": "application/json", **fields}
+        parameters.config |= {"responseMimeType": "application/json", **constraint}
         return
     parameters.warn(param, "not together with functions on this model")
     if parameters.toolbox.mode != "ANY":
         text = "Give your final answer as JSON only."
-        for each in fields.values():
+        for each in constraint.values():
             text += f" It must follow this JSON Schema: {jsonio.encode(each).decode()}"
         parameters.system.append({"text": text})
 
@@ -223,8 +220,7 @@ def _read_output_limit(parameters: Parameters, chat: Json) -> None:
 
 def _read_thinking(parameters: Parameters, chat: Json) -> None:
     """OpenAI's `reasoning_effort` or OpenRouter's `reasoning.effort`; by default the model's."""
-    given = chat.get("reasoning")
-    reasoning = given if isinstance(given, dict) else {}
+    reasoning = fields(chat.get("reasoning"))
     effort = chat.get("reasoning_effort") or reasoning.get("effort")
     if effort is None and parameters.config.get("maxOutputTokens", LITTLE_OUTPUT) < LITTLE_OUTPUT:
         effort = "none"
@@ -254,10 +250,7 @@ _THINKING: tuple[tuple[str, str, type], ...] = (
 
 def _read_google(parameters: Parameters, chat: Json) -> None:
     """Read `google`, at the top level or in `extra_body`, which SDKs unwrap once."""
-    extra = chat.get("extra_body")
-    google = chat.get("google") or (extra.get("google") if isinstance(extra, dict) else None)
-    if not isinstance(google, dict):
-        return
+    google = fields(chat.get("google") or fields(chat.get("extra_body")).get("google"))
     thinking = google.get("thinking_config")
     if isinstance(thinking, dict) and parameters.model.generation.has_thinking:
         parameters.config["thinkingConfig"] = _thinking_config(parameters, thinking)
@@ -270,9 +263,11 @@ def _read_google(parameters: Parameters, chat: Json) -> None:
         ]
 
 
-def _thinking_config(parameters: Parameters, given: Json) -> Json:
+def _thinking_config(parameters: Parameters, thinking: Json) -> Json:
     config = {
-        ours: given[name] for name, ours, type in _THINKING if isinstance(given.get(name), type)
+        ours: thinking[name]
+        for name, ours, type in _THINKING
+        if isinstance(thinking.get(name), type)
     }
     if {"thinkingBudget", "thinkingLevel"} <= config.keys():
         # "You can only set only one of thinking budget and thinking level" (seen on the wire).

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from backends.errors import ApiError
-from backends.jsonio import Json
+from backends.jsonio import Json, fields
 from backends.vendors.gemini.generations import Generation
 from backends.vendors.gemini.wire import Part
 
@@ -93,7 +93,7 @@ def _convert(content: Sequence[Any], param: str, generation: Generation) -> Iter
         context = PartContext(f"{param}[{index}]", generation)
         if isinstance(part, str):
             part = {"type": "text", "text": part}
-        kind = part.get("type") if isinstance(part, dict) else None
+        kind = fields(part).get("type")
         converter = _CONVERTERS.get(kind) if isinstance(kind, str) else None
         if converter is None:
             raise context.unsupported(f"unsupported content part type {kind!r}")
@@ -136,9 +136,9 @@ def _url(part: Json, context: PartContext) -> tuple[Json, str]:
 
 
 def _audio(part: Json, context: PartContext) -> Part:
-    audio = part.get("input_audio")
-    data = audio.get("data") if isinstance(audio, dict) else None
-    if not isinstance(audio, dict) or not isinstance(data, str):
+    audio = fields(part.get("input_audio"))
+    data = audio.get("data")
+    if not isinstance(data, str):
         raise context.unsupported("'input_audio' needs 'data'")
     format = str(audio.get("format") or "wav").lower()
     return _inline(MIME_TYPES.get(format, f"audio/{format}"), data)

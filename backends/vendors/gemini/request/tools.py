@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from backends.errors import ApiError, bad_request
-from backends.jsonio import Json, Warnings
+from backends.jsonio import Json, Warnings, fields
 from backends.vendors.gemini.generations import Generation
 from backends.vendors.gemini.schema.schema_format import WRAPPED, SchemaFormat
 
@@ -131,11 +131,11 @@ def _functions(chat: Json) -> dict[str, Json]:
     found: dict[str, Json] = {}
     legacy = [{"type": "function", "function": each} for each in _listed(chat, "functions")]
     for index, tool in enumerate([*_listed(chat, "tools"), *legacy]):
-        kind = tool.get("type") if isinstance(tool, dict) else None
+        kind = fields(tool).get("type")
         if kind not in _DECLARED:
             continue
-        function = tool.get(kind)
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        function = fields(tool.get(kind))
+        if not isinstance(function.get("name"), str):
             raise bad_request(f"a tool of type '{kind}' needs a name", f"tools[{index}]")
         found.setdefault(function["name"], _DECLARED[kind](function))
     return found
@@ -151,9 +151,7 @@ def _listed(chat: Json, param: str) -> list[Any]:
 def _custom(tool: Json) -> Json:
     """Convert a tool with free text input to a function with one argument."""
     description = str(tool.get("description") or "")
-    format = tool.get("format")
-    grammar = format.get("grammar") if isinstance(format, dict) else None
-    if isinstance(grammar, dict):
+    if grammar := fields(fields(tool.get("format")).get("grammar")):
         syntax = f"The input must follow this {grammar.get('syntax')} grammar:"
         description = f"{description}\n\n{syntax}\n{grammar.get('definition')}".strip()
     schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
@@ -164,17 +162,17 @@ _DECLARED: Mapping[object, Callable[[Json], Json]] = {"function": dict, "custom"
 
 
 def _is_search(tool: object) -> bool:
-    return isinstance(tool, dict) and str(tool.get("type")).startswith("web_search")
+    return str(fields(tool).get("type")).startswith("web_search")
 
 
 def _wants_search(chat: Json) -> bool:
-    is_asked = chat.get("web_search_options") is not None
-    return is_asked or any(map(_is_search, _listed(chat, "tools")))
+    has_options = chat.get("web_search_options") is not None
+    return has_options or any(map(_is_search, _listed(chat, "tools")))
 
 
 def _warn_of_others(chat: Json, warnings: Warnings) -> None:
     for tool in _listed(chat, "tools"):
-        kind = tool.get("type") if isinstance(tool, dict) else None
+        kind = fields(tool).get("type")
         if kind not in _DECLARED and not _is_search(tool):
             warnings.append(f"tools=type {kind} is not supported")
 
@@ -187,10 +185,10 @@ _MODES: Mapping[str, str | None] = {"auto": None, "none": "NONE", "required": "A
 def _read_choice(chat: Json, functions: Mapping[str, Json], warnings: Warnings) -> _Choice:
     """Convert the tool choice. Raises ApiError (400) if it names an unknown tool."""
     param = "tool_choice" if chat.get("tool_choice") is not None else "function_call"
-    given = chat.get(param)
-    choice = _named(given) if isinstance(given, dict) else None
+    value = chat.get(param)
+    choice = _named(fields(value))
     if choice is None:
-        mode = given if isinstance(given, str) else "auto"
+        mode = value if isinstance(value, str) else "auto"
         if mode not in _MODES:
             warnings.append(f"{param}={mode} is not supported")
         choice = _Choice(_MODES.get(mode))
@@ -206,22 +204,20 @@ def _read_choice(chat: Json, functions: Mapping[str, Json], warnings: Warnings) 
     return choice
 
 
-def _named(given: Json) -> _Choice | None:
+def _named(value: Json) -> _Choice | None:
     """Convert a choice of one tool or of `allowed_tools`; None if it names no tool."""
-    if given.get("type") == "allowed_tools":
-        allowed = given.get("allowed_tools")
-        holder = allowed if isinstance(allowed, dict) else given
+    if value.get("type") == "allowed_tools":
+        allowed = value.get("allowed_tools")
+        holder = allowed if isinstance(allowed, dict) else value
         names = tuple(filter(None, map(_name_in, holder.get("tools") or ())))
         # Only these two modes allow names (API reference, FunctionCallingConfig).
         return _Choice("ANY" if holder.get("mode") == "required" else "VALIDATED", names)
-    name = _name_in(given)
+    name = _name_in(value)
     return _Choice("ANY", (name,)) if name else None
 
 
 def _name_in(choice: Any) -> str | None:
     """The name in `{"type": "function", "function": {"name"}}` or in the legacy `{"name"}`."""
-    if not isinstance(choice, dict):
-        return None
-    holder = choice.get(str(choice.get("type")), choice)
-    name = holder.get("name") if isinstance(holder, dict) else None
+    choice = fields(choice)
+    name = fields(choice.get(str(choice.get("type")), choice)).get("name")
     return name if isinstance(name, str) else None

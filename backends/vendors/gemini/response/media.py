@@ -5,7 +5,7 @@ import re
 import struct
 from typing import Any
 
-from backends.jsonio import Json
+from backends.jsonio import Json, fields
 
 _RATE = re.compile(r"rate=(\d+)")
 _DEFAULT_RATE = 24_000
@@ -20,8 +20,7 @@ def to_delta(inline: object, id: str) -> Json | None:
     Images have no place in OpenAI's format; `images` is what OpenRouter made of it, and audio comes
     in pieces of raw samples, as OpenAI streams it.
     """
-    mime_type = inline.get("mimeType") if isinstance(inline, dict) else None
-    data = inline.get("data") if isinstance(inline, dict) else None
+    mime_type, data = fields(inline).get("mimeType"), fields(inline).get("data")
     if not isinstance(mime_type, str) or not isinstance(data, str):
         return None
     if mime_type.startswith("image/"):

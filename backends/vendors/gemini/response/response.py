@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from backends import jsonio
 from backends.errors import ApiError
-from backends.jsonio import Json, objects, string
+from backends.jsonio import Json, fields, objects, string
 from backends.vendors.gemini.request.tools import Toolbox
 from backends.vendors.gemini.response import citations, errors, finish, media
 from backends.vendors.gemini.response.usage import TokenCounts
@@ -143,15 +143,14 @@ class ResponseReader:
     # Reading
 
     def _read(self, candidate: Json) -> list[Delta]:
-        given = candidate.get("index")
-        index = given if isinstance(given, int) else 0
+        number = candidate.get("index")
+        index = number if isinstance(number, int) else 0
         choice = self._choices.setdefault(index, _Choice())
         choice.reason = string(candidate.get("finishReason")) or choice.reason
         choice.grounding = candidate.get("groundingMetadata") or choice.grounding
         finish.check(choice.reason, candidate.get("finishMessage"))
-        content = candidate.get("content")
         deltas = []
-        for part in objects(content.get("parts")) if isinstance(content, dict) else ():
+        for part in objects(fields(candidate.get("content")).get("parts")):
             # Steps that the service takes itself, such as `executableCode`, are not told.
             kinds = (kind for kind in self._readers if kind in part)
             kind = next(kinds, None)
@@ -161,7 +160,7 @@ class ResponseReader:
 
     def _read_feedback(self, feedback: Any) -> list[Delta]:
         """A prompt that was blocked has no candidates (tests/wire/gemini/blocked_prompt)."""
-        reason = feedback.get("blockReason") if isinstance(feedback, dict) else None
+        reason = fields(feedback).get("blockReason")
         if not reason or self._choices:
             return []
         self._choices[0] = _Choice(reason=str(reason), is_blocked=True)
@@ -185,7 +184,7 @@ class ResponseReader:
         context = self._context
         if choice.calls and context.is_single:
             return None
-        call = part["functionCall"] if isinstance(part["functionCall"], dict) else {}
+        call = fields(part["functionCall"])
         position, choice.calls = choice.calls, choice.calls + 1
         native, signature = string(call.get("id")), string(part.get("thoughtSignature"))
         id = self._new_id(native, index, position)
@@ -205,7 +204,7 @@ class ResponseReader:
         """Name and arguments for the client. A call without arguments has no `args`."""
         toolbox = self._context.toolbox
         name = toolbox.names.to_client(str(call.get("name")))
-        args = call["args"] if isinstance(call.get("args"), dict) else {}
+        args = fields(call.get("args"))
         if name in toolbox.custom:
             return {"name": name, "input": str(args.get("input", ""))}
         arguments = jsonio.encode(toolbox.from_args(name, args)).decode()

@@ -1,28 +1,24 @@
-"""Gemini's token counts as OpenAI's usage."""
+"""Converts Gemini's token counts to OpenAI's usage."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from backends.jsonio import Json
+from backends.jsonio import Json, count, fields, objects
 
 
 class TokenCounts:
-    """The counts of one answer. Each event of a stream carries totals so far, not differences."""
+    """The counts of one response. Each event of a stream carries running totals."""
 
     def __init__(self) -> None:
         self._counts: Json = {}
 
     def update(self, metadata: object) -> None:
-        """Take note of a `usageMetadata`; what is missing or 0 in a later one holds on."""
-        if isinstance(metadata, dict):
-            self._counts |= {name: count for name, count in metadata.items() if count}
+        """Read a `usageMetadata`. A count that is missing or 0 keeps its last value."""
+        self._counts |= {name: value for name, value in fields(metadata).items() if value}
 
     def to_openai(self) -> Json:
-        """OpenAI's usage object; cached tokens are in the prompt's count already."""
+        """OpenAI's usage object. Gemini's prompt count includes cached tokens, as OpenAI's does."""
         prompt = self._count("promptTokenCount") + self._count("toolUsePromptTokenCount")
         answer, thoughts = self._count("candidatesTokenCount"), self._count("thoughtsTokenCount")
         total = self._count("totalTokenCount")
-        # Through some gateways the candidates' count includes the thoughts.
+        # Behind some gateways the count of the candidates includes the thoughts.
         completion = answer if thoughts and prompt + answer == total else answer + thoughts
         return {
             "prompt_tokens": prompt,
@@ -39,17 +35,13 @@ class TokenCounts:
         }
 
     def _count(self, name: str) -> int:
-        return _integer(self._counts.get(name))
+        return count(self._counts.get(name))
 
 
-def _audio(details: Any) -> int:
-    """The tokens of audio in `[{"modality": "AUDIO", "tokenCount": 3}, ...]`."""
+def _audio(details: object) -> int:
+    """The audio tokens in `[{"modality": "AUDIO", "tokenCount": 3}, ...]`."""
     return sum(
-        _integer(each.get("tokenCount"))
-        for each in (details if isinstance(details, list) else ())
-        if isinstance(each, Mapping) and each.get("modality") == "AUDIO"
+        count(each.get("tokenCount"))
+        for each in objects(details)
+        if each.get("modality") == "AUDIO"
     )
-
-
-def _integer(value: object) -> int:
-    return value if isinstance(value, int) else 0

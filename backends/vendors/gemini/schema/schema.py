@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from backends.jsonio import Json
+from backends.jsonio import Json, fields
 from backends.vendors.gemini.schema.keywords import REWRITES, merge, types_of
 
 MAX_DEPTH = 64
@@ -57,8 +57,7 @@ def clean(schema: object, *, is_relaxed: bool = False, repeats: int = 0) -> Json
     Recursive refs stay, with their targets in `$defs`. With `repeats` they are inlined that many
     times and then cut off. `is_relaxed` drops the constraints that make a grammar large.
     """
-    root = schema if isinstance(schema, dict) else {}
-    return _Cleaner(root, is_relaxed, repeats).document()
+    return _Cleaner(fields(schema), is_relaxed, repeats).document()
 
 
 class _Cleaner:
@@ -154,7 +153,7 @@ class _Cleaner:
             return node, path
         merged = {key: value for key, value in node.items() if key != "allOf"}
         for branch in branches:
-            resolved, path = self._resolve(branch if isinstance(branch, dict) else {}, path)
+            resolved, path = self._resolve(fields(branch), path)
             merged = merge(merged, {key: resolved[key] for key in resolved if key != "$ref"})
         return merged, path
 
@@ -175,8 +174,8 @@ class _Cleaner:
         for step in ref.split("/")[1:]:
             if isinstance(value, list):
                 value = {str(index): item for index, item in enumerate(value)}
-            value = value.get(_unescape(step)) if isinstance(value, dict) else None
-        return value if isinstance(value, dict) else {}
+            value = fields(value).get(_unescape(step))
+        return fields(value)
 
 
 def _unescape(step: str) -> str:
