@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from backends.errors import ApiError, bad_request
-from backends.jsonio import Json, Warnings, fields
+from backends.jsonio import Json, Warnings, fields, string
 from backends.vendors.gemini.generations import Generation
 from backends.vendors.gemini.schema.schema_format import WRAPPED, SchemaFormat
 
@@ -131,7 +131,7 @@ def _functions(chat: Json) -> dict[str, Json]:
     found: dict[str, Json] = {}
     legacy = [{"type": "function", "function": each} for each in _listed(chat, "functions")]
     for index, tool in enumerate([*_listed(chat, "tools"), *legacy]):
-        kind = fields(tool).get("type")
+        kind = string(fields(tool).get("type"))
         if kind not in _DECLARED:
             continue
         function = fields(tool.get(kind))
@@ -172,7 +172,7 @@ def _wants_search(chat: Json) -> bool:
 
 def _warn_of_others(chat: Json, warnings: Warnings) -> None:
     for tool in _listed(chat, "tools"):
-        kind = fields(tool).get("type")
+        kind = string(fields(tool).get("type"))
         if kind not in _DECLARED and not _is_search(tool):
             warnings.append(f"tools=type {kind} is not supported")
 

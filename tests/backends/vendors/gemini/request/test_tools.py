@@ -71,9 +71,10 @@ class TestDeclarations:
         assert calling == {"mode": "ANY", "allowedFunctionNames": ["f"]}
 
     def test_others_are_dropped_with_a_warning(self) -> None:
-        call = ask(tools=[F, {"type": "mcp"}, "x"])
+        call = ask(tools=[F, {"type": "mcp"}, "x", {"type": ["mcp"]}])
         assert call.warnings == (
             "tools=type mcp is not supported",
+            "tools=type None is not supported",
             "tools=type None is not supported",
         )
         assert len(body_of(call)["tools"]) == 1
