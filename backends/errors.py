@@ -4,6 +4,7 @@ It carries what the error body and the HTTP head need. So errors have one shape,
 a stream.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -67,6 +68,18 @@ class ApiError(Exception):
                 **self.extra,
             }
         }
+
+
+# Bounded and without a second repeat: a hostile page costs linear time.
+_PAGE_TITLE = re.compile(rb"<title>([^<]{1,200})", re.IGNORECASE)
+
+
+def describe_response(vendor: str, status: int, content_type: str, body: bytes) -> str:
+    """The message for an error response without a known error in it; quotes an HTML title."""
+    message = f"{vendor} answered with HTTP {status} and {content_type or 'no content type'}"
+    page = _PAGE_TITLE.search(body)
+    title = page[1].decode("utf-8", "replace").strip() if page else ""
+    return f"{message}: {title}" if title else message
 
 
 def bad_request(message: str, param: str | None = None) -> ApiError:

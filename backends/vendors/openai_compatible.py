@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from backends import jsonio, sse
 from backends.backend import Headers, ModelRequest, UpstreamRequest
-from backends.errors import ApiError
+from backends.errors import ApiError, describe_response
 from backends.jsonio import Json
 from backends.keys import Key
 from backends.stream import Chunk, Done, Event, Failed
@@ -21,7 +21,6 @@ from backends.stream import Chunk, Done, Event, Failed
 # only be a key. All other chunks pass unparsed.
 _MATTERS = re.compile(rb'"(?:error"\s*:\s*[{"]|usage"\s*:\s*\{|finish_reason"\s*:\s*")')
 _CONTEXT_TOO_LONG = re.compile(r"maximum context length|context_length_exceeded", re.IGNORECASE)
-_PAGE_TITLE = re.compile(rb"<title>\s*([^<]{1,200}?)\s*</title>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +115,8 @@ class OpenAiCall:
         parsed = read_object(body)
         if parsed and parsed.get("error"):
             return to_api_error(parsed["error"], self.title, status)
-        status = status if status >= 400 else 502
-        kind = content_type or "no content type"
-        message = f"{self.title} answered with HTTP {status} and {kind}"
-        if page := _PAGE_TITLE.search(body):
-            message += f": {page[1].decode('utf-8', 'replace')}"
-        return ApiError(status, message)
+        message = describe_response(self.title, status, content_type, body)
+        return ApiError(status if status >= 400 else 502, message)
 
     def retry_for(self, error: ApiError) -> None:
         """No workaround is known: the request goes out as the client wrote it."""

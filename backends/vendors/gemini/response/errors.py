@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from backends import jsonio
-from backends.errors import ApiError
+from backends.errors import ApiError, describe_response
 from backends.jsonio import Json, objects
 
 MAX_RATE_DELAY_S = 300.0
@@ -21,7 +21,6 @@ _TOO_LONG = re.compile(r"input token count .*exceeds the maximum", re.IGNORECASE
 _NO_QUOTA = re.compile(r"\blimit: 0\b")
 _RETRY_TEXT = re.compile(r"retry in ([\d.]+(?:ms|s))")
 _DURATION = re.compile(r"([\d.]+)(ms|s)?")
-_PAGE_TITLE = re.compile(rb"<title>\s*([^<]{1,200}?)\s*</title>", re.IGNORECASE)
 
 
 class _Fault(NamedTuple):
@@ -98,9 +97,7 @@ def read(status: int, content_type: str, body: bytes) -> ApiError:
         value = value[0]
     if isinstance(value, dict) and isinstance(value.get("error"), dict):
         return to_api_error(value["error"], status)
-    message = f"Gemini answered with HTTP {status} and {content_type or 'no content type'}"
-    if page := _PAGE_TITLE.search(body):
-        message += f": {page[1].decode('utf-8', 'replace')}"
+    message = describe_response("Gemini", status, content_type, body)
     return to_api_error({"message": message}, status)
 
 
