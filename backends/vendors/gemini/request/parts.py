@@ -55,9 +55,8 @@ _MAGIC_CHARACTERS = 24
 """In base64: enough for the longest magic number."""
 
 _MIME_ALIASES = {"image/jpg": "image/jpeg"}
-_DATA_URL = re.compile(r"data:([^;,]*)([^,]*),(.*)", re.DOTALL | re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
-_FILES_API = re.compile(r"https://generativelanguage\.googleapis\.com/\S*files/\S+")
+_GEMINI_API = "https://generativelanguage.googleapis.com/"
 _PRIVATE_NAME = re.compile(r"\.(?:local|localhost|internal|lan|home\.arpa)\.?$")
 _DETAILS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
 
@@ -153,7 +152,7 @@ def _file(part: Json, context: PartContext) -> Part:
         if data.lower().startswith(("data:", "http:", "https:")):
             return from_url(data, context, "file")
         return _inline(_type_of(str(file.get("filename"))) or "application/pdf", data)
-    if isinstance(file_id, str) and _FILES_API.fullmatch(file_id):
+    if isinstance(file_id, str) and _is_gemini_file(file_id):
         return {"fileData": {"fileUri": file_id}}
     raise context.unsupported("file_id of another provider: send the file as 'file_data'")
 
@@ -184,12 +183,11 @@ def from_url(url: str, context: PartContext, kind: str) -> Part:
 
 
 def _from_data_url(url: str, context: PartContext, kind: str) -> Part:
-    parsed = _DATA_URL.fullmatch(url)
-    if not parsed:
-        raise context.unsupported(f"unsupported {kind} data URL")
-    mime_type, parameters, data = parsed[1].lower(), parsed[2].lower(), parsed[3]
-    if parameters.endswith(";base64"):
-        data = re.sub(r"\s+", "", data) if re.search(r"\s", data) else data
+    head, _, data = url[len("data:") :].partition(",")
+    head = head.lower()
+    mime_type = head.partition(";")[0]
+    if head.endswith(";base64"):
+        data = "".join(data.split())
     else:
         data = base64.b64encode(unquote_to_bytes(data)).decode()
     mime_type = _MIME_ALIASES.get(mime_type, mime_type) or _sniff(data)
@@ -208,6 +206,11 @@ def _sniff(data: str) -> str:
     except binascii.Error:
         return ""
     return next((mime_type for magic, mime_type in _MAGIC if magic.match(start)), "")
+
+
+def _is_gemini_file(url: str) -> bool:
+    """Whether it is a file of Gemini's Files API: `.../files/<name>`, without a blank."""
+    return url.startswith(_GEMINI_API) and "files/" in url[:-1] and url.split() == [url]
 
 
 def _type_of(path: str) -> str | None:

@@ -1,6 +1,9 @@
 """A whole answer of Gemini as one chat completion: the sum of what a stream would have carried."""
 
+from collections import defaultdict
 from collections.abc import Iterable
+from itertools import chain
+from typing import Any
 
 from backends.jsonio import Json
 from backends.vendors.gemini.response import media
@@ -31,21 +34,26 @@ def to_completion(context: ResponseContext, events: Iterable[Json]) -> Json:
 def _message(deltas: list[Json], finish_reason: str, created: int) -> Json:
     """The message that a choice's deltas make up."""
     message: Json = {"role": "assistant", "content": "", "refusal": None}
+    values: defaultdict[str, list[Any]] = defaultdict(list)
     for delta in deltas:
         for key, value in delta.items():
-            if isinstance(value, str):
-                message[key] = (message.get(key) or "") + value
-            elif isinstance(value, list):
-                message[key] = message.get(key, []) + value
-            elif key != "audio":
-                message[key] = value
+            values[key].append(value)
+    audio = values.pop("audio", [])
+    message |= {key: _join(pieces) for key, pieces in values.items()}
     if "tool_calls" in message:
         message["tool_calls"] = [_without_index(call) for call in message["tool_calls"]]
-    if audio := [delta["audio"] for delta in deltas if "audio" in delta]:
+    if audio:
         message["audio"] = media.to_speech(audio, created)
     if not message["content"] and finish_reason not in ("stop", "length"):
         message["content"] = None
     return message
+
+
+def _join(pieces: list[Any]) -> Any:
+    """The sum of strings or lists; the last of other values."""
+    if isinstance(pieces[0], str):
+        return "".join(pieces)
+    return list(chain.from_iterable(pieces)) if isinstance(pieces[0], list) else pieces[-1]
 
 
 def _without_index(call: Json) -> Json:

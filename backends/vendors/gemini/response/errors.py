@@ -11,16 +11,15 @@ from typing import Any, NamedTuple
 
 from backends import jsonio
 from backends.errors import ApiError, describe_response
-from backends.jsonio import Json, objects
+from backends.jsonio import Json, number, objects, string
 
 MAX_RATE_DELAY_S = 300.0
 """Whoever has to wait longer than this has used up a quota, not met a rate limit."""
 
 _BAD_KEY = re.compile(r"api key (?:not valid|expired)", re.IGNORECASE)
-_TOO_LONG = re.compile(r"input token count .*exceeds the maximum", re.IGNORECASE | re.DOTALL)
 _NO_QUOTA = re.compile(r"\blimit: 0\b")
-_RETRY_TEXT = re.compile(r"retry in ([\d.]+(?:ms|s))")
-_DURATION = re.compile(r"([\d.]+)(ms|s)?")
+_RETRY_TEXT = re.compile(r"retry in (\d+(?:\.\d+)?(?:ms|s))")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)?")
 
 
 class _Fault(NamedTuple):
@@ -50,7 +49,9 @@ def _is_bad_key(fault: _Fault) -> bool:
 
 
 def _is_too_long(fault: _Fault) -> bool:
-    return fault.status == 400 and bool(_TOO_LONG.search(fault.message))
+    message = fault.message.lower()
+    is_named = "input token count " in message and "exceeds the maximum" in message
+    return fault.status == 400 and is_named
 
 
 def _is_precondition(fault: _Fault) -> bool:
@@ -130,7 +131,7 @@ def _read_fault(error: Json, status: int | None) -> _Fault:
         message=message,
         reasons=frozenset(str(detail.get("reason")) for detail in details),
         quotas=tuple(str(violation.get("quotaId")) for violation in violations),
-        field=next((each["field"] for each in violations if each.get("field")), None),
+        field=next(filter(None, (string(each.get("field")) for each in violations)), None),
         delay_s=_delay(details, message),
     )
 
@@ -141,9 +142,10 @@ def _delay(details: list[Json], message: str) -> float | None:
     if text := _RETRY_TEXT.search(message):
         delays.append(text[1])
     parsed = _DURATION.fullmatch(delays[0]) if delays else None
-    if not parsed:
+    delay = number(float(parsed[1])) if parsed else None
+    if parsed is None or delay is None:
         return None
-    return float(parsed[1]) / (1000 if parsed[2] == "ms" else 1)
+    return delay / (1000 if parsed[2] == "ms" else 1)
 
 
 def _headers(fault: _Fault, kind: _Kind) -> Iterator[tuple[str, str]]:

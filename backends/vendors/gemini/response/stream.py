@@ -34,7 +34,7 @@ class EventReader:
 
     def __init__(self) -> None:
         self._splitter = sse.Splitter()
-        self._bare = b""
+        self._bare: list[bytes] = []
 
     def feed(self, data: bytes) -> Iterator[Json]:
         for block in self._splitter.feed(data):
@@ -44,14 +44,14 @@ class EventReader:
         """What the end of the body completes."""
         yield from self._read(self._splitter.finish())
         if self._bare:
-            yield from _events(self._bare)
+            yield from _events(b"".join(self._bare))
 
     def _read(self, block: bytes) -> Iterator[Json]:
         data = sse.data_of(block)
         if data is None or self._bare:
             # No event, but a comment or the like, unless a bare JSON text begins here.
             if self._bare or block.lstrip()[:1] in (b"{", b"["):
-                self._bare += block
+                self._bare.append(block)
         elif data.strip() != b"[DONE]":
             yield from _events(data)
 

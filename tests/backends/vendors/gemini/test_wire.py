@@ -286,3 +286,16 @@ def test_candidates_are_told_apart() -> None:
         if choice["finish_reason"]
     ]
     assert ends == [(0, "length"), (1, "stop")]
+
+
+def test_many_pieces() -> None:
+    """Joined at once: text added piece by piece costs the square of its length."""
+    event = b'data: {"candidates":[{"content":{"parts":[{"text":"ab"}]}}]}\n\n'
+    completion = ask().read_whole(event * 20_000)
+    assert completion["choices"][0]["message"]["content"] == "ab" * 20_000
+
+
+def test_a_bare_error_in_many_blocks() -> None:
+    text = json.dumps({"error": {"code": 503, "message": "m"}}).replace(",", "," + "\n" * 200_000)
+    with pytest.raises(ApiError, match="m"):
+        ask().read_whole(text.encode())

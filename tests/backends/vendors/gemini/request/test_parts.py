@@ -10,7 +10,8 @@ from backends.vendors.gemini.request.parts import is_public
 from tests.backends.vendors.gemini.asking import USER, ask, body_of
 from tests.backends.vendors.gemini.validation import Json
 
-FILE = "https://generativelanguage.googleapis.com/v1beta/files/abc"
+GEMINI_API = "https://generativelanguage.googleapis.com/"
+FILE = f"{GEMINI_API}v1beta/files/abc"
 VIDEO = "https://www.youtube.com/watch?v=9hE5-98ZeCg"
 
 
@@ -127,6 +128,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "text that is none": ({"type": "text", "text": 3}, "must be a string"),
     "no address": ({"type": "image_url", "image_url": {}}, "needs a 'url'"),
     "no comma": (image("data:image/png;base64"), "unsupported image data URL"),
+    "long, without comma": (image("data:" + "a" * 1_000_000), "unsupported image data URL"),
     "no base64": (image("data:image/png;base64,???"), "unsupported image data URL"),
     "no data": (image("data:image/png;base64,"), "unsupported image data URL"),
     "no known type": (image("data:;base64,aGk="), "unsupported image data URL"),
@@ -134,6 +136,14 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "private": (image("https://10.0.0.1/b.png"), "cannot fetch image_url"),
     "no audio": ({"type": "input_audio", "input_audio": {}}, "needs 'data'"),
     "no file": ({"type": "file", "file": "x"}, "must be an object"),
+    "file with a blank": (
+        {"type": "file", "file": {"file_id": f"{GEMINI_API}{'files/' * 100_000} "}},
+        "file_id of another",
+    ),
+    "file without a name": (
+        {"type": "file", "file": {"file_id": f"{GEMINI_API}v1beta/files/"}},
+        "file_id of another",
+    ),
     "foreign file": ({"type": "file", "file": {"file_id": "file-1"}}, "file_id of another"),
 }
 

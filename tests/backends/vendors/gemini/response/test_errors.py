@@ -111,6 +111,9 @@ def test_the_field_at_fault() -> None:
         ([], "Please retry in 34.074824224s.", "35", "34075"),
         ([], "Please retry in 250ms.", "1", "250"),
         (retry("soon"), "", None, None),
+        (retry("1.2.3s"), "", None, None),
+        (retry("9" * 400 + "s"), "", None, None),
+        ([], "Please retry in ...s.", None, None),
         ([], "Try later.", None, None),
     ],
 )
@@ -137,6 +140,17 @@ def test_other_answers(status: int, body: bytes, ours: int, says: str) -> None:
     error = errors.read(status, "text/html", body)
     assert error.status == ours
     assert says in error.message
+
+
+def test_a_field_that_is_not_a_string() -> None:
+    details = [{"fieldViolations": [{"field": 3}, {"field": "contents"}]}]
+    assert errors.to_api_error({"code": 400, "details": details}).param == "contents"
+
+
+def test_a_long_message() -> None:
+    """Quadratic for a pattern that looks for both halves."""
+    error = errors.to_api_error({"code": 400, "message": "input token count " * 50_000})
+    assert error.code is None
 
 
 def test_an_error_that_is_no_object() -> None:
