@@ -1,7 +1,7 @@
-"""What a Gemini model understands, told from its name: tables of generations and of thinking.
+"""Maps model names to what the models support: tables of generations and of thinking efforts.
 
-Facts are from Google's model pages and from issue reports, state of November 2026. What is wrong
-here the retries of `amendments` survive.
+The facts are from Google's model pages and issue reports, state of November 2026. The rules in
+`retries` mend a wrong row at run time.
 """
 
 import re
@@ -14,31 +14,32 @@ from backends.errors import bad_request
 from backends.jsonio import Json
 
 MAX_OUTPUT_TOKENS = 65_536
-"""The limit of every current text model, as long as the answer is streamed (model pages)."""
+"""The limit of every current text model for streamed responses (model pages)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One generation of models. Signatures made by one are of no use to another.
-
-    `has_thinking`: takes a `thinkingConfig`. `has_levels`: by level, not by budget.
-    `checks_signatures`: refuses calls of the current turn that have lost their signature.
-    `has_call_ids`: knows `functionCall.id`. `takes_sampling`: heeds temperature, topP and topK.
-    `takes_prefill`: a request may end with a model turn. `takes_candidates`: more than one answer.
-    `mixes_tools`: functions together with search or with JSON output. `takes_media`: images in
-    function responses, and a resolution on each image.
-    """
+    """One generation of models. Signatures are valid only within a generation."""
 
     name: str
     has_thinking: bool = True
+    """Accepts a `thinkingConfig`."""
     has_levels: bool = True
+    """Thinking is set by a level, not by a budget."""
     checks_signatures: bool = True
+    """Refuses calls of the current turn without their signature."""
     has_call_ids: bool = True
+    """Knows `functionCall.id`."""
     takes_sampling: bool = False
+    """Honours `temperature`, `topP` and `topK`."""
     takes_prefill: bool = False
+    """Accepts a request that ends with a model turn."""
     takes_candidates: bool = False
+    """Can return more than one candidate."""
     mixes_tools: bool = True
+    """Combines functions with search or JSON output."""
     takes_media: bool = True
+    """Accepts images in function responses, and a resolution for each image."""
 
 
 G2 = Generation(
@@ -52,7 +53,7 @@ G2 = Generation(
     mixes_tools=False,
     takes_media=False,
 )
-# 3.0 and 3.1 heed a temperature, but may loop below 1.0, and Google advises to leave it out.
+# 3.0 and 3.1 honour a temperature, but may loop below 1.0. Google advises against setting it.
 G3A = Generation("3", takes_prefill=True)
 G3B = Generation("3.5")
 G4 = Generation("4")
@@ -68,8 +69,8 @@ OTHER = Generation(
     takes_media=False,
 )
 
-# The first match counts. An unknown `gemini-` name, an alias like `gemini-flash-latest` among them,
-# stands for the newest generation.
+# The first match wins. Other `gemini-` names count as the newest generation, among them aliases
+# such as `gemini-flash-latest`.
 _GENERATIONS: tuple[tuple[re.Pattern[str], Generation], ...] = (
     (re.compile(r"gemini-.*-(?:image|tts|embedding)|gemini-embedding"), OTHER),
     (re.compile(r"gemini-[12][.-]"), G2),
@@ -79,7 +80,7 @@ _GENERATIONS: tuple[tuple[re.Pattern[str], Generation], ...] = (
 )
 
 Levels = Mapping[str, str | int]
-"""From an effort to a `thinkingLevel` or a `thinkingBudget`."""
+"""Maps an effort to a `thinkingLevel` or a `thinkingBudget`."""
 
 _HIGH = {"high": "HIGH", "xhigh": "HIGH", "max": "HIGH"}
 _LEVELS: Levels = {"none": "LOW", "minimal": "LOW", "low": "LOW", "medium": "MEDIUM", **_HIGH}
@@ -94,7 +95,7 @@ _BUDGETS: Levels = {
     "max": 24_576,
 }
 _EFFORTS: tuple[tuple[re.Pattern[str], Levels], ...] = (
-    # 2.5-pro cannot stop thinking, and may think longest.
+    # 2.5-pro cannot disable thinking, and has the largest budget.
     (re.compile(r"gemini-2\.5-pro"), {**_BUDGETS, "none": 128, "xhigh": 32_768, "max": 32_768}),
     (re.compile(r"gemini-[12][.-]"), _BUDGETS),
     (re.compile(r"gemini-3-pro"), {**_LEVELS, "medium": "HIGH"}),
@@ -107,20 +108,20 @@ _TUNED = "tunedModels/"
 
 
 class Model(NamedTuple):
-    """A model by its bare name, such as `gemini-2.5-pro` or `tunedModels/mine`."""
+    """A model, named such as `gemini-2.5-pro` or `tunedModels/mine`."""
 
     name: str
     generation: Generation
 
     @property
     def resource(self) -> str:
-        """Its place under the API's root."""
+        """Its path below the API version."""
         if self.name.startswith(_TUNED):
             return _TUNED + quote(self.name.removeprefix(_TUNED), safe="")
         return f"models/{quote(self.name, safe='')}"
 
     def thinking_config(self, effort: str, *, has_minimal_level: bool = True) -> Json | None:
-        """The `thinkingConfig` for an effort; None if there is no such effort or no thinking.
+        """The `thinkingConfig` for an effort; None if the model lacks the effort or thinking.
 
         `has_minimal_level`: False for a model that has refused the level MINIMAL.
         """
@@ -133,12 +134,12 @@ class Model(NamedTuple):
         if level == "MINIMAL" and not has_minimal_level:
             level = "LOW"
         config: Json = {"thinkingBudget" if isinstance(level, int) else "thinkingLevel": level}
-        # The thoughts cost the same whether they are shown or not.
+        # Thoughts cost the same, shown or not.
         return config if effort == "none" else {**config, "includeThoughts": True}
 
 
 def find_model(name: str | None) -> Model:
-    """The model that a client named, with or without Google's prefixes; ApiError 400 if none."""
+    """The model by the client's name for it. Raises ApiError (400) if the name is empty."""
     bare = _PREFIX.sub("", name or "")
     if not bare:
         raise bad_request("A request to Gemini has to name a model", "model")

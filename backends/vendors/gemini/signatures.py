@@ -1,8 +1,8 @@
-"""Thought signatures: kept between the turns of a session, and carried in `extra_content`.
+"""Stores thought signatures between the turns of a session, and reads those that clients send.
 
-Gemini signs what it thought before a call or a text. From Gemini 3 on it refuses a request whose
-calls of the current turn come back without (API documentation, "Thought signatures"). OpenAI's
-format has no place for them, so most clients lose them. A signature is opaque: never decoded,
+Gemini signs the thoughts before a call or a text. Since Gemini 3 it refuses a request if a call of
+the current turn lacks its signature (API documentation, "Thought signatures"). OpenAI's format has
+no field for signatures, so most clients lose them. A signature is opaque: it is never decoded,
 changed or merged.
 """
 
@@ -13,27 +13,29 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 PLACEHOLDER = "skip_thought_signature_validator"
-"""Documented to pass in place of a signature that is lost. It lowers the answers' quality."""
+"""Documented replacement for a lost signature. It lowers the quality of responses."""
 
-# What an entry costs beside its strings, roughly.
+# The approximate size of an entry without its strings.
 _ENTRY_BYTES = 300
 
 
 class SignedCall(NamedTuple):
-    """A call that a model has made. `turn` and `position` tell which of parallel calls it was.
-
-    `generation` is that of the model. Of parallel calls only the first has a signature.
-    """
+    """A tool call that a model has made."""
 
     generation: str
+    """The name of the model's generation."""
     turn: str
+    """Identifies the choice that holds the call."""
     position: int
+    """Among the parallel calls of that choice."""
     native_id: str | None
+    """Gemini's id."""
     signature: str | None
+    """Only the first of parallel calls has one."""
 
 
 class Span(NamedTuple):
-    """A signed part of a text; often an empty one at its end."""
+    """A signed part of a text. It is often empty, at the end of the text."""
 
     start: int
     end: int
@@ -48,7 +50,7 @@ class SignedText(NamedTuple):
 
 
 class SignatureMemory:
-    """What was signed, by session; beyond its bounds what was not used for longest goes."""
+    """Signatures by session, in a bounded LRU store."""
 
     def __init__(self, max_entries: int = 20_000, max_bytes: int = 64 * 1024 * 1024) -> None:
         self._max_entries = max_entries
@@ -105,15 +107,15 @@ def _digest(text: str) -> str:
 
 
 def extra_content(signature: str) -> dict[str, Any]:
-    """A signature in the form of Google's own OpenAI layer, for clients that keep unknown fields.
+    """A signature as in Google's OpenAI-compatible API, for clients that keep unknown fields.
 
-    It stands on a tool call, or on a message for its text, whole and streamed.
+    It goes on a tool call, or on the message or delta of a signed text.
     """
     return {"google": {"thought_signature": signature}}
 
 
 def carried_signature(holder: Mapping[str, Any]) -> str | None:
-    """The signature in the `extra_content` of a message or tool call that a client sent."""
+    """The signature in the `extra_content` of a client's message or tool call."""
     value: object = holder
     for name in ("extra_content", "google", "thought_signature"):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -134,7 +136,7 @@ class Signatures:
     """False after the model has refused one of them."""
 
     def of_call(self, id: str | None, holder: Mapping[str, Any]) -> SignedCall | None:
-        """What is known of a call in the history; `holder` is the client's tool call."""
+        """The stored facts about a call in the history; `holder` is the client's tool call."""
         known = self.memory.find_call(self.session, id) if id else None
         if known is None and (carried := carried_signature(holder)):
             known = SignedCall(self.generation, "", 0, None, carried)

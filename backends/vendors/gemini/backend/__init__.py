@@ -1,1 +1,1 @@
-"""Gemini as a backend: its calls, their retries, embeddings and models."""
+"""Gemini as a `Backend`: calls, retries, embeddings, list of models."""

@@ -1,4 +1,4 @@
-"""One prompt put to Gemini: the request, how to read the answer, and what else could be tried."""
+"""A chat request to Gemini: builds it, reads its response, and builds its retries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ class CallFactory:
         """Build the call. Raises ApiError (400) if Gemini has no equivalent for a part of it."""
         chat = self.prompt.chat
         translation = translate(chat, self.model, variant, self.memory, self.prompt.session)
-        # A whole answer is streamed too: a Gemini 4 gives no more than 32768 tokens otherwise, and
-        # nothing would come for minutes (API documentation).
+        # Every request streams, even if the client does not. Otherwise Gemini 4 stops at 32768
+        # tokens, and sends nothing for minutes (API documentation).
         request = UpstreamRequest(
             "POST",
             f"{self.root}/{self.model.resource}:streamGenerateContent?alt=sse",
@@ -65,7 +65,7 @@ class CallFactory:
             generation=self.model.generation.name,
             used_ids=_call_ids(chat),
             is_legacy=is_legacy,
-            # Gemini has no switch for it: what comes behind the first call is dropped.
+            # Gemini has no option for this, so all calls after the first are dropped.
             is_single=is_legacy or chat.get("parallel_tool_calls") is False,
             wants_usage=wants_usage(chat),
             on_answered=lambda: self.remember(variant),
@@ -74,16 +74,14 @@ class CallFactory:
 
 @dataclass(frozen=True, slots=True)
 class GeminiCall:
-    """One chat completion. `warnings` are `<parameter>=<reason>` for what was left out.
-
-    `applied_rules` are the names of the retry rules behind it.
-    """
+    """One attempt at a chat completion."""
 
     request: UpstreamRequest
     warnings: tuple[str, ...]
     factory: CallFactory
     variant: RequestVariant
     applied_rules: tuple[str, ...]
+    """The names of the retry rules that led to this call."""
     context: ResponseContext
 
     speaks_openai = False
@@ -115,7 +113,7 @@ class GeminiCall:
 
 
 def _call_ids(chat: Chat) -> frozenset[str]:
-    """The ids of all calls in the history."""
+    """The ids of all tool calls in the history."""
     return frozenset(
         id
         for message in chat["messages"]

@@ -1,4 +1,4 @@
-"""OpenAI's embeddings over Gemini's `batchEmbedContents`: the request, and its answer."""
+"""Translates OpenAI's embeddings requests to Gemini's `batchEmbedContents`, and back."""
 
 import base64
 import math
@@ -22,22 +22,23 @@ MAX_BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingsCall:
-    """Texts to embed. `name` is what the client calls the model.
-
-    `dimensions` of None are the model's own; `is_base64`: the client wants packed floats.
-    """
+    """One embeddings request."""
 
     request: UpstreamRequest
     name: str
+    """The client's name for the model."""
     count: int
+    """Of texts."""
     dimensions: int | None
+    """None for the model's default."""
     is_base64: bool
+    """Whether the client wants packed floats."""
 
     speaks_openai = False
     warnings = ()
 
     def read_response(self, body: bytes) -> Json:
-        """Gemini's answer as OpenAI's list; ApiError 502 if it is none."""
+        """Convert the response to OpenAI's list. Raises ApiError (502) if it is not complete."""
         vectors, tokens = _read(body)
         if len(vectors) != self.count:
             raise ApiError(502, f"Gemini sent {len(vectors)} embeddings for {self.count} texts")
@@ -53,7 +54,7 @@ class EmbeddingsCall:
 
     def _pack(self, vector: list[float]) -> list[float] | str:
         if self.dimensions:
-            # Shortened vectors of gemini-embedding-001 have another length than 1 (documentation).
+            # Shortened vectors of gemini-embedding-001 are not normalised (documentation).
             vector = _normalised(vector)
         if not self.is_base64:
             return vector
@@ -61,12 +62,12 @@ class EmbeddingsCall:
 
 
 def prepare(prompt: ModelRequest, model: Model, root: str, key: Key) -> EmbeddingsCall:
-    """An OpenAI embeddings request; ApiError 400 if Gemini has no equal for it."""
-    wanted = prompt.chat
-    dimensions = wanted.get("dimensions")
+    """Translate an embeddings request. Raises ApiError (400) if Gemini has no equivalent."""
+    chat = prompt.chat
+    dimensions = chat.get("dimensions")
     if dimensions is not None and (not isinstance(dimensions, int) or dimensions < 1):
         raise bad_request("'dimensions' must be a positive integer", "dimensions")
-    texts = list(_texts(wanted.get("input")))
+    texts = list(_texts(chat.get("input")))
     if len(texts) > MAX_BATCH:
         raise bad_request(f"Gemini embeds at most {MAX_BATCH} texts at once", "input")
     size = {"outputDimensionality": dimensions} if dimensions else {}
@@ -80,8 +81,8 @@ def prepare(prompt: ModelRequest, model: Model, root: str, key: Key) -> Embeddin
         jsonio.encode({"requests": requests}),
         credential_of(key),
     )
-    name = wanted.get("model") or model.name
-    is_base64 = wanted.get("encoding_format") == "base64"
+    name = chat.get("model") or model.name
+    is_base64 = chat.get("encoding_format") == "base64"
     return EmbeddingsCall(request, name, len(texts), dimensions, is_base64)
 
 
@@ -99,10 +100,10 @@ def _texts(value: object) -> Iterator[str]:
         yield text
 
 
-def _read(answer: bytes) -> tuple[list[list[float]], int]:
-    """Vectors and tokens used of one answer; older models do not count tokens."""
+def _read(body: bytes) -> tuple[list[list[float]], int]:
+    """The vectors and the token count of a response; older models do not count tokens."""
     try:
-        value = jsonio.decode(answer)
+        value = jsonio.decode(body)
     except ValueError:
         value = None
     if not isinstance(value, dict) or "embeddings" not in value:

@@ -1,4 +1,4 @@
-"""Gemini's list of models, put into OpenAI's shape."""
+"""Converts Gemini's list of models to OpenAI's."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 from backends import jsonio
 from backends.jsonio import fields
 
-# Methods of `supportedGenerationMethods` (API reference, Model) that a client of ours can use.
+# The `supportedGenerationMethods` (API reference, Model) that clients can use here.
 USABLE_METHODS = frozenset({"generateContent", "embedContent"})
 
-# Gemini's field -> the name that clients of OpenRouter and others know it by.
+# Gemini's field -> its usual name, as in OpenRouter's list.
 FACTS = {
     "displayName": "name",
     "inputTokenLimit": "context_length",
@@ -18,7 +18,7 @@ FACTS = {
 
 
 def read(body: bytes) -> tuple[list[dict[str, Any]], str | None]:
-    """One page of `GET /models`: the usable models, and the token of the next page."""
+    """The usable models on one page of `GET /models`, and the token of the next page."""
     page = fields(jsonio.decode(body))
     entries = page.get("models")
     if not isinstance(entries, list):

@@ -1,1 +1,1 @@
-"""A chat request, translated into Gemini's."""
+"""Translates chat requests to Gemini's."""

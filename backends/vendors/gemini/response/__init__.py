@@ -1,1 +1,1 @@
-"""Gemini's responses, streams and errors, translated into a chat's."""
+"""Translates Gemini's responses, streams and errors to chat completions."""

@@ -1,4 +1,4 @@
-"""A whole answer of Gemini as one chat completion: the sum of what a stream would have carried."""
+"""Joins the events of a Gemini response to one chat completion."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from backends.vendors.gemini.response.response import ResponseContext, ResponseR
 
 
 def to_completion(context: ResponseContext, events: Iterable[Json]) -> Json:
-    """All events of an answer as one chat completion; ApiError if they tell of a failure."""
+    """Read all events of a response. Raises ApiError if they report a failure."""
     reader = ResponseReader(context)
     deltas = [delta for event in events for delta in reader.feed(event)]
     last, choice_ends = reader.finish()
@@ -32,7 +32,7 @@ def to_completion(context: ResponseContext, events: Iterable[Json]) -> Json:
 
 
 def _message(deltas: list[Json], finish_reason: str, created: int) -> Json:
-    """The message that a choice's deltas make up."""
+    """Join the deltas of a choice to its message."""
     message: Json = {"role": "assistant", "content": "", "refusal": None}
     values: defaultdict[str, list[Any]] = defaultdict(list)
     for delta in deltas:
@@ -57,5 +57,5 @@ def _join(pieces: list[Any]) -> Any:
 
 
 def _without_index(call: Json) -> Json:
-    """A call of a delta as it stands in a message."""
+    """Convert a delta's tool call to a message's."""
     return {key: call[key] for key in call if key != "index"}

@@ -1,7 +1,7 @@
-"""Gemini's errors as ours, from an answer with a status of its own or from inside a stream.
+"""Converts Gemini's errors, from error responses and from streams, to `ApiError`.
 
-An error is `{"error": {"code", "message", "status", "details": [{"@type", ...}]}}`, or a list of
-one such object where a stream was asked for (tests/wire/gemini).
+An error is `{"error": {"code", "message", "status", "details": [{"@type", ...}]}}`. For streamed
+requests it can be a list with one such object (tests/wire/gemini).
 """
 
 import math
@@ -14,7 +14,7 @@ from backends.errors import ApiError, describe_response
 from backends.jsonio import Json, number, objects, string
 
 MAX_RATE_DELAY_S = 300.0
-"""Whoever has to wait longer than this has used up a quota, not met a rate limit."""
+"""A longer delay means an exhausted quota, not a rate limit."""
 
 _BAD_KEY = re.compile(r"api key (?:not valid|expired)", re.IGNORECASE)
 _NO_QUOTA = re.compile(r"\blimit: 0\b")
@@ -23,7 +23,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)?")
 
 
 class _Fault(NamedTuple):
-    """A Gemini error, as far as the table below looks at it."""
+    """The facts about a Gemini error that the table below needs."""
 
     status: int
     name: str
@@ -35,10 +35,11 @@ class _Fault(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """A row: which errors it is for, and what becomes of them. A `status` of None stays."""
+    """A row: which errors it matches, and their OpenAI equivalent."""
 
     fits: Callable[[_Fault], bool]
     status: int | None
+    """None keeps the error's own status."""
     type: str
     code: str | None
 
@@ -55,7 +56,7 @@ def _is_too_long(fault: _Fault) -> bool:
 
 
 def _is_precondition(fault: _Fault) -> bool:
-    """A region or a billing account that is not served."""
+    """An unsupported region or billing account."""
     return fault.status == 400 and fault.name == "FAILED_PRECONDITION"
 
 
@@ -69,7 +70,7 @@ def _has(*statuses: int) -> Callable[[_Fault], bool]:
     return lambda fault: fault.status in statuses
 
 
-# The first row that fits counts.
+# The first row that matches wins.
 _KINDS: tuple[_Kind, ...] = (
     _Kind(_is_bad_key, 401, "authentication_error", "invalid_api_key"),
     _Kind(_is_too_long, 400, "invalid_request_error", "context_length_exceeded"),
@@ -89,7 +90,7 @@ _KINDS: tuple[_Kind, ...] = (
 
 
 def read(status: int, content_type: str, body: bytes) -> ApiError:
-    """The error in an answer of a status other than 200; front ends send pages, not JSON."""
+    """Read an error response. Google's front ends send HTML pages, not JSON."""
     try:
         value = jsonio.decode(body)
     except ValueError:
@@ -103,7 +104,7 @@ def read(status: int, content_type: str, body: bytes) -> ApiError:
 
 
 def to_api_error(error: Any, status: int | None = None) -> ApiError:
-    """Gemini's error object as ours; `status` is the HTTP status if that told of the error."""
+    """Convert an error object. `status` is the HTTP status of an error response, else None."""
     fault = _read_fault(error if isinstance(error, dict) else {"message": str(error)}, status)
     kind = next(kind for kind in _KINDS if kind.fits(fault))
     return ApiError(
@@ -137,7 +138,7 @@ def _read_fault(error: Json, status: int | None) -> _Fault:
 
 
 def _delay(details: list[Json], message: str) -> float | None:
-    """Seconds to wait, from RetryInfo or from the text; `34.4s`, `900ms` or a bare number."""
+    """Seconds to wait, from RetryInfo or the message: `34.4s`, `900ms` or a bare number."""
     delays = [str(detail["retryDelay"]) for detail in details if "retryDelay" in detail]
     if text := _RETRY_TEXT.search(message):
         delays.append(text[1])

@@ -1,16 +1,16 @@
-"""Why a Gemini model stopped, in OpenAI's words."""
+"""Maps Gemini's finish reasons to OpenAI's."""
 
 from collections.abc import Mapping
 
 from backends.errors import ApiError
 
-# Keyed by the string, since the service knows more values than any SDK. "stop" becomes
-# "tool_calls" where there are calls: Gemini has no reason of its own for them.
+# Keyed by strings, as the service has more values than any SDK. The caller turns "stop" into
+# "tool_calls" if there are calls, as Gemini has no separate reason for them.
 REASONS: Mapping[str, str] = {
     "STOP": "stop",
     "FINISH_REASON_UNSPECIFIED": "stop",
     "MAX_TOKENS": "length",
-    "CONTINUATION": "length",  # the cap of a single request was met (Gemini 4)
+    "CONTINUATION": "length",  # the limit of a single request (Gemini 4)
     **dict.fromkeys(
         (
             "SAFETY",
@@ -30,8 +30,7 @@ REASONS: Mapping[str, str] = {
     ),
 }
 
-# The model tried to do something that it could not. As a normal end an agent would take it for the
-# end of its task.
+# Failures of the model. Reported as a normal end, an agent would consider its task complete.
 FAILURES = frozenset(
     {
         "MALFORMED_FUNCTION_CALL",
@@ -44,7 +43,7 @@ FAILURES = frozenset(
 
 
 def check(reason: str | None, message: object) -> None:
-    """ApiError if an answer ended in a failure; `message` is Gemini's `finishMessage`."""
+    """Raise ApiError if a response ended in a failure; `message` is Gemini's `finishMessage`."""
     if reason and reason in FAILURES:
         detail = f": {message}" if message else ""
         raise ApiError(502, f"Gemini's answer ended with {reason}{detail}", code=reason.lower())
@@ -53,8 +52,8 @@ def check(reason: str | None, message: object) -> None:
 def to_openai(reason: str | None, *, has_answer: bool) -> str:
     """The finish reason of a choice without calls.
 
-    None: a stream that just ended, as those with nothing but thoughts do (issue reports). An
-    unknown reason counts as an end where there is an answer, and as a filter where there is none.
+    Streams with thoughts only can end without a reason (issue reports). An unknown reason counts
+    as "stop" if there is text or a call, else as "content_filter".
     """
     if reason is None:
         return "stop"

@@ -1,4 +1,4 @@
-"""Pictures and speech in a Gemini answer, in the forms that clients know."""
+"""Converts images and speech in Gemini's responses to OpenAI's and OpenRouter's formats."""
 
 import base64
 import re
@@ -15,10 +15,10 @@ _KEPT_S = 3600
 
 
 def to_delta(inline: object, id: str) -> Json | None:
-    """A delta for an `inlineData`; None if it is neither. `id` names the answer's speech.
+    """Convert `inlineData` to a delta; None if it is neither image nor audio.
 
-    Images have no place in OpenAI's format; `images` is what OpenRouter made of it, and audio comes
-    in pieces of raw samples, as OpenAI streams it.
+    OpenAI's format has no field for images, so they go into OpenRouter's `images`. Audio is raw
+    samples, as in OpenAI's streams. `id` identifies the speech of the response.
     """
     mime_type, data = fields(inline).get("mimeType"), fields(inline).get("data")
     if not isinstance(mime_type, str) or not isinstance(data, str):
@@ -32,7 +32,7 @@ def to_delta(inline: object, id: str) -> Json | None:
 
 
 def to_speech(pieces: list[Json], created: int) -> Json:
-    """The `audio` of a whole message from those of deltas, samples in a WAV file."""
+    """Join the `audio` of deltas to that of a message, with raw samples in a WAV file."""
     data = b"".join(base64.b64decode(piece["data"]) for piece in pieces)
     mime_type: Any = pieces[0]["mime_type"]
     if mime_type.lower().startswith("audio/l16"):

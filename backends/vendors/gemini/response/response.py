@@ -1,7 +1,7 @@
-"""What Gemini answers, read event by event into the deltas of OpenAI's chat completions.
+"""Reads Gemini's responses event by event into the deltas of chat completions.
 
-A whole answer is the sum of the same deltas: there is one way to read, whether the client streams
-or not. Everything is read leniently, since the service sends more than its reference lists.
+Streams and complete responses share this code, as a complete response is the sum of its deltas.
+Reading is lenient: the service sends more than its reference lists.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from backends.vendors.gemini.signatures import (
 from backends.vendors.gemini.wire import Part
 
 EMPTY = "empty_response"
-"""The code of an answer without anything in it."""
+"""The error code of a response without candidates."""
 
 _USABLE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -79,7 +79,7 @@ class ChoiceEnd(NamedTuple):
 
 @dataclass(slots=True)
 class _Choice:
-    """One candidate so far."""
+    """The state of one candidate."""
 
     text: list[str] = field(default_factory=list)
     length: int = 0
@@ -151,7 +151,7 @@ class ResponseReader:
         finish.check(choice.reason, candidate.get("finishMessage"))
         deltas = []
         for part in objects(fields(candidate.get("content")).get("parts")):
-            # Steps that the service takes itself, such as `executableCode`, are not told.
+            # Parts of server-side tools, such as `executableCode`, are dropped.
             kinds = (kind for kind in self._readers if kind in part)
             kind = next(kinds, None)
             if kind and (delta := self._readers[kind](index, choice, part)):
@@ -159,7 +159,7 @@ class ResponseReader:
         return deltas
 
     def _read_feedback(self, feedback: Any) -> list[Delta]:
-        """A prompt that was blocked has no candidates (tests/wire/gemini/blocked_prompt)."""
+        """A blocked prompt has no candidates (tests/wire/gemini/blocked_prompt)."""
         reason = fields(feedback).get("blockReason")
         if not reason or self._choices:
             return []
@@ -180,7 +180,7 @@ class ResponseReader:
         return delta
 
     def _read_call(self, index: int, choice: _Choice, part: Part) -> Json | None:
-        """Each part is a call of its own, however equal two may look."""
+        """Each part is a separate call, even if two are equal."""
         context = self._context
         if choice.calls and context.is_single:
             return None
@@ -201,7 +201,7 @@ class ResponseReader:
         return {"tool_calls": [delta]}
 
     def _function(self, call: Json) -> Json:
-        """Name and arguments for the client. A call without arguments has no `args`."""
+        """The name and arguments for the client. A call without arguments has no `args`."""
         toolbox = self._context.toolbox
         name = toolbox.names.to_client(str(call.get("name")))
         args = fields(call.get("args"))
@@ -211,7 +211,7 @@ class ResponseReader:
         return {"name": name, "arguments": arguments}
 
     def _new_id(self, native: str | None, index: int, position: int) -> str:
-        """Gemini's id for a call if there is one that is new in this session, else our own."""
+        """Gemini's id of a call if it is usable and new in this session, else a generated one."""
         id = native if native and _USABLE_ID.fullmatch(native) else None
         number = 0
         while id is None or id in self._used_ids or self._is_known(id):

@@ -1,8 +1,8 @@
-"""Gemini's event stream, from bytes to the chunks of OpenAI's chat completions. No I/O.
+"""Decodes Gemini's event stream into chat completion chunks, without I/O.
 
-Gemini ends a stream by ending its body, without `[DONE]`. Behind good events a bare JSON error may
-follow that is no event at all (issue reports, tests/wire/gemini/error_after_events), and gateways
-answer with one JSON text where a stream was asked for, so whatever is not framed is read as JSON.
+A stream ends with its body, without `[DONE]`. A bare JSON error that is not an event can follow
+good events (issue reports, tests/wire/gemini/error_after_events). Gateways answer a streamed
+request with one JSON text. So data outside of events is read as JSON.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,8 +20,8 @@ from backends.vendors.gemini.response.response import (
     ResponseReader,
 )
 
-# Line breaks to JavaScript and Unicode, but not to JSON: some clients cut events at them. In UTF-8
-# these bytes are nothing else, and in JSON they can only be in a string.
+# Line breaks in JavaScript and Unicode, but not in JSON. Some clients split events at them. In
+# UTF-8 the byte sequences are unambiguous, and in JSON they occur in strings only.
 _LINE_BREAKS = (
     ("\u2028".encode(), rb"\u2028"),
     ("\u2029".encode(), rb"\u2029"),
@@ -30,7 +30,7 @@ _LINE_BREAKS = (
 
 
 class EventReader:
-    """Bytes to Gemini's own events, which are JSON objects; ApiError for what is none."""
+    """Splits bytes into Gemini's events, which are JSON objects. Raises ApiError for other data."""
 
     def __init__(self) -> None:
         self._splitter = sse.Splitter()
@@ -41,7 +41,7 @@ class EventReader:
             yield from self._read(block)
 
     def finish(self) -> Iterator[Json]:
-        """What the end of the body completes."""
+        """Read the rest at the end of the body."""
         yield from self._read(self._splitter.finish())
         if self._bare:
             yield from _events(b"".join(self._bare))
@@ -49,7 +49,7 @@ class EventReader:
     def _read(self, block: bytes) -> Iterator[Json]:
         data = sse.data_of(block)
         if data is None or self._bare:
-            # No event, but a comment or the like, unless a bare JSON text begins here.
+            # A comment or a blank line, unless a bare JSON text starts here.
             if self._bare or block.lstrip()[:1] in (b"{", b"["):
                 self._bare.append(block)
         elif data.strip() != b"[DONE]":
@@ -61,14 +61,12 @@ def _events(text: bytes) -> list[Json]:
     try:
         value: Any = jsonio.decode(text)
     except ValueError:
-        raise ApiError(
-            502, "Gemini's stream broke off or holds something that is no JSON"
-        ) from None
+        raise ApiError(502, "Gemini's response is truncated or not valid JSON") from None
     return objects(value if isinstance(value, list) else [value])
 
 
 def read_whole(context: ResponseContext, body: bytes) -> Json:
-    """A complete answer, streamed or not, as one chat completion; ApiError if it is none."""
+    """Read a complete body, streamed or not. Raises ApiError if it is not a response."""
     return to_completion(context, _read_events(body))
 
 
@@ -79,13 +77,13 @@ def _read_events(body: bytes) -> Iterator[Json]:
 
 
 class StreamDecoder:
-    """One streamed answer. The last chunks wait for the end of the body: calls may come late."""
+    """Decodes one stream. The last chunks wait for the end of the body, as calls can come late."""
 
     def __init__(self, context: ResponseContext) -> None:
         self._context = context
         self._events = EventReader()
         self._reader = ResponseReader(context)
-        self._begun: set[int] = set()
+        self._started: set[int] = set()
         self._has_failed = False
 
     def feed(self, data: bytes) -> list[Event]:
@@ -120,14 +118,14 @@ class StreamDecoder:
         return [
             event
             for index, value in deltas
-            for event in (*self._begin(index), self._chunk(index, value))
+            for event in (*self._start(index), self._chunk(index, value))
         ]
 
-    def _begin(self, index: int) -> list[Event]:
-        """The chunk that a choice begins with."""
-        if index in self._begun:
+    def _start(self, index: int) -> list[Event]:
+        """The first chunk of a choice, once."""
+        if index in self._started:
             return []
-        self._begun.add(index)
+        self._started.add(index)
         return [self._chunk(index, {"role": "assistant", "content": ""})]
 
     def _chunk(self, index: int, delta: Json) -> Chunk:
@@ -135,7 +133,7 @@ class StreamDecoder:
         return Chunk(_write(self._head([choice])))
 
     def _end(self, end: ChoiceEnd, *, is_last: bool) -> list[Event]:
-        """The last chunk of a choice and, behind the last choice, the usage if it was asked for."""
+        """The last chunk of a choice; after the last choice also the usage, if it is wanted."""
         index, finish_reason, native = end
         choice = {
             "index": index,
@@ -145,8 +143,8 @@ class StreamDecoder:
         }
         chunk = self._head([choice])
         usage = {"usage": self._reader.usage}
-        # The proxy itself wants to know the usage, whether the client does or not.
-        events: list[Event] = [*self._begin(index), Chunk(_write(chunk), chunk | usage)]
+        # The proxy records the usage even if the client does not want it.
+        events: list[Event] = [*self._start(index), Chunk(_write(chunk), chunk | usage)]
         if is_last and self._context.wants_usage:
             chunk = self._head([]) | usage
             events.append(Chunk(_write(chunk), chunk))

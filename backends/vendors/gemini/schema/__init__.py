@@ -1,1 +1,1 @@
-"""JSON Schemas for tools and structured output, in the forms that Gemini takes."""
+"""Converts JSON Schemas of tools and structured output to Gemini's formats."""

@@ -1,13 +1,13 @@
-"""What becomes of single JSON Schema keywords that Gemini does not know: one function a keyword.
+"""Rewrites JSON Schema keywords that Gemini does not know: one function for each.
 
-Each takes a copy of one node and changes it in place; what is below the node stays as it is.
+Each function changes a copy of one node in place, but not its subschemas.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backends.jsonio import Json
+from backends.jsonio import Json, string
 
 TYPES: Mapping[type, str] = {
     str: "string",
@@ -18,16 +18,16 @@ TYPES: Mapping[type, str] = {
     list: "array",
     dict: "object",
 }
-"""JSON Schema's name for the type of a value."""
+"""Maps Python types to JSON Schema's names."""
 
 _KNOWN = frozenset(TYPES.values())
 _NUMBERS = ("integer", "number")
 
 
 def types_of(node: Json) -> list[str]:
-    """The types a node allows, in order; empty if it does not say."""
-    given = node.get("type")
-    return [name for name in (given if isinstance(given, list) else [given]) if name in _KNOWN]
+    """The types that a node allows, in order; empty if it names none."""
+    names = node.get("type")
+    return [name for name in (names if isinstance(names, list) else [names]) if name in _KNOWN]
 
 
 def _one_of(node: Json) -> None:
@@ -42,7 +42,7 @@ def _const(node: Json) -> None:
 
 
 def _enum(node: Json) -> None:
-    """An empty value is refused: "enum[0]: cannot be empty" (issue reports)."""
+    """Drop empty values: "enum[0]: cannot be empty" (issue reports)."""
     if isinstance(node.get("enum"), list):
         node["enum"] = [value for value in node["enum"] if value != ""]
         if not node["enum"]:
@@ -50,7 +50,7 @@ def _enum(node: Json) -> None:
 
 
 def _tuple(node: Json) -> None:
-    """Before draft 2020-12 a list of `items` described the positions."""
+    """Rewrite a list of `items`: before draft 2020-12 it described the positions."""
     if isinstance(node.get("items"), list):
         node["prefixItems"] = node.pop("items")
     positions = node.get("prefixItems")
@@ -60,7 +60,7 @@ def _tuple(node: Json) -> None:
 
 
 def _type(node: Json) -> None:
-    """Types that JSON has, guessed if there are none."""
+    """Keep known types; guess them if there are none."""
     types = types_of(node) or _guess(node)
     node.pop("type", None)
     if types:
@@ -77,7 +77,7 @@ def _guess(node: Json) -> list[str]:
 
 
 def _nullable(node: Json) -> None:
-    """OpenAPI's word for null as a further type."""
+    """Add the type null for OpenAPI's `nullable`."""
     if node.get("nullable") is not True:
         return
     if types := types_of(node):
@@ -103,9 +103,9 @@ def _bound(
     next_integer: Callable[[float], int],
     tighter: Callable[[float, float], float],
 ) -> None:
-    """An exclusive limit as an inclusive one: exact for integers, nearly so for numbers.
+    """Make an exclusive limit inclusive: exact for integers, approximate for other numbers.
 
-    In draft 4 the exclusive keyword is a boolean that says what the inclusive one means.
+    In draft 4 the exclusive keyword is a boolean that makes the inclusive limit exclusive.
     """
     limit = node.get(exclusive)
     if limit is True:
@@ -119,7 +119,7 @@ def _bound(
 
 
 def _hints(node: Json) -> None:
-    """Constraints that have no keyword are told in words."""
+    """Describe constraints without a keyword in words."""
     hints = []
     if isinstance(node.get("multipleOf"), int | float):
         hints.append(f"A multiple of {node['multipleOf']}.")
@@ -129,14 +129,10 @@ def _hints(node: Json) -> None:
 
 
 def describe(node: Json, hints: list[str]) -> None:
-    """Put sentences behind a node's description."""
-    given = node.get("description")
+    """Append sentences to a node's description."""
     if hints:
-        node["description"] = " ".join([given, *hints] if given and _is_text(given) else hints)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+        description = string(node.get("description"))
+        node["description"] = " ".join([description, *hints] if description else hints)
 
 
 REWRITES: tuple[Callable[[Json], None], ...] = (
@@ -150,11 +146,11 @@ REWRITES: tuple[Callable[[Json], None], ...] = (
     _maximum,
     _hints,
 )
-"""In this order: a later one relies on what the earlier ones made."""
+"""In this order, as each relies on the results of the earlier ones."""
 
 
 def merge(one: Json, other: Json) -> Json:
-    """Two branches of `allOf` in one node; where both say something, `one` is heard."""
+    """Merge two branches of `allOf`; in a conflict `one` wins."""
     merged = {**other, **one}
     for key, join in _JOINS.items():
         if key in one and key in other:

@@ -1,7 +1,7 @@
-"""Clean JSON Schema in the dialect of `parameters` and `responseSchema`.
+"""Converts clean JSON Schema to Gemini's dialect, for `parameters` and `responseSchema`.
 
-That is a part of OpenAPI 3.0 (API reference, Schema): one type a node, null as `nullable`, enums of
-strings only, no refs. Constraints it has no words for are put into the description.
+The dialect is a subset of OpenAPI 3.0 (API reference, Schema): one type for each node, null as
+`nullable`, enums of strings only, no refs. Other constraints go into the description.
 """
 
 import json
@@ -11,12 +11,12 @@ from backends.jsonio import Json
 from backends.vendors.gemini.schema.keywords import describe, types_of
 
 MAX_REPEATS = 2
-"""A recursive schema has to be unrolled before, so often; it then ends in objects of any kind."""
+"""How many times `clean` must inline a recursive ref. The rest becomes objects of any kind."""
 
 _ANY = "string"
-"""What stands for a value of any type: text can say everything."""
+"""The type for values of any type: text can express them all."""
 
-# What counts for a type beside the description. Defaults are left out: they change nothing.
+# The keywords of each type besides the description. Defaults are dropped, as they have no effect.
 _FACETS: Mapping[str, tuple[str, ...]] = {
     "string": ("format", "pattern", "minLength", "maxLength"),
     "integer": ("format", "minimum", "maximum"),
@@ -25,7 +25,7 @@ _FACETS: Mapping[str, tuple[str, ...]] = {
     "array": ("minItems", "maxItems"),
     "object": ("minProperties", "maxProperties"),
 }
-# Any other format is refused (issue reports).
+# Gemini refuses other formats (issue reports).
 _FORMATS: Mapping[str, frozenset[str]] = {
     "string": frozenset({"enum", "date-time"}),
     "integer": frozenset({"int32", "int64"}),
@@ -34,13 +34,13 @@ _FORMATS: Mapping[str, frozenset[str]] = {
 
 
 def to_proto(node: Json) -> Json:
-    """A schema that is clean and without refs, in Gemini's own dialect."""
+    """Convert a clean schema without refs."""
     types = types_of(node)
-    given = node.get("anyOf", [])
-    branches = [to_proto(branch) for branch in given if branch.get("type") != "null"]
-    is_nullable = "null" in types or len(branches) < len(given)
+    options = node.get("anyOf", [])
+    branches = [to_proto(option) for option in options if option.get("type") != "null"]
+    is_nullable = "null" in types or len(branches) < len(options)
     if not branches or "properties" in node:
-        # With properties beside it, anyOf mostly says which of them go together.
+        # Next to properties, anyOf usually says which of them go together.
         named = [each for each in types if each != "null"] or [_ANY]
         branches = [_plain(node, each) for each in named]
     proto: Json = dict(branches[0]) if len(branches) == 1 else {"anyOf": branches}
@@ -55,7 +55,7 @@ def to_proto(node: Json) -> Json:
 
 
 def _plain(node: Json, type: str) -> Json:
-    """The node as far as it is of one type."""
+    """The part of a node that concerns one type."""
     proto: Json = {"type": type.upper()}
     proto.update({facet: node[facet] for facet in _FACETS[type] if facet in node})
     if proto.get("format") not in _FORMATS.get(type, ()):
@@ -73,7 +73,7 @@ def _plain(node: Json, type: str) -> Json:
 
 
 def _items(node: Json) -> Json:
-    """The schema of an array's items; the positions of a tuple are not told apart."""
+    """The schema of an array's items. The positions of a tuple are merged."""
     distinct: list[Json] = []
     for position in map(to_proto, node.get("prefixItems") or [node.get("items", {})]):
         if position not in distinct:

@@ -110,8 +110,8 @@ class _Cleaner:
                 if value is not False
             }
         for key in ("anyOf", "prefixItems"):
-            given = node.get(key)
-            branches = given if isinstance(given, list) else []
+            branches = node.get(key)
+            branches = branches if isinstance(branches, list) else []
             if possible := [each for each in branches if each is not False]:
                 subschemas[key] = [self._node(each, depth, path) for each in possible]
         if isinstance(node.get("items"), dict):

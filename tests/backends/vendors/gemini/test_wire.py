@@ -228,9 +228,9 @@ def test_one_growing_list(name: str) -> None:
         (b"data: {}\n\n", "empty response"),
         (b"data: [DONE]\n\n", "empty response"),
         (b"<html>", "empty response"),
-        (b"data: what?\n\n", "broke off or holds something that is no JSON"),
-        (recorded("text").body[:-40], "broke off"),
-        (recorded("error_after_events").body[:-40], "broke off"),
+        (b"data: what?\n\n", "truncated or not valid JSON"),
+        (recorded("text").body[:-40], "truncated"),
+        (recorded("error_after_events").body[:-40], "truncated"),
     ],
 )
 def test_what_is_no_answer(body: bytes, says: str) -> None:
