@@ -1,7 +1,7 @@
-"""The fake upstream: OpenRouter and Gemini on loopback, for `--demo` and for the tests.
+"""Simulates OpenRouter and Gemini on loopback, for `--demo` and for the tests.
 
-It knows nothing of the proxy. Left alone it behaves as the name of the requested model says; with
-`Simulator.script` it answers as it is told, down to single bytes and broken connections.
+It does not depend on the proxy. By default the name of the requested model selects the behaviour.
+`Simulator.script` queues exact responses, down to single bytes and broken connections.
 """
 
 from addon.loopback.wire import (

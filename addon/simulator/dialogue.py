@@ -1,4 +1,4 @@
-"""What a simulated model says, whichever vendor's wire it is said on."""
+"""Computes the completions of simulated models, independent of a vendor's wire."""
 
 import json
 import re
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from addon.loopback.wire import Json
 
-_LONGEST_ECHO = 1000
-"""In characters: the prompt of an agent may be a whole book, and words come slowly."""
+_MAX_ECHO = 1000
+"""In characters. Agents send long prompts, and the echo is streamed slowly."""
 _WANTS_TOOL = re.compile(r"\btools?\b", re.IGNORECASE)
 _NAMED_CALL = re.compile(r"\btool (?P<name>\w+)\((?P<arguments>[^)]*)\)")
 
@@ -22,15 +22,15 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The part of a chat request that a simulated model looks at."""
+    """The part of a chat request that a simulated model uses."""
 
     model: str
     user_text: str
     """The newest text of the user."""
     tool_results: tuple[str, ...]
-    """Not empty only if they are what the request ends in."""
+    """Those at the end of the request."""
     tools: tuple[Tool, ...]
-    """Empty also if tools are declared but must not be called."""
+    """Empty also if the request forbids calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +46,34 @@ class Completion:
     calls: tuple[ToolCall, ...] = ()
 
 
-Speaker = Callable[[Prompt], Completion]
+Responder = Callable[[Prompt], Completion]
 
 
 def echo(prompt: Prompt) -> Completion:
-    """Repeat the user's text; a user who speaks of tools gets one called.
+    """Repeat the user's text, or call a tool if the text mentions tools.
 
-    It can be told which one and how: `tool look(path=a.txt, lines=5)`.
+    `tool look(path=a.txt, lines=5)` in the text selects the tool and its arguments.
     """
-    is_asked = bool(_WANTS_TOOL.search(prompt.user_text))
-    return _converse(prompt, calls=1 if is_asked else 0)
+    wants_tool = bool(_WANTS_TOOL.search(prompt.user_text))
+    return _complete(prompt, calls=1 if wants_tool else 0)
 
 
 def call_tool(prompt: Prompt) -> Completion:
-    return _converse(prompt, calls=1)
+    return _complete(prompt, calls=1)
 
 
 def call_two_tools(prompt: Prompt) -> Completion:
-    """Two calls in one turn: of the first two tools, or twice of the only one."""
-    return _converse(prompt, calls=2)
+    """Call the first two tools in one turn, or the only one twice."""
+    return _complete(prompt, calls=2)
 
 
 def reason(prompt: Prompt) -> Completion:
-    spoken = echo(prompt)
+    echoed = echo(prompt)
     thoughts = "The user wants an answer. A simulated model repeats what it was told."
-    return Completion(spoken.text, thoughts, spoken.calls)
+    return Completion(echoed.text, thoughts, echoed.calls)
 
 
-def _converse(prompt: Prompt, calls: int) -> Completion:
+def _complete(prompt: Prompt, calls: int) -> Completion:
     if prompt.tool_results:
         quoted = "; ".join(f'"{_clip(result)}"' for result in prompt.tool_results)
         return Completion(f"The tool answered: {quoted}")
@@ -89,18 +89,18 @@ def _converse(prompt: Prompt, calls: int) -> Completion:
 
 
 def _named_call(prompt: Prompt) -> ToolCall | None:
-    """The call that the user spells out, if there is such a tool; what is missing is made up."""
+    """The call that the user spells out, or None; required arguments get sample values."""
     found = _NAMED_CALL.search(prompt.user_text)
     for tool in prompt.tools if found else ():
         if found and tool.name == found["name"]:
             pairs = (pair.partition("=") for pair in found["arguments"].split(", "))
-            given = {name: _value(text) for name, _, text in pairs}
-            return ToolCall(tool.name, sample(tool.schema) | given)
+            arguments = {name: _value(text) for name, _, text in pairs}
+            return ToolCall(tool.name, sample(tool.schema) | arguments)
     return None
 
 
 def _value(text: str) -> object:
-    """Anything in JSON, else the text itself."""
+    """The text as JSON, else the text itself."""
     try:
         return json.loads(text)
     except ValueError:
@@ -108,21 +108,21 @@ def _value(text: str) -> object:
 
 
 def _clip(text: str) -> str:
-    return text if len(text) <= _LONGEST_ECHO else f"{text[:_LONGEST_ECHO]} ..."
+    return text if len(text) <= _MAX_ECHO else f"{text[:_MAX_ECHO]} ..."
 
 
 def words(text: str) -> list[str]:
-    """The text in pieces that end behind a blank; joined they are the text."""
+    """Split a text after blanks; the pieces joined are the text."""
     return re.findall(r"\s*\S+\s?|\s+", text)
 
 
 def count_tokens(*texts: str | bytes) -> int:
-    """Near enough to look real: a token is about four characters."""
+    """A plausible count: about four characters for each token."""
     return sum((len(text) + 3) // 4 for text in texts)
 
 
 def sample(schema: Json) -> Json:
-    """Arguments for a tool: a value for each required property."""
+    """Sample arguments: a value for each required property."""
     properties = schema.get("properties", {})
     return {name: _sample_value(properties.get(name, {})) for name in schema.get("required", ())}
 

@@ -1,4 +1,4 @@
-"""A simulated Gemini under `/v1beta`: the name of the model says how it behaves."""
+"""Simulates Gemini under `/v1beta`. The name of the model selects the behaviour."""
 
 import json
 import re
@@ -27,10 +27,10 @@ from addon.simulator.gemini_rules import Fault, find_fault
 
 _MODEL_PATH = re.compile(r"/v1beta/models/([^/:]+):(generateContent|streamGenerateContent)")
 _SLOW_WORDS = 100
-"""For how many words the silence of `gemini-demo-slow` stands."""
+"""How long `gemini-demo-slow` stays silent, in delays between words."""
 
 Behaviour = Callable[[Turn, float], Answer]
-"""From a turn and the delay between two words."""
+"""From a turn and the delay between words, in seconds."""
 
 
 class Gemini:
@@ -48,12 +48,12 @@ class Gemini:
         target = _MODEL_PATH.fullmatch(unquote(url.path))
         if request.method != "POST" or not target:
             return _error_answer(404, f"Not found: {request.method} {url.path}")
-        # Without alt=sse Gemini streams one long list. Nobody wants it: the reply is whole here.
+        # Without alt=sse Gemini streams a JSON list. No client uses it, so it is not streamed here.
         is_stream = target[2] == "streamGenerateContent" and query.get("alt") == "sse"
         return self._generate(request, target[1], is_stream)
 
     def _generate(self, request: Received, model: str, is_stream: bool) -> Answer:
-        if not _can_generate(model):
+        if not _is_chat_model(model):
             return _error_answer(404, _NO_MODEL.format(model=model))
         try:
             body = request.json
@@ -64,15 +64,15 @@ class Gemini:
             behave = _BEHAVIOURS.get(model, _echo)
             return behave(turn, self._delay_s)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
-            # JSON of another shape: only the rules look at it before it is used.
+            # JSON of another shape: the rules check only a part of it.
             return _error_answer(400, f"Invalid JSON payload received. {error!r}")
 
 
-# Behaviours.
+# Behaviours
 
 
-def _speak(speaker: dialogue.Speaker, turn: Turn, delay_s: float) -> Answer:
-    completion = speaker(turn.prompt)
+def _respond(responder: dialogue.Responder, turn: Turn, delay_s: float) -> Answer:
+    completion = responder(turn.prompt)
     if not turn.is_stream:
         return json_answer(to_whole(turn, completion))
     steps = (
@@ -83,7 +83,7 @@ def _speak(speaker: dialogue.Speaker, turn: Turn, delay_s: float) -> Answer:
     return sse_answer(*steps, done=False)
 
 
-_echo = partial(_speak, dialogue.echo)
+_echo = partial(_respond, dialogue.echo)
 
 
 def _to_event(data: Json) -> bytes:
@@ -91,19 +91,19 @@ def _to_event(data: Json) -> bytes:
     return b"data: %b\r\n\r\n" % to_json(data)
 
 
-def _speak_late(turn: Turn, delay_s: float) -> Answer:
-    """Nothing at all for a while behind the headers: Gemini knows no comments."""
-    spoken = _echo(turn, delay_s)
-    return replace(spoken, steps=(Pause(delay_s * _SLOW_WORDS), *spoken.steps))
+def _respond_slowly(turn: Turn, delay_s: float) -> Answer:
+    """Send nothing for a while after the headers, as Gemini does not send comments."""
+    response = _echo(turn, delay_s)
+    return replace(response, steps=(Pause(delay_s * _SLOW_WORDS), *response.steps))
 
 
-def _break_off(turn: Turn, delay_s: float) -> Answer:
+def _truncate(turn: Turn, delay_s: float) -> Answer:
     half = half_of(_echo(turn, delay_s))
     return replace(half, steps=(*half.steps, Cut()))
 
 
-def _fail_midway(turn: Turn, delay_s: float) -> Answer:
-    """A stream breaks off in a bare JSON text behind good events."""
+def _fail_mid_stream(turn: Turn, delay_s: float) -> Answer:
+    """End a stream in a bare JSON error after good events."""
     if not turn.is_stream:
         return _fail(503, turn, delay_s)
     half = half_of(_echo(turn, delay_s))
@@ -120,7 +120,7 @@ def _block(turn: Turn, delay_s: float) -> Answer:
     return _single(turn, turn.reply(turn.usage(), promptFeedback=feedback))
 
 
-def _malform(turn: Turn, delay_s: float) -> Answer:
+def _malformed_call(turn: Turn, delay_s: float) -> Answer:
     candidate = {
         "finishReason": "MALFORMED_FUNCTION_CALL",
         "index": 0,
@@ -133,7 +133,7 @@ def _single(turn: Turn, reply: Json) -> Answer:
     return sse_answer(_to_event(reply), done=False) if turn.is_stream else json_answer(reply)
 
 
-# Errors.
+# Errors
 
 _GOOGLE = "type.googleapis.com/google.rpc."
 _BAD_KEY = "API key not valid. Please pass a valid API key."
@@ -176,7 +176,7 @@ _ERRORS: dict[int, tuple[str, tuple[Json, ...]]] = {
     500: ("An internal error has occurred.", ()),
     503: ("The model is overloaded. Please try again later.", ()),
 }
-"""By status: message and details."""
+"""Message and details, by status."""
 
 
 def _error(status: int, message: str, details: tuple[Json, ...] = ()) -> Json:
@@ -196,18 +196,18 @@ def _fault_answer(fault: Fault) -> Answer:
     return _error_answer(400, fault.message, (detail,) if fault.field else ())
 
 
-# Models.
+# Models
 
 _BEHAVIOURS: dict[str, Behaviour] = {
-    "gemini-demo-tool-call": partial(_speak, dialogue.call_tool),
-    "gemini-demo-two-tool-calls": partial(_speak, dialogue.call_two_tools),
-    "gemini-demo-thinking": partial(_speak, dialogue.reason),
-    "gemini-demo-slow": _speak_late,
+    "gemini-demo-tool-call": partial(_respond, dialogue.call_tool),
+    "gemini-demo-two-tool-calls": partial(_respond, dialogue.call_two_tools),
+    "gemini-demo-thinking": partial(_respond, dialogue.reason),
+    "gemini-demo-slow": _respond_slowly,
     **{f"gemini-demo-error-{status}": partial(_fail, status) for status in _ERRORS},
-    "gemini-demo-error-mid-stream": _fail_midway,
-    "gemini-demo-cut-mid-stream": _break_off,
+    "gemini-demo-error-mid-stream": _fail_mid_stream,
+    "gemini-demo-cut-mid-stream": _truncate,
     "gemini-demo-blocked": _block,
-    "gemini-demo-malformed-call": _malform,
+    "gemini-demo-malformed-call": _malformed_call,
 }
 _CHAT = ("generateContent", "countTokens")
 _MODELS: dict[str, tuple[str, ...]] = {
@@ -217,16 +217,16 @@ _MODELS: dict[str, tuple[str, ...]] = {
     "gemini-embedding-001": ("embedContent",),
     **dict.fromkeys(_BEHAVIOURS, _CHAT),
 }
-"""By name: the methods that a listed model has."""
+"""The listed models with their methods."""
 
 
-def _can_generate(model: str) -> bool:
-    """Gemini models that are not listed echo too."""
+def _is_chat_model(model: str) -> bool:
+    """Unlisted Gemini models echo, too."""
     return model.startswith("gemini-") and "generateContent" in _MODELS.get(model, _CHAT)
 
 
 def _models(query: dict[str, str]) -> Answer:
-    """A page token is the number of models on the pages before."""
+    """List models. A page token is the number of models on the previous pages."""
     try:
         start, size = int(query.get("pageToken", 0)), int(query.get("pageSize", 50))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Gemini's generateContent wire: a request read into a `Prompt`, a `Completion` written out."""
+"""Reads Gemini's generateContent requests into a `Prompt`, and writes a `Completion` back."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ from addon.simulator.gemini_rules import checks_signatures, sign
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A chat request, and what the replies to it carry."""
+    """A chat request, and the fields that its responses share."""
 
     prompt: Prompt
     prompt_tokens: int
@@ -20,7 +20,7 @@ class Turn:
     serial: int
 
     def reply(self, usage: Counter[str], **content: object) -> Json:
-        """A whole reply, or one event of a stream."""
+        """A complete response, or one event of a stream."""
         return {
             **content,
             "usageMetadata": {**usage, "totalTokenCount": usage.total()},
@@ -29,12 +29,12 @@ class Turn:
         }
 
     def usage(self) -> Counter[str]:
-        """What is used before anything was written."""
+        """The usage before the first output."""
         return Counter(promptTokenCount=self.prompt_tokens)
 
 
 def read_prompt(model: str, body: Json) -> Prompt:
-    """Of a body in which `gemini_rules` found no fault."""
+    """Read a body that `gemini_rules` accepts."""
     contents = body["contents"]
     texts = (_text(content) for content in reversed(contents) if content.get("role") != "model")
     results = [
@@ -46,7 +46,7 @@ def read_prompt(model: str, body: Json) -> Prompt:
     return Prompt(
         model=model,
         user_text=next(filter(None, texts), ""),
-        tool_results=tuple(_quote(result) for result in results),
+        tool_results=tuple(_output_of(result) for result in results),
         tools=() if calling.get("mode") == "NONE" else tuple(_read_tools(body)),
     )
 
@@ -55,7 +55,7 @@ def _text(content: Json) -> str:
     return "\n".join(part["text"] for part in content["parts"] if "text" in part)
 
 
-def _quote(result: Json) -> str:
+def _output_of(result: Json) -> str:
     output = result.get("output", result)
     return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
 
@@ -79,7 +79,7 @@ def to_whole(turn: Turn, completion: Completion) -> Json:
 
 
 def to_events(turn: Turn, completion: Completion) -> Iterator[Json]:
-    """An event per word or call, each with the usage so far, and an empty one that finishes."""
+    """An event for each word or call, with the usage so far, and an empty last one."""
     usage = turn.usage()
     for part in _parts(turn, completion, words):
         _count(usage, part)

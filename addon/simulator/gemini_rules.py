@@ -1,7 +1,7 @@
-"""What Gemini refuses with 400: the rules for names, order and signatures in a request.
+"""Checks requests as Gemini does: rules for names, order and signatures, each violation a 400.
 
-Pure. A rule looks at the whole request and returns the first fault that it finds. The messages
-are Gemini's own, where these are known.
+A rule checks the whole request and returns the first fault. The messages are Gemini's own, as far
+as they are known.
 """
 
 import re
@@ -17,32 +17,32 @@ from addon.loopback.wire import Json
 class Fault(NamedTuple):
     message: str
     field: str = ""
-    """Where it is in the request, if Gemini says so."""
+    """The path in the request, if Gemini names it."""
 
 
 Rule = Callable[[str, Json], Fault | None]
-"""From the bare name of the model and the body of the request."""
+"""From the bare model name and the request body."""
 
 
 def find_fault(model: str, body: Json) -> Fault | None:
     return next((fault for rule in _RULES if (fault := rule(model, body))), None)
 
 
-# Generations.
+# Generations
 
 
 def _generation(model: str) -> tuple[int, int]:
     numbers = re.match(r"gemini-(\d+)(?:\.(\d+))?", model)
-    # Names without a number, such as `gemini-flash-latest`, stand for the newest generation.
+    # Names without a number, such as `gemini-flash-latest`, count as the newest generation.
     return (int(numbers[1]), int(numbers[2] or 0)) if numbers else (99, 0)
 
 
 def checks_signatures(model: str) -> bool:
-    """Whether the model signs its calls, and wants the signatures back."""
+    """Whether the model signs its calls and requires the signatures back."""
     return _generation(model) >= (3, 0)
 
 
-# Names.
+# Names
 
 type _Names = dict[str, _Names | None]
 
@@ -81,8 +81,8 @@ def _unknown_name(value: Any, names: _Names, path: str) -> Fault | None:
         items = ((item, names, f"{path}[{index}]") for index, item in enumerate(value))
     else:
         if unknown := [name for name in value if name not in names]:
-            place = f" at '{path}'" if path else ""
-            text = f'Unknown name "{unknown[0]}"{place}: Cannot find field.'
+            location = f" at '{path}'" if path else ""
+            text = f'Unknown name "{unknown[0]}"{location}: Cannot find field.'
             return Fault(f"Invalid JSON payload received. {text}", path)
         items = (
             (value[name], below, f"{path}.{name}".lstrip("."))
@@ -92,7 +92,7 @@ def _unknown_name(value: Any, names: _Names, path: str) -> Fault | None:
     return next((fault for item in items if (fault := _unknown_name(*item))), None)
 
 
-# Order.
+# Order
 
 _CALL_TURN = (
     "Please ensure that function call turn comes immediately after a user turn "
@@ -118,7 +118,7 @@ _FORBIDDEN = {
     ("call", "model"): _COUNT,
     ("call", "end"): _COUNT,
 }
-"""Which kind of content must not be followed by which, and what Gemini then says."""
+"""Forbidden pairs of consecutive contents, and Gemini's message for each."""
 
 
 def _kind(content: Json) -> str:
@@ -165,7 +165,7 @@ def _ending(model: str, body: Json) -> Fault | None:
     return None
 
 
-# Calls and responses. That order is right was seen to before.
+# Calls and responses (`_order` runs first)
 
 
 def _pairs(model: str, body: Json) -> Fault | None:
@@ -182,7 +182,7 @@ def _mismatch(calls: list[Json], responses: list[Json]) -> str | None:
     if _tally(calls, "id") != _tally(responses, "id"):
         return "functionResponse.id does not match functionCall.id"
     if _tally(calls, "name") != _tally(responses, "name"):
-        # That this is refused is reported; the wording is unverified.
+        # The refusal is reported; the wording is unverified.
         return "functionResponse.name does not match functionCall.name"
     if not all(isinstance(response.get("response"), dict) for response in responses):
         return "Invalid value at 'function_response.response': Proto field is not an object."
@@ -193,28 +193,28 @@ def _tally(values: list[Json], key: str) -> Counter[str | None]:
     return Counter(value.get(key) for value in values)
 
 
-# Signatures.
+# Signatures
 
-_OURS = b"simulated signature #"
-"""21 bytes: in base64 they stay a prefix whatever follows."""
+_SIGNATURE_PREFIX = b"simulated signature #"
+"""21 bytes, a multiple of 3: it is a prefix in base64, too."""
 _PLACEHOLDERS = (b"skip_thought_signature_validator", b"context_engineering_is_the_way_to_go")
 _ACCEPTED = (
-    b64encode(_OURS).decode(),
+    b64encode(_SIGNATURE_PREFIX).decode(),
     *(placeholder.decode() for placeholder in _PLACEHOLDERS),
-    # Whoever treats signatures as bytes sends it so.
+    # Clients that treat signatures as bytes send it encoded.
     b64encode(_PLACEHOLDERS[0]).decode(),
 )
 
 
 def sign(serial: int) -> str:
-    """A signature that is accepted when it comes back."""
-    return b64encode(b"%b%d" % (_OURS, serial)).decode()
+    """Make a signature that `find_fault` accepts."""
+    return b64encode(b"%b%d" % (_SIGNATURE_PREFIX, serial)).decode()
 
 
 def _signatures(model: str, body: Json) -> Fault | None:
     if not checks_signatures(model):
         return None
-    # Only the current turn is looked at: back to the last user content that is no result.
+    # Only the current turn is checked: back to the last user content that is not a result.
     for content in reversed(body["contents"]):
         if _kind(content) == "user":
             return None
@@ -238,4 +238,4 @@ _RULES: tuple[Rule, ...] = (
     _ending,
     _signatures,
 )
-"""In this order: later rules rely on what the earlier ones made sure of."""
+"""In this order, as later rules rely on the earlier ones."""

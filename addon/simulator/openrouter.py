@@ -1,4 +1,4 @@
-"""A simulated OpenRouter under `/api/v1`: the name of the model says how it behaves."""
+"""Simulates OpenRouter under `/api/v1`. The name of the model selects the behaviour."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,12 +30,12 @@ from addon.simulator.openrouter_chat import (
 )
 
 _SLOW_WAITS = 8
-"""How many comments `demo/slow` sends before its first word ..."""
+"""How many comments `demo/slow` sends before its first word."""
 _SLOW_WORDS = 20
-"""... and for how many words each of them stands."""
+"""The pause after each comment, in delays between words."""
 
 Behaviour = Callable[[Turn, float], Answer]
-"""From a turn and the delay between two words."""
+"""From a turn and the delay between words, in seconds."""
 
 
 class OpenRouter:
@@ -60,39 +60,39 @@ class OpenRouter:
             behave = _BEHAVIOURS.get(turn.prompt.model, _echo)
             return behave(turn, self._delay_s)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
-            # JSON of another shape: nothing checks it before it is used.
+            # JSON of another shape, which is not checked before.
             return _error_answer(400, f"Not a chat request: {error!r}")
 
 
-# Behaviours.
+# Behaviours
 
 
-def _speak(speaker: dialogue.Speaker, turn: Turn, delay_s: float) -> Answer:
-    completion = speaker(turn.prompt)
+def _respond(responder: dialogue.Responder, turn: Turn, delay_s: float) -> Answer:
+    completion = responder(turn.prompt)
     if turn.is_stream:
         steps = to_stream(turn, completion, delay_s)
         return sse_answer(*steps, done=False, headers=turn.headers)
     return json_answer(to_whole(turn, completion), headers=turn.headers)
 
 
-_echo = partial(_speak, dialogue.echo)
+_echo = partial(_respond, dialogue.echo)
 
 
-def _speak_late(turn: Turn, delay_s: float) -> Answer:
-    """Comments before the first word; a whole reply has blank lines in front instead."""
-    spoken = _echo(turn, delay_s)
+def _respond_slowly(turn: Turn, delay_s: float) -> Answer:
+    """Send comments before the first word, or blank lines before a complete response."""
+    response = _echo(turn, delay_s)
     sign_of_life = COMMENT if turn.is_stream else Send(b"\n")
     waits = (sign_of_life, Pause(delay_s * _SLOW_WORDS)) * _SLOW_WAITS
-    return replace(spoken, steps=(*waits, *spoken.steps))
+    return replace(response, steps=(*waits, *response.steps))
 
 
-def _break_off(turn: Turn, delay_s: float) -> Answer:
+def _truncate(turn: Turn, delay_s: float) -> Answer:
     half = half_of(_echo(turn, delay_s))
     return replace(half, steps=(*half.steps, Cut()))
 
 
-def _fail_midway(turn: Turn, delay_s: float) -> Answer:
-    """An error behind half of the text; such a stream ends without `[DONE]`."""
+def _fail_mid_stream(turn: Turn, delay_s: float) -> Answer:
+    """Send an error after half of the text. Such a stream ends without `[DONE]`."""
     if not turn.is_stream:
         completion = to_whole(turn, dialogue.echo(turn.prompt))
         completion["choices"][0] |= {"error": _error(502), "finish_reason": "error"}
@@ -102,8 +102,8 @@ def _fail_midway(turn: Turn, delay_s: float) -> Answer:
     return replace(half, steps=(*half.steps, Send(to_event(event))))
 
 
-def _fail_first(turn: Turn, delay_s: float) -> Answer:
-    """The error is all there is behind the first comment; `[DONE]` follows nevertheless."""
+def _fail_first_event(turn: Turn, delay_s: float) -> Answer:
+    """Send a comment, an error and `[DONE]`."""
     if not turn.is_stream:
         return _fail_in_200(turn, delay_s)
     event = {**turn.label("chat.completion.chunk"), "error": _error(502), "choices": []}
@@ -111,7 +111,7 @@ def _fail_first(turn: Turn, delay_s: float) -> Answer:
 
 
 def _fail_in_200(turn: Turn, delay_s: float) -> Answer:
-    """JSON, even if a stream was asked for."""
+    """Send JSON even if the client wants a stream."""
     return json_answer({"id": turn.id, "error": _error(502)}, headers=turn.headers)
 
 
@@ -120,11 +120,11 @@ def _fail(status: int, turn: Turn, delay_s: float) -> Answer:
     return json_answer({"error": _error(status), "user_id": "user_simulated"}, status, hints)
 
 
-def _show_gateway_page(turn: Turn, delay_s: float) -> Answer:
+def _gateway_page(turn: Turn, delay_s: float) -> Answer:
     return html_answer(502, "502 Bad Gateway")
 
 
-# Errors.
+# Errors
 
 _RATE_LIMIT = {
     "X-RateLimit-Limit": "20",
@@ -160,7 +160,7 @@ _ERRORS: dict[int, tuple[str, Json]] = {
     503: ("Provider is overloaded", {"error_type": "provider_overloaded", **_OF_PROVIDER}),
     529: ("Provider is overloaded", {"error_type": "provider_overloaded", **_OF_PROVIDER}),
 }
-"""By status: message and metadata."""
+"""Message and metadata, by status."""
 
 
 def _error(status: int) -> Json:
@@ -172,23 +172,23 @@ def _error_answer(status: int, message: str) -> Answer:
     return json_answer({"error": {"code": status, "message": message}}, status)
 
 
-# Models.
+# Models
 
 _BEHAVIOURS: dict[str, Behaviour] = {
     "demo/echo": _echo,
-    "demo/tool-call": partial(_speak, dialogue.call_tool),
-    "demo/two-tool-calls": partial(_speak, dialogue.call_two_tools),
-    "demo/reasoning": partial(_speak, dialogue.reason),
-    "demo/slow": _speak_late,
+    "demo/tool-call": partial(_respond, dialogue.call_tool),
+    "demo/two-tool-calls": partial(_respond, dialogue.call_two_tools),
+    "demo/reasoning": partial(_respond, dialogue.reason),
+    "demo/slow": _respond_slowly,
     **{f"demo/error-{status}": partial(_fail, status) for status in _ERRORS},
     "demo/error-in-200": _fail_in_200,
-    "demo/error-first-event": _fail_first,
-    "demo/error-mid-stream": _fail_midway,
-    "demo/cut-mid-stream": _break_off,
-    "demo/html-502": _show_gateway_page,
+    "demo/error-first-event": _fail_first_event,
+    "demo/error-mid-stream": _fail_mid_stream,
+    "demo/cut-mid-stream": _truncate,
+    "demo/html-502": _gateway_page,
 }
 _ALSO_LISTED = ("openai/gpt-4o-mini", "anthropic/claude-sonnet-4.5", "qwen/qwen3-coder:free")
-"""Names as in real life, which echo as every unknown name does."""
+"""Real model names, which echo as every unknown name does."""
 
 
 def _models(request: Received) -> Answer:

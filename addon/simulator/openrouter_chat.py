@@ -1,4 +1,4 @@
-"""OpenRouter's chat wire: a request read into a `Turn`, and a `Completion` written out."""
+"""Reads OpenRouter's chat requests into a `Turn`, and writes a `Completion` back."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ COMMENT = Send(b": OPENROUTER PROCESSING\n\n")
 COST_PER_TOKEN = 0.0000002
 
 _FIRST_CREATED = 1_750_000_000
-"""The simulated clock: each completion is made one second after the one before."""
+"""The simulated clock starts here and advances a second with each completion."""
 _DONE = Send(to_event("[DONE]"))
 _SIGNATURE = "c2ltdWxhdGVk"
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A chat request, and what its completion is labelled with."""
+    """A chat request, and the fields that its responses share."""
 
     prompt: Prompt
     prompt_tokens: int
@@ -27,7 +27,7 @@ class Turn:
 
     @classmethod
     def read(cls, request: Received, serial: int) -> Self:
-        """Raises what comes of using any JSON as if it were a chat request."""
+        """Raises ValueError, TypeError, LookupError or AttributeError for JSON of another shape."""
         body = request.json
         return cls(
             prompt=_read_prompt(body),
@@ -45,7 +45,7 @@ class Turn:
         return (("x-generation-id", self.id),)
 
     def label(self, kind: str) -> Json:
-        """The fields that a completion and each of its chunks start with."""
+        """The first fields of a completion and of each chunk."""
         return {
             "id": self.id,
             "provider": "Simulated",
@@ -122,7 +122,7 @@ def to_whole(turn: Turn, completion: Completion) -> Json:
 
 
 def to_stream(turn: Turn, completion: Completion, delay_s: float) -> tuple[Step, ...]:
-    """A comment, then every delta after a delay, the finish reason, the usage, `[DONE]`."""
+    """A comment, each delta after a delay, the finish reason, the usage, `[DONE]`."""
     pause = Pause(delay_s)
     steps: list[Step] = [COMMENT]
     for delta in _deltas(turn, completion):
@@ -175,5 +175,5 @@ def _arguments(call: ToolCall) -> str:
 
 
 def _fragments(text: str) -> list[str]:
-    # Short and of odd length: cuts fall in the middle of keys and values.
+    # Short and of odd length, to split keys and values.
     return [text[start : start + 7] for start in range(0, len(text), 7)]

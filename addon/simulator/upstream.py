@@ -1,4 +1,4 @@
-"""The simulated upstream: scripted answers first, simulated vendors else."""
+"""Serves scripted responses first, and simulated vendors otherwise."""
 
 import ssl
 from collections import defaultdict, deque
@@ -12,9 +12,9 @@ from addon.simulator.openrouter import OpenRouter
 
 
 class Simulator(Server):
-    """The one fake upstream: OpenRouter, Gemini, and every fault that a test can script.
+    """A fake upstream: OpenRouter, Gemini, and every fault that a test can script.
 
-    `start` and `close` belong to the event loop; all the rest is safe in any thread.
+    `start` and `close` run in the event loop. All other methods are thread-safe.
     """
 
     def __init__(self, delay_s: float, keep_requests: int) -> None:
@@ -36,7 +36,7 @@ class Simulator(Server):
         delay_s: float = 0.03,
         keep_requests: int = 1000,
     ) -> Self:
-        """Listen; `delay_s` is the time between two words, the last `keep_requests` are kept."""
+        """Listen. `delay_s` is the time between words; `keep_requests` bounds `requests`."""
         simulator = cls(delay_s, keep_requests)
         await simulator.listen(host, port, ssl_context)
         return simulator
@@ -55,7 +55,7 @@ class Simulator(Server):
         return list(self._requests)
 
     def script(self, *answers: Answer, path: str | None = None) -> None:
-        """Queue answers: to the next POSTs, or to the next requests for `path` (no query)."""
+        """Queue responses to the next POSTs, or to the next requests for `path` (without query)."""
         self._scripts[path].extend(answers)
 
     def _answer(self, request: Received) -> Answer:
