@@ -6,7 +6,7 @@ The facts are from Google's model pages and issue reports, state of November 202
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -57,17 +57,7 @@ G2 = Generation(
 G3A = Generation("3", takes_prefill=True)
 G3B = Generation("3.5")
 G4 = Generation("4")
-OTHER = Generation(
-    "other",
-    has_thinking=False,
-    checks_signatures=False,
-    has_call_ids=False,
-    takes_sampling=True,
-    takes_prefill=True,
-    takes_candidates=True,
-    mixes_tools=False,
-    takes_media=False,
-)
+OTHER = replace(G2, name="other", has_thinking=False)
 
 # The first match wins. Other `gemini-` names count as the newest generation, among them aliases
 # such as `gemini-flash-latest`.
