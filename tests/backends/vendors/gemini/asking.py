@@ -1,4 +1,4 @@
-"""Prompts put to Gemini in tests; every request made here is validated."""
+"""Builds Gemini calls for tests, and validates each request."""
 
 import json
 from pathlib import Path
@@ -14,22 +14,22 @@ WIRE = Path(__file__).resolve().parents[3] / "wire"
 KEY = Key("GEMINI_API_KEY", "secret-key")
 NOW = 1_700_000_000
 USER: Json = {"role": "user", "content": "hi"}
-# The newest of each generation, and one outside of them.
+# The newest model of each generation, and one without.
 MODELS = ("gemini-2.5-pro", "gemini-3-pro", "gemini-3.5-flash", "gemini-4-pro", "gemma-3-27b-it")
 
 
-class Answer(NamedTuple):
-    """A recorded answer of Gemini."""
+class Recording(NamedTuple):
+    """A recorded Gemini response."""
 
     source: str
     status: int
     body: bytes
 
 
-def recorded(name: str) -> Answer:
+def recorded(name: str) -> Recording:
     head, _, body = (WIRE / "gemini" / f"{name}.txt").read_text("utf-8").partition("\n\n")
     fields = dict(line.split(": ", 1) for line in head.split("\n"))
-    return Answer(fields["source"], int(fields["status"]), body.encode())
+    return Recording(fields["source"], int(fields["status"]), body.encode())
 
 
 def make_gemini() -> Gemini:
@@ -43,7 +43,7 @@ def ask(
     session: str = "s",
     **parameters: Any,
 ) -> GeminiCall:
-    """The call for a chat; its request is valid."""
+    """Build the call for a chat, and validate its request."""
     chat = {"model": f"gemini:{model}", "messages": list(messages or [USER]), **parameters}
     call = (gemini or make_gemini()).prepare(ModelRequest(chat, None, model, [], session), KEY)
     validate_request(body_of(call), model)
@@ -56,14 +56,14 @@ def body_of(call: GeminiCall) -> Json:
 
 
 def function(name: str, parameters: Any = None, **more: Any) -> Json:
-    """A tool; its parameters may be given as properties alone."""
+    """A tool; by default with one string property."""
     if parameters is None:
         parameters = {"type": "object", "properties": {"x": {"type": "string"}}}
     return {"type": "function", "function": {"name": name, "parameters": parameters, **more}}
 
 
 def called(*calls: tuple[str, str], content: str | None = None, arguments: str = "{}") -> Json:
-    """An assistant's message with calls, each an id and a name."""
+    """An assistant's message with tool calls as (id, name)."""
     tool_calls = [
         {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
         for id, name in calls

@@ -1,4 +1,4 @@
-"""Requests and answers of any shape: what cannot be read is an ApiError, and nothing else."""
+"""Random requests and responses: invalid ones raise ApiError and nothing else."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Whole conversations: whatever clients send and models answer, the next request is in order."""
+"""Random conversations: each next request is valid."""
 
 import json
 from typing import Any
@@ -83,7 +83,7 @@ STEPS = st.lists(
 
 
 def events_of(model: str, serial: int, text: str, calls: list[str]) -> bytes:
-    """An answer as Gemini gives it: an event a call, the first signed, from generation 3 on."""
+    """A response of Gemini: an event for each call, the first signed since generation 3."""
     parts: list[Json] = [{"text": text}] if text else []
     for number, name in enumerate(calls):
         part: Json = {"functionCall": {"name": name}}
@@ -102,7 +102,7 @@ def events_of(model: str, serial: int, text: str, calls: list[str]) -> bytes:
 
 
 def answer_of(call: Any, body: bytes, is_streamed: bool) -> Json:
-    """The assistant's message as a client has it in the end."""
+    """The assistant's message, complete or joined from a stream."""
     if not is_streamed:
         completion = call.read_response(body)
         validate_completion(completion)
@@ -123,7 +123,7 @@ def answer_of(call: Any, body: bytes, is_streamed: bool) -> Json:
 
 
 def forgetful(message: Json) -> Json:
-    """The message as most clients keep it: only what OpenAI knows."""
+    """The message with OpenAI's fields only, as most clients keep it."""
     calls = [
         {key: call[key] for key in ("id", "type", "function")}
         for call in message.get("tool_calls", ())
@@ -140,11 +140,11 @@ def forgetful(message: Json) -> Json:
     st.sampled_from(MODELS[:4]),
     STEPS,
     st.booleans(),  # the client keeps unknown fields
-    st.sampled_from([None, 1, 2]),  # before this step the proxy is restarted
-    st.sampled_from([None, 1, 2]),  # before this step the model is changed
+    st.sampled_from([None, 1, 2]),  # the step before which the proxy restarts
+    st.sampled_from([None, 1, 2]),  # the step before which the model changes
     st.randoms(use_true_random=False),
 )
-def test_a_loop(
+def test_an_agent_loop(
     model: str,
     steps: list[tuple[str, list[str], bool]],
     is_careful: bool,

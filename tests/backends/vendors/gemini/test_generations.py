@@ -1,4 +1,4 @@
-"""What is known of models by their names."""
+"""Model names and the facts about each model."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_generations(name: str, generation: Generation) -> None:
         ("a/../b?c", "models/a%2F..%2Fb%3Fc"),
     ],
 )
-def test_the_place_of_a_model(name: str, resource: str) -> None:
+def test_resource_of_a_model(name: str, resource: str) -> None:
     assert find_model(name).resource == resource
 
 

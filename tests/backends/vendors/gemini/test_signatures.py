@@ -1,4 +1,4 @@
-"""Thought signatures: remembered, carried by the client, or replaced."""
+"""Thought signatures: from memory, from the client, or replaced."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ OK: Json = {"output": "ok"}
 
 
 def reply(gemini: Gemini, name: str, model: str = MODEL, session: str = "s") -> Json:
-    """The message of a recorded answer, as a client without `extra_content` keeps it."""
+    """The message of a recorded response, without `extra_content`."""
     call = ask(gemini=gemini, model=model, session=session)
     message = call.read_response(recorded(name).body)["choices"][0]["message"]
     return without_extra(message)
@@ -35,7 +35,7 @@ def model_parts(*messages: Json, gemini: Gemini | None = None, **more: Any) -> l
     return [part for each in contents if each["role"] == "model" for part in each["parts"]]
 
 
-def test_a_call_goes_back_as_it_came() -> None:
+def test_a_call_is_sent_back_unchanged() -> None:
     gemini = make_gemini()
     message = reply(gemini, "signed_call")
     assert message["tool_calls"][0]["id"] == "a1b2c3d4"
@@ -61,8 +61,8 @@ def test_a_call_goes_back_as_it_came() -> None:
     ]
 
 
-def test_parallel_calls_are_put_back_in_order() -> None:
-    """Only the first has a signature, so it has to be the first again."""
+def test_parallel_calls_are_reordered() -> None:
+    """Only the first call has a signature, so it must come first again."""
     gemini = make_gemini()
     message = reply(gemini, "parallel_calls")
     ids = [call["id"] for call in message["tool_calls"]]
@@ -74,7 +74,7 @@ def test_parallel_calls_are_put_back_in_order() -> None:
     assert [part.get("thoughtSignature") for part in parts] == ["AY89a19Z", None, None]
 
 
-def test_a_text_is_cut_where_it_was_signed() -> None:
+def test_a_text_is_split_at_its_signatures() -> None:
     gemini = make_gemini()
     message = reply(gemini, "text")
     assert model_parts(USER, message, USER, gemini=gemini) == [
@@ -95,7 +95,7 @@ def test_a_signed_piece_of_text() -> None:
     assert model_parts(USER, without_extra(message), USER, gemini=gemini) == parts
 
 
-class TestWhoKnowsIt:
+class TestSources:
     def call_message(self, extra: str | None = None) -> Json:
         message = reply(make_gemini(), "signed_call")
         if extra:
@@ -107,13 +107,13 @@ class TestWhoKnowsIt:
         signature: str | None = part.get("thoughtSignature")
         return signature
 
-    def test_nobody(self) -> None:
+    def test_unknown(self) -> None:
         assert self.signature(make_gemini(), self.call_message()) == PLACEHOLDER
 
-    def test_the_client(self) -> None:
+    def test_from_the_client(self) -> None:
         assert self.signature(make_gemini(), self.call_message("c2lnbmVk")) == "c2lnbmVk"
 
-    def test_the_memory_goes_first(self) -> None:
+    def test_the_memory_wins(self) -> None:
         gemini = make_gemini()
         reply(gemini, "signed_call")
         assert self.signature(gemini, self.call_message("c2lnbmVk")) == "AY89a19b"
@@ -124,7 +124,7 @@ class TestWhoKnowsIt:
         assert self.signature(gemini, self.call_message()) == PLACEHOLDER
 
     def test_another_generation(self) -> None:
-        """What one generation signed is of no use to another, whoever kept it."""
+        """Signatures are valid within a generation only, from memory or client."""
         gemini = make_gemini()
         reply(gemini, "signed_call")
         carried = self.call_message("AY89a19b")
@@ -145,7 +145,7 @@ class TestWhoKnowsIt:
         assert model_parts(USER, message, USER) == [{"text": "x"}]
 
 
-def test_ids_that_cannot_be_used_are_replaced() -> None:
+def test_unusable_ids_are_replaced() -> None:
     def ids(*natives: Any, history: tuple[Json, ...] = ()) -> list[str]:
         parts = [{"functionCall": {"name": "f", "id": native}} for native in natives]
         answer = {"candidates": [{"content": {"parts": parts}}], "responseId": "R"}
@@ -189,12 +189,12 @@ class TestMemory:
         memory.keep_call("s", "call 99", self.call("y"))
         assert memory.find_call("s", "call 99") == self.call("y")
 
-    def test_what_is_too_large_is_not_kept(self) -> None:
+    def test_a_too_large_entry_is_not_stored(self) -> None:
         memory = SignatureMemory(max_bytes=1000)
         memory.keep_call("s", "a", self.call("x" * 2000))
         assert len(memory) == 0
 
-    def test_calls_and_texts_are_apart(self) -> None:
+    def test_calls_and_texts_are_separate(self) -> None:
         memory = SignatureMemory()
         memory.keep_call("s", "a", self.call())
         assert memory.find_text("s", "a") is None

@@ -1,4 +1,4 @@
-"""Recorded answers of Gemini: each stream whole, byte by byte and at random splits."""
+"""Recorded Gemini responses, read at once, byte by byte and at random splits."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ from tests.backends.vendors.gemini.validation import Json, validate_chunk, valid
 
 
 class Expected(NamedTuple):
-    """What the client gets. `calls` are names and arguments; `error` is (status, code)."""
+    """The client's view. `calls` are names and arguments; `error` is (status, code)."""
 
     content: str | None = ""
     finish_reason: str | None = "stop"
@@ -103,7 +103,7 @@ def test_every_recording_has_a_source_and_a_test() -> None:
 
 
 def run(pieces: list[bytes]) -> tuple[bytes, Outcome]:
-    """What a client that streams gets; the call is new each time, so that ids are the same."""
+    """Decode a stream. Each time with a new call, so that ids are the same."""
     outcome = Outcome()
     call = ask(stream=True, stream_options={"include_usage": True})
     pipe = Pipe(call.decoder(), ChatEncoder(), outcome)
@@ -118,7 +118,7 @@ def chunks_of(stream: bytes) -> list[Json]:
 
 
 def message_of(chunks: list[Json]) -> Json:
-    """The message that a client puts together from the deltas."""
+    """Join deltas to a message, as a client does."""
     message: Json = {}
     for chunk in chunks:
         for choice in chunk["choices"]:
@@ -174,8 +174,8 @@ def test_streamed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_whole(name: str) -> None:
-    """A client that does not stream gets the same."""
+def test_complete(name: str) -> None:
+    """A client that does not stream gets the same message."""
     expected = ANSWERS[name]
     body = recorded(name).body
     if expected.error:
@@ -214,8 +214,8 @@ def test_at_random_splits(name: str, cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("name", ["text", "parallel_calls", "thinking"])
-def test_one_growing_list(name: str) -> None:
-    """What comes without `alt=sse`, as some gateways send it."""
+def test_a_json_list(name: str) -> None:
+    """The response without `alt=sse`, as some gateways send it."""
     events = [json.loads(line[6:]) for line in recorded(name).body.split(b"\n") if line]
     assert run([json.dumps(events).encode()])[0] == run([recorded(name).body])[0]
 
@@ -233,7 +233,7 @@ def test_one_growing_list(name: str) -> None:
         (recorded("error_after_events").body[:-40], "truncated"),
     ],
 )
-def test_what_is_no_answer(body: bytes, says: str) -> None:
+def test_invalid_bodies(body: bytes, says: str) -> None:
     for pieces in [body], [body[i : i + 1] for i in range(len(body))]:
         outcome = run(pieces)[1]
         assert outcome.error
@@ -241,7 +241,7 @@ def test_what_is_no_answer(body: bytes, says: str) -> None:
         assert says in outcome.error.message
 
 
-def test_nothing_is_read_behind_an_error() -> None:
+def test_nothing_is_read_after_an_error() -> None:
     decoder = ask().decoder()
     assert len(decoder.feed(recorded("error_event").body)) == 3
     assert decoder.feed(recorded("text").body) == []
@@ -256,7 +256,7 @@ def test_line_separators_are_escaped() -> None:
     assert message_of(chunks_of(out))["content"] == text
 
 
-def test_no_usage_chunk_unless_asked_for() -> None:
+def test_no_usage_chunk_by_default() -> None:
     outcome = Outcome()
     pipe = Pipe(ask(stream=True).decoder(), ChatEncoder(), outcome)
     out = b"".join(pipe.feed(recorded("max_tokens").body) + pipe.finish())
@@ -265,7 +265,7 @@ def test_no_usage_chunk_unless_asked_for() -> None:
     assert usage_of(outcome.usage) == (9, 3, 12)
 
 
-def test_candidates_are_told_apart() -> None:
+def test_candidates_stay_separate() -> None:
     events = [
         {"candidates": [{"content": {"parts": [{"text": "a"}]}}]},
         {
@@ -289,7 +289,7 @@ def test_candidates_are_told_apart() -> None:
 
 
 def test_many_pieces() -> None:
-    """Joined at once: text added piece by piece costs the square of its length."""
+    """In linear time: appending each piece would cost the square of the length."""
     event = b'data: {"candidates":[{"content":{"parts":[{"text":"ab"}]}}]}\n\n'
     completion = ask().read_whole(event * 20_000)
     assert completion["choices"][0]["message"]["content"] == "ab" * 20_000

@@ -1,4 +1,4 @@
-"""Checks every request against Google's SDK, and every reply and chunk against OpenAI's."""
+"""Validates requests with Google's SDK, and completions and chunks with OpenAI's."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from addon.simulator.gemini_rules import find_fault, sign
 
 Json = dict[str, Any]
 
-# Signatures of the recordings and of the tests, which the simulator's rules cannot know as good.
+# Signatures in recordings and tests, which the simulator's rules do not accept.
 RECORDED = re.compile("AY89a19[A-Za-z]|EqsFCqgFAb4\\+9vtN|c2lnbmVk|QUJD")
 
 WITH_CHILDREN = {
@@ -34,7 +34,7 @@ CHECKS: dict[str, Any] = {
 
 
 def validate_request(body: Json, model: str = "gemini-2.5-pro") -> None:
-    """A field that the SDK does not know fails, as does one that breaks a rule of the service."""
+    """Fail for fields that the SDK does not know, and for violations of the service's rules."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # the SDK only warns of unknown enum values
         for name, value in body.items():
@@ -59,7 +59,7 @@ def validate_config(config: Json) -> None:
 
 
 def validate_json_schema(schema: Json) -> None:
-    """Node by node: below some keywords the SDK's class allows anything."""
+    """Validate each node: below some keywords the SDK's class allows anything."""
     children: list[Any] = []
     for key in ("prefixItems", "anyOf"):
         children += schema.get(key, ())
@@ -75,7 +75,7 @@ def validate_json_schema(schema: Json) -> None:
 
 
 def nulls(value: object, path: str = "") -> Any:
-    """Where a null is; in arguments, results and enums it is a value like any other."""
+    """The paths of nulls, except in arguments, results and enums, where null is a value."""
     if path.endswith((".args", ".response", ".enum", ".default")):
         return
     if value is None:

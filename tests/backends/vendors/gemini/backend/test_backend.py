@@ -1,4 +1,4 @@
-"""The backend as the addon sees it: addresses, headers, and what is echoed."""
+"""The backend as the addon sees it: URLs, model names, ids, speech."""
 
 import json
 
@@ -34,17 +34,17 @@ def prepare(base_url: str, model: str | None = "gemini-4-pro") -> str:
         ("https://g.example/v1alpha", "https://g.example/v1alpha"),
     ],
 )
-def test_addresses(base_url: str, root: str) -> None:
+def test_root(base_url: str, root: str) -> None:
     assert prepare(base_url) == f"{root}/models/gemini-4-pro:streamGenerateContent?alt=sse"
     assert Gemini(base_url).models_request(KEY, None).url == f"{root}/models?pageSize=1000"
 
 
-def test_a_model_has_to_be_named() -> None:
+def test_a_model_name_is_required() -> None:
     with pytest.raises(ApiError, match="has to name a model"):
         prepare("https://g.example", None)
 
 
-def test_the_client_s_name_of_the_model_is_echoed() -> None:
+def test_the_response_has_the_client_s_model_name() -> None:
     chat = {"messages": [USER]}
     call = make_gemini().prepare(ModelRequest(chat, None, "gemini-4-pro", [], "s"), KEY)
     assert call.read_response(recorded("text").body)["model"] == "gemini-4-pro"
@@ -53,7 +53,7 @@ def test_the_client_s_name_of_the_model_is_echoed() -> None:
     assert (completion["id"], completion["created"]) == ("chatcmpl-bH6L", NOW)
 
 
-def test_an_answer_without_id_gets_one_from_its_prompt() -> None:
+def test_a_generated_id_depends_on_the_request() -> None:
     answer = json.dumps({"candidates": [{"content": {"parts": [{"text": "x"}]}}]}).encode()
     ids = [
         ask(prompt).read_response(answer)["id"] for prompt in (USER, USER, {**USER, "content": "y"})

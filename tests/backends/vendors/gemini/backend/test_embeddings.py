@@ -1,4 +1,4 @@
-"""Embeddings: a batch out, OpenAI's list back."""
+"""Embeddings: requests to Gemini, responses to OpenAI's list."""
 
 import base64
 import json
@@ -95,14 +95,14 @@ def test_shortened_vectors_are_normalised() -> None:
         ("x", {"dimensions": "many"}, "dimensions"),
     ],
 )
-def test_what_cannot_be_embedded(input: Any, more: Json, param: str) -> None:
+def test_invalid_input(input: Any, more: Json, param: str) -> None:
     with pytest.raises(ApiError) as caught:
         ask(input, **more)
     assert (caught.value.status, caught.value.param) == (400, param)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", answer(), answer([1], [2])])
-def test_other_answers(body: bytes) -> None:
+def test_responses_without_an_error_object(body: bytes) -> None:
     with pytest.raises(ApiError) as caught:
         ask().read_response(body)
     assert caught.value.status == 502

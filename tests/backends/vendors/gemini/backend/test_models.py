@@ -41,6 +41,6 @@ def test_one_page() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"models":{}}', b"<html>"])
-def test_anything_else_is_refused(body: bytes) -> None:
+def test_invalid_pages(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"no 'models' list|line 1 column"):
         models.read(body)

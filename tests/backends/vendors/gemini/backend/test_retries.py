@@ -66,7 +66,7 @@ def test_proto_schema_of_a_response_after_a_refusal() -> None:
     assert config["responseSchema"]["type"] == "OBJECT"
 
 
-def test_fewer_constraints() -> None:
+def test_relaxed_schema() -> None:
     retry = retry_of(ask(tools=TOOLS), STATES)
     assert declaration(retry)["parametersJsonSchema"]["properties"] == {"x": {"type": "string"}}
     other = retry_of(retry, STATES)
@@ -98,7 +98,7 @@ def test_placeholders_for_refused_signatures() -> None:
     assert retry.retry_for(SIGNATURE) is None
 
 
-def test_a_forbidden_call() -> None:
+def test_a_call_despite_mode_none() -> None:
     call = ask(tools=TOOLS, tool_choice="none")
     retry = retry_of(call, failure("unexpected_tool_call"))
     assert not {"tools", "toolConfig"} & body_of(retry).keys()
@@ -115,7 +115,7 @@ def test_a_forbidden_call() -> None:
         ("empty_response", 1),
     ],
 )
-def test_asked_again(code: str, times: int) -> None:
+def test_unchanged_retries(code: str, times: int) -> None:
     call: GeminiCall | None = ask(tools=TOOLS)
     for _ in range(times):
         assert call
@@ -139,12 +139,12 @@ def test_asked_again(code: str, times: int) -> None:
         GENERIC,
     ],
 )
-def test_nothing_helps(error: ApiError) -> None:
+def test_no_rule_applies(error: ApiError) -> None:
     assert ask().retry_for(error) is None
 
 
 class TestVariants:
-    def test_what_was_answered_is_remembered(self) -> None:
+    def test_an_answered_variant_is_remembered(self) -> None:
         gemini = make_gemini()
         retry = retry_of(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
         assert "parametersJsonSchema" in declaration(ask(tools=TOOLS, gemini=gemini))
@@ -153,14 +153,14 @@ class TestVariants:
         other = ask(model="gemini-3-pro", tools=TOOLS, gemini=gemini)
         assert "parametersJsonSchema" in declaration(other)
 
-    def test_an_error_is_no_answer(self) -> None:
+    def test_an_error_is_not_an_answer(self) -> None:
         gemini = make_gemini()
         retry = retry_of(ask(tools=TOOLS, gemini=gemini), UNKNOWN_NAME)
         with pytest.raises(ApiError):
             retry.read_response(recorded("overloaded").body)
         assert gemini.variants == {}
 
-    def test_what_concerns_one_prompt_is_not(self) -> None:
+    def test_variants_of_one_prompt_are_not_remembered(self) -> None:
         gemini = make_gemini()
         call = ask(tools=TOOLS, gemini=gemini)
         retry_of(call, STATES).read_response(recorded("text").body)
@@ -175,7 +175,7 @@ class TestVariants:
         assert len(gemini.variants) == MAX_VARIANTS
 
 
-def test_the_credential_stays(capsys: Any) -> None:
+def test_a_retry_keeps_the_credential(capsys: Any) -> None:
     retry = retry_of(ask(tools=TOOLS), GENERIC)
     assert retry.request.credential == ("x-goog-api-key", "secret-key")
     assert "secret-key" not in repr(retry)

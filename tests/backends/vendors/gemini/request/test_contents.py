@@ -1,4 +1,4 @@
-"""Messages as contents: each kind of message, and every repair of their order."""
+"""Messages as contents: each kind of message, and each repair of their order."""
 
 from typing import Any
 
@@ -21,9 +21,9 @@ def call(*names: str, texts: tuple[str, ...] = (), args: Json | None = None) -> 
     return {"role": "model", "parts": [{"text": each} for each in texts] + parts}
 
 
-def response(*results: tuple[str, Json], beside: tuple[Json, ...] = ()) -> Json:
+def response(*results: tuple[str, Json], media_parts: tuple[Json, ...] = ()) -> Json:
     parts = [{"functionResponse": {"name": name, "response": value}} for name, value in results]
-    return {"role": "user", "parts": [*parts, *beside]}
+    return {"role": "user", "parts": [*parts, *media_parts]}
 
 
 HI = text("user", "hi")
@@ -176,11 +176,11 @@ def test_contents(messages: list[Json], contents: list[Json]) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("messages", [row[0] for row in CONTENTS.values()], ids=CONTENTS)
-def test_every_generation_takes_them(messages: list[Json], model: str) -> None:
+def test_every_generation_accepts_them(messages: list[Json], model: str) -> None:
     ask(*messages, model=model)  # validates
 
 
-def test_system_text_is_lifted_out() -> None:
+def test_leading_system_text_is_an_instruction() -> None:
     body = body_of(
         ask(
             {"role": "system", "content": " one\n"},
@@ -193,13 +193,13 @@ def test_system_text_is_lifted_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "is_taken"),
+    ("model", "is_accepted"),
     [("gemini-2.5-pro", True), ("gemini-3-pro", True), ("gemini-3.5-flash", False)],
 )
-def test_prefill(model: str, is_taken: bool) -> None:
+def test_prefill(model: str, is_accepted: bool) -> None:
     prompt = ask(USER, REPLY, model=model)
-    assert body_of(prompt)["contents"][-1] == (text("model", "hello") if is_taken else BLANK)
-    assert bool(prompt.warnings) != is_taken
+    assert body_of(prompt)["contents"][-1] == (text("model", "hello") if is_accepted else BLANK)
+    assert bool(prompt.warnings) != is_accepted
 
 
 ARGUMENTS: dict[str, tuple[Any, Json]] = {
@@ -232,14 +232,14 @@ NOTE = {"text": "[from the result of f]"}
 
 
 @pytest.mark.parametrize(
-    ("model", "media", "beside"),
+    ("model", "media", "media_parts"),
     [
         ("gemini-2.5-pro", [], [NOTE, PNG_DATA, NOTE, GIF_DATA]),
         ("gemini-3-pro", [PNG_DATA], [NOTE, GIF_DATA]),
     ],
 )
-def test_media_in_a_result(model: str, media: list[Json], beside: list[Json]) -> None:
-    """What may not stand in a response stands behind all of them."""
+def test_media_in_a_result(model: str, media: list[Json], media_parts: list[Json]) -> None:
+    """Media that a response must not hold follow all responses."""
     content = [{"type": "text", "text": "look"}, PNG, GIF]
     messages = [USER, called(("a", "f"), ("b", "g")), result("a", content), result("b")]
     parts = body_of(ask(*messages, model=model))["contents"][2]["parts"]
@@ -249,7 +249,7 @@ def test_media_in_a_result(model: str, media: list[Json], beside: list[Json]) ->
     assert parts == [
         {"functionResponse": first},
         {"functionResponse": {"name": "g", "response": OK}},
-        *beside,
+        *media_parts,
     ]
 
 
@@ -283,13 +283,13 @@ def test_the_first_call_of_each_step_gets_the_placeholder(model: str) -> None:
         ({"role": "assistant", "tool_calls": [{"id": "a"}]}, "messages[0].tool_calls[0]"),
     ],
 )
-def test_what_cannot_be_read(message: Json, param: str) -> None:
+def test_invalid_messages(message: Json, param: str) -> None:
     with pytest.raises(ApiError) as caught:
         ask(message)
     assert (caught.value.status, caught.value.param) == (400, param)
 
 
-def test_what_the_assistant_spoke_is_left_out() -> None:
+def test_audio_of_the_assistant_is_dropped() -> None:
     spoken = {"role": "assistant", "content": None, "audio": {"id": "x"}}
     prompt = ask(USER, spoken, USER)
     assert body_of(prompt)["contents"] == [HI, HI]

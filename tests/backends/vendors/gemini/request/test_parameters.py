@@ -1,4 +1,4 @@
-"""Parameters of a chat: what is sent, what is left out, and what is said about it."""
+"""Parameters of a chat request: values sent, values dropped, warnings and errors."""
 
 from typing import Any
 
@@ -227,7 +227,7 @@ def test_safety_settings() -> None:
     assert body["safetySettings"] == [setting]
 
 
-def test_a_cache_replaces_what_is_in_it() -> None:
+def test_cached_content_replaces_its_parts() -> None:
     system = {"role": "system", "content": "s"}
     google = {"cached_content": "cachedContents/x"}
     call = ask(system, USER, tools=[F], tool_choice="required", google=google)
@@ -253,9 +253,7 @@ REFUSED: list[tuple[str, Json, str, str]] = [
 
 
 @pytest.mark.parametrize(("model", "parameters", "param", "says"), REFUSED)
-def test_what_would_mean_something_else(
-    model: str, parameters: dict[str, Any], param: str, says: str
-) -> None:
+def test_unsupported_values(model: str, parameters: dict[str, Any], param: str, says: str) -> None:
     with pytest.raises(ApiError) as caught:
         ask(model=model, **parameters)
     assert (caught.value.status, caught.value.param) == (400, param)

@@ -1,4 +1,4 @@
-"""Content parts: what each becomes, and which have no equal."""
+"""Content parts: the conversion of each kind, and errors for unsupported ones."""
 
 import base64
 from typing import Any
@@ -97,7 +97,7 @@ def test_parts(part: Json, expected: Json) -> None:
 
 
 @pytest.mark.parametrize("kind", ["thinking", "redacted_thinking", "reasoning"])
-def test_thoughts_are_left_out(kind: str) -> None:
+def test_thoughts_are_dropped(kind: str) -> None:
     parts = [{"type": kind, kind: "x"}, {"type": "text", "text": "y"}]
     body = body_of(ask({"role": "user", "content": parts}))
     assert body["contents"] == [{"role": "user", "parts": [{"text": "y"}]}]
@@ -149,7 +149,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("part", "says"), REFUSED.values(), ids=REFUSED)
-def test_what_has_no_equal(part: Any, says: str) -> None:
+def test_unsupported_parts(part: Any, says: str) -> None:
     with pytest.raises(ApiError) as caught:
         parts_of(part)
     assert says in caught.value.message
@@ -159,7 +159,7 @@ def test_what_has_no_equal(part: Any, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "is_so"),
+    ("url", "expected"),
     [
         ("https://a.example/x", True),
         ("https://8.8.8.8/x", True),
@@ -178,5 +178,5 @@ def test_what_has_no_equal(part: Any, says: str) -> None:
         ("x", False),
     ],
 )
-def test_public_addresses(url: str, is_so: bool) -> None:
-    assert is_public(url) == is_so
+def test_public_urls(url: str, expected: bool) -> None:
+    assert is_public(url) == expected

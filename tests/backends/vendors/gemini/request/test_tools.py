@@ -1,4 +1,4 @@
-"""Tools and tool choice, and the way back for the names of what is called."""
+"""Tools, tool choice, and the names and arguments of calls in responses."""
 
 import json
 from typing import Any
@@ -52,7 +52,7 @@ class TestDeclarations:
         body = body_of(ask(tools=tools, tool_choice="required"))
         assert not {"tools", "toolConfig"} & body.keys()
 
-    def test_of_two_by_one_name_the_first_counts(self) -> None:
+    def test_the_first_of_two_with_one_name_wins(self) -> None:
         [tool] = body_of(ask(tools=[function("f", description="1"), F]))["tools"]
         assert [each.get("description") for each in tool["functionDeclarations"]] == ["1"]
 
@@ -70,7 +70,7 @@ class TestDeclarations:
         calling = body["toolConfig"]["functionCallingConfig"]
         assert calling == {"mode": "ANY", "allowedFunctionNames": ["f"]}
 
-    def test_others_are_dropped_with_a_warning(self) -> None:
+    def test_unknown_types_are_dropped_with_a_warning(self) -> None:
         call = ask(tools=[F, {"type": "mcp"}, "x", {"type": ["mcp"]}])
         assert call.warnings == (
             "tools=type mcp is not supported",
@@ -88,7 +88,7 @@ class TestDeclarations:
             ([{"type": "function"}], "tools[0]"),
         ],
     )
-    def test_what_cannot_be_declared(self, tools: Any, param: str) -> None:
+    def test_invalid_tools(self, tools: Any, param: str) -> None:
         with pytest.raises(ApiError) as caught:
             ask(tools=tools)
         assert (caught.value.status, caught.value.param) == (400, param)
@@ -103,12 +103,12 @@ class TestSearch:
         assert "toolConfig" not in body_of(call)
         assert call.warnings == ()
 
-    def test_it_gives_way_to_functions(self) -> None:
+    def test_functions_win(self) -> None:
         call = ask(model="gemini-2.5-pro", tools=[F, SEARCH])
         assert len(body_of(call)["tools"]) == 1
         assert call.warnings == ("web_search=not together with functions on this model",)
 
-    def test_it_goes_with_functions(self) -> None:
+    def test_with_functions(self) -> None:
         body = body_of(ask(model="gemini-3-pro", tools=[F, SEARCH]))
         assert [list(tool) for tool in body["tools"]] == [
             ["functionDeclarations"],
@@ -171,7 +171,7 @@ def test_an_unknown_choice_is_none() -> None:
 
 
 @pytest.mark.parametrize("choice", [one("h"), allowed("required", "f", "h")])
-def test_a_choice_of_what_is_not_there(choice: Json) -> None:
+def test_a_choice_of_an_unknown_tool(choice: Json) -> None:
     with pytest.raises(ApiError) as caught:
         ask(tools=[F], tool_choice=choice)
     assert (caught.value.status, caught.value.param) == (400, "tool_choice")
@@ -196,7 +196,7 @@ class TestNames:
         assert names.to_gemini(name) == ours
         assert names.to_client(ours) == name
 
-    def test_no_two_are_the_same(self) -> None:
+    def test_names_stay_unique(self) -> None:
         given = ["a b", "a_b", "a/b", "a\tb"]
         names = Names(given)
         assert names.to_gemini("a_b") == "a_b"
@@ -204,7 +204,7 @@ class TestNames:
         assert len(set(ours)) == len(given)
         assert [names.to_client(name) for name in ours] == given
 
-    def test_a_stray_prefix_goes(self) -> None:
+    def test_a_stray_prefix_is_removed(self) -> None:
         names = Names(["f", "default_api.g"])
         assert names.to_client("default_api.f") == "f"
         assert names.to_client("default_api:f") == "f"
@@ -223,7 +223,7 @@ class TestNames:
         assert message["tool_calls"][0]["function"]["name"] == "a b"
 
 
-class TestReplies:
+class TestResponses:
     def test_a_custom_call(self) -> None:
         completion = ask(tools=[CUSTOM]).read_response(answer(named("patch", input="*** x")))
         validate_completion(completion)
@@ -246,7 +246,7 @@ class TestReplies:
         message = call.read_response(answer(named("f"), named("f")))["choices"][0]["message"]
         assert len(message["tool_calls"]) == count
 
-    def test_arguments_that_are_no_object_are_wrapped_and_unwrapped(self) -> None:
+    def test_arguments_that_are_not_an_object_are_wrapped(self) -> None:
         tool = function("f", {"type": "array", "items": {"type": "string"}})
         call = ask(USER, called(("1", "f"), arguments='["a"]'), result("1"), tools=[tool])
         [declaration] = body_of(call)["tools"][0]["functionDeclarations"]

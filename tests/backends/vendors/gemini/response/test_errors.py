@@ -1,4 +1,4 @@
-"""Google's errors, each with its status, type, code and headers for the client."""
+"""Gemini's errors, and the status, type, code and headers that clients get."""
 
 import json
 from typing import Any
@@ -117,7 +117,7 @@ def test_the_field_at_fault() -> None:
         ([], "Try later.", None, None),
     ],
 )
-def test_when_to_retry(
+def test_retry_delay(
     details: Any, message: str, seconds: str | None, milliseconds: str | None
 ) -> None:
     error = errors.to_api_error({"code": 429, "message": message or "m", "details": details})
@@ -136,7 +136,7 @@ def test_when_to_retry(
         (500, b'{"error": {}}', 500, "without a message"),
     ],
 )
-def test_other_answers(status: int, body: bytes, ours: int, says: str) -> None:
+def test_responses_without_an_error_object(status: int, body: bytes, ours: int, says: str) -> None:
     error = errors.read(status, "text/html", body)
     assert error.status == ours
     assert says in error.message
@@ -148,11 +148,11 @@ def test_a_field_that_is_not_a_string() -> None:
 
 
 def test_a_long_message() -> None:
-    """Quadratic for a pattern that looks for both halves."""
+    """In linear time: a pattern for both halves would need the square."""
     error = errors.to_api_error({"code": 400, "message": "input token count " * 50_000})
     assert error.code is None
 
 
-def test_an_error_that_is_no_object() -> None:
+def test_an_error_that_is_not_an_object() -> None:
     error = errors.to_api_error("boom")
     assert (error.status, error.message) == (502, "boom")

@@ -1,4 +1,4 @@
-"""Schemas for both carriers: single keywords, whole tool lists of agents, and anything at all."""
+"""Schemas in both formats: single keywords, the tools of agents, and random input."""
 
 import json
 from copy import deepcopy
@@ -237,7 +237,7 @@ def test_recursion_in_json_schema_is_optional() -> None:
     validate_json_schema(cleaned)
 
 
-def test_recursion_ends_in_the_other_dialect() -> None:
+def test_recursion_ends_in_the_proto_dialect() -> None:
     node = unrolled(TREE)["properties"]["root"]
     for _ in range(3):
         assert node["required"] == ["name", "all"]
@@ -245,7 +245,7 @@ def test_recursion_ends_in_the_other_dialect() -> None:
     assert node == {"type": "OBJECT"}
 
 
-def test_a_loose_schema_has_no_constraints() -> None:
+def test_a_relaxed_schema_has_no_constraints() -> None:
     given = {
         "type": "object",
         "properties": {
@@ -266,7 +266,7 @@ def test_a_loose_schema_has_no_constraints() -> None:
     }
 
 
-def test_depth_and_size_have_an_end() -> None:
+def test_depth_and_size_are_bounded() -> None:
     deep: Json = {}
     for _ in range(500):
         deep = {"type": "object", "properties": {"x": deep}}
@@ -359,7 +359,7 @@ def schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 @given(st.recursive(st.booleans() | st.just({}), schemas, max_leaves=12))
-def test_any_schema_at_all(given: Any) -> None:
+def test_any_schema(given: Any) -> None:
     for schema_format in (
         SchemaFormat(),
         SchemaFormat(is_json_schema=False),
