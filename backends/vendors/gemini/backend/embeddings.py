@@ -107,7 +107,7 @@ def _read(body: bytes) -> tuple[list[list[float]], int]:
     except ValueError:
         value = None
     if not isinstance(value, dict) or "embeddings" not in value:
-        raise ApiError(502, "Gemini answered without 'embeddings'")
+        raise ApiError(502, "Gemini's response has no 'embeddings'")
     vectors = [each.get("values") or [] for each in objects(value["embeddings"])]
     return vectors, count(fields(value.get("usageMetadata")).get("promptTokenCount"))
 

@@ -22,7 +22,7 @@ _RETRY_TEXT = re.compile(r"retry in (\d+(?:\.\d+)?(?:ms|s))")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)?")
 
 
-class _Fault(NamedTuple):
+class _ErrorFacts(NamedTuple):
     """The facts about a Gemini error that the table below needs."""
 
     status: int
@@ -34,58 +34,58 @@ class _Fault(NamedTuple):
     delay_s: float | None
 
 
-class _Kind(NamedTuple):
+class _ErrorRule(NamedTuple):
     """A row: which errors it matches, and their OpenAI equivalent."""
 
-    fits: Callable[[_Fault], bool]
+    matches: Callable[[_ErrorFacts], bool]
     status: int | None
     """None keeps the error's own status."""
     type: str
     code: str | None
 
 
-def _is_bad_key(fault: _Fault) -> bool:
-    is_named = "API_KEY_INVALID" in fault.reasons or bool(_BAD_KEY.search(fault.message))
-    return fault.status == 401 or (fault.status == 400 and is_named)
+def _is_bad_key(facts: _ErrorFacts) -> bool:
+    is_named = "API_KEY_INVALID" in facts.reasons or bool(_BAD_KEY.search(facts.message))
+    return facts.status == 401 or (facts.status == 400 and is_named)
 
 
-def _is_too_long(fault: _Fault) -> bool:
-    message = fault.message.lower()
+def _is_too_long(facts: _ErrorFacts) -> bool:
+    message = facts.message.lower()
     is_named = "input token count " in message and "exceeds the maximum" in message
-    return fault.status == 400 and is_named
+    return facts.status == 400 and is_named
 
 
-def _is_precondition(fault: _Fault) -> bool:
+def _is_precondition(facts: _ErrorFacts) -> bool:
     """An unsupported region or billing account."""
-    return fault.status == 400 and fault.name == "FAILED_PRECONDITION"
+    return facts.status == 400 and facts.name == "FAILED_PRECONDITION"
 
 
-def _is_out_of_quota(fault: _Fault) -> bool:
-    is_daily = any("PerDay" in quota for quota in fault.quotas)
-    is_over = is_daily or bool(_NO_QUOTA.search(fault.message))
-    return fault.status == 429 and (is_over or (fault.delay_s or 0) > MAX_RATE_DELAY_S)
+def _is_out_of_quota(facts: _ErrorFacts) -> bool:
+    is_daily = any("PerDay" in quota for quota in facts.quotas)
+    is_over = is_daily or bool(_NO_QUOTA.search(facts.message))
+    return facts.status == 429 and (is_over or (facts.delay_s or 0) > MAX_RATE_DELAY_S)
 
 
-def _has(*statuses: int) -> Callable[[_Fault], bool]:
-    return lambda fault: fault.status in statuses
+def _has_status(*statuses: int) -> Callable[[_ErrorFacts], bool]:
+    return lambda facts: facts.status in statuses
 
 
 # The first row that matches wins.
-_KINDS: tuple[_Kind, ...] = (
-    _Kind(_is_bad_key, 401, "authentication_error", "invalid_api_key"),
-    _Kind(_is_too_long, 400, "invalid_request_error", "context_length_exceeded"),
-    _Kind(_is_precondition, 400, "invalid_request_error", "failed_precondition"),
-    _Kind(_has(400), 400, "invalid_request_error", None),
-    _Kind(_has(403), 403, "permission_error", "permission_denied"),
-    _Kind(_has(404), 404, "invalid_request_error", "model_not_found"),
-    _Kind(_has(408, 499, 504), 504, "timeout_error", "timeout"),
-    _Kind(_has(413), 413, "invalid_request_error", "request_too_large"),
-    _Kind(_is_out_of_quota, 429, "insufficient_quota", "insufficient_quota"),
-    _Kind(_has(429), 429, "rate_limit_error", "rate_limit_exceeded"),
-    _Kind(_has(500), 500, "server_error", "internal_error"),
-    _Kind(_has(503), 503, "server_error", "overloaded"),
-    _Kind(_has(*range(400, 500)), None, "invalid_request_error", None),
-    _Kind(lambda fault: True, None, "server_error", None),
+_ERROR_RULES: tuple[_ErrorRule, ...] = (
+    _ErrorRule(_is_bad_key, 401, "authentication_error", "invalid_api_key"),
+    _ErrorRule(_is_too_long, 400, "invalid_request_error", "context_length_exceeded"),
+    _ErrorRule(_is_precondition, 400, "invalid_request_error", "failed_precondition"),
+    _ErrorRule(_has_status(400), 400, "invalid_request_error", None),
+    _ErrorRule(_has_status(403), 403, "permission_error", "permission_denied"),
+    _ErrorRule(_has_status(404), 404, "invalid_request_error", "model_not_found"),
+    _ErrorRule(_has_status(408, 499, 504), 504, "timeout_error", "timeout"),
+    _ErrorRule(_has_status(413), 413, "invalid_request_error", "request_too_large"),
+    _ErrorRule(_is_out_of_quota, 429, "insufficient_quota", "insufficient_quota"),
+    _ErrorRule(_has_status(429), 429, "rate_limit_error", "rate_limit_exceeded"),
+    _ErrorRule(_has_status(500), 500, "server_error", "internal_error"),
+    _ErrorRule(_has_status(503), 503, "server_error", "overloaded"),
+    _ErrorRule(_has_status(*range(400, 500)), None, "invalid_request_error", None),
+    _ErrorRule(lambda facts: True, None, "server_error", None),
 )
 
 
@@ -105,19 +105,19 @@ def read(status: int, content_type: str, body: bytes) -> ApiError:
 
 def to_api_error(error: Any, status: int | None = None) -> ApiError:
     """Convert an error object. `status` is the HTTP status of an error response, else None."""
-    fault = _read_fault(error if isinstance(error, dict) else {"message": str(error)}, status)
-    kind = next(kind for kind in _KINDS if kind.fits(fault))
+    facts = _read_facts(error if isinstance(error, dict) else {"message": str(error)}, status)
+    rule = next(rule for rule in _ERROR_RULES if rule.matches(facts))
     return ApiError(
-        kind.status or (fault.status if 400 <= fault.status <= 599 else 502),
-        fault.message,
-        type=kind.type,
-        code=kind.code,
-        param=fault.field if kind.status == 400 else None,
-        headers=_headers(fault, kind),
+        rule.status or (facts.status if 400 <= facts.status <= 599 else 502),
+        facts.message,
+        type=rule.type,
+        code=rule.code,
+        param=facts.field if rule.status == 400 else None,
+        headers=_headers(facts, rule),
     )
 
 
-def _read_fault(error: Json, status: int | None) -> _Fault:
+def _read_facts(error: Json, status: int | None) -> _ErrorFacts:
     code = error.get("code")
     details = objects(error.get("details"))
     message = str(error.get("message") or "Gemini reported an error without a message")
@@ -126,7 +126,7 @@ def _read_fault(error: Json, status: int | None) -> _Fault:
         for detail in details
         for violation in objects(detail.get("violations") or detail.get("fieldViolations"))
     ]
-    return _Fault(
+    return _ErrorFacts(
         status=status or (code if isinstance(code, int) else 502),
         name=str(error.get("status")),
         message=message,
@@ -143,16 +143,15 @@ def _delay(details: list[Json], message: str) -> float | None:
     if text := _RETRY_TEXT.search(message):
         delays.append(text[1])
     parsed = _DURATION.fullmatch(delays[0]) if delays else None
-    delay = number(float(parsed[1])) if parsed else None
-    if parsed is None or delay is None:
+    if not parsed:
         return None
-    return delay / (1000 if parsed[2] == "ms" else 1)
+    return number(float(parsed[1]) / (1000 if parsed[2] == "ms" else 1))
 
 
-def _headers(fault: _Fault, kind: _Kind) -> Iterator[tuple[str, str]]:
-    yield "x-upstream-status", str(fault.status)
-    if fault.delay_s is not None:
-        yield "retry-after", str(math.ceil(fault.delay_s))
-        yield "retry-after-ms", str(math.ceil(fault.delay_s * 1000))
-    if kind.code == "insufficient_quota":
+def _headers(facts: _ErrorFacts, rule: _ErrorRule) -> Iterator[tuple[str, str]]:
+    yield "x-upstream-status", str(facts.status)
+    if facts.delay_s is not None:
+        yield "retry-after", str(math.ceil(facts.delay_s))
+        yield "retry-after-ms", str(math.ceil(facts.delay_s * 1000))
+    if rule.code == "insufficient_quota":
         yield "x-should-retry", "false"

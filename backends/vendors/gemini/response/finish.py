@@ -46,7 +46,7 @@ def check(reason: str | None, message: object) -> None:
     """Raise ApiError if a response ended in a failure; `message` is Gemini's `finishMessage`."""
     if reason and reason in FAILURES:
         detail = f": {message}" if message else ""
-        raise ApiError(502, f"Gemini's answer ended with {reason}{detail}", code=reason.lower())
+        raise ApiError(502, f"Gemini's response ended with {reason}{detail}", code=reason.lower())
 
 
 def to_openai(reason: str | None, *, has_answer: bool) -> str:
