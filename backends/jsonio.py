@@ -27,6 +27,15 @@ def decode(body: bytes) -> Any:
             raise first from None
 
 
+def decode_object(body: bytes) -> Json | None:
+    """The JSON object in a body; None if the body holds anything else."""
+    try:
+        value = decode(body)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def encode(value: Any) -> bytes:
     """Compact JSON in UTF-8. Lone surrogates become escapes."""
     try:

@@ -54,8 +54,5 @@ def map_chunk(block: bytes, encode: Callable[[dict[str, Any]], bytes]) -> bytes:
     data = sse.data_of(block)
     if data is None:
         return block
-    try:
-        chunk = jsonio.decode(data)
-    except ValueError:
-        return b""
-    return encode(chunk) if isinstance(chunk, dict) else b""
+    chunk = jsonio.decode_object(data)
+    return b"" if chunk is None else encode(chunk)

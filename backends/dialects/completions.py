@@ -10,6 +10,7 @@ from typing import Any
 from backends import jsonio, openai_wire, sse
 from backends.dialects.chat import ChatEncoder, map_chunk
 from backends.errors import bad_request
+from backends.jsonio import fields, objects, string
 from backends.openai_wire import Chat
 
 # Parameters of the same name and meaning in a chat.
@@ -102,7 +103,6 @@ def to_completion(response: bytes) -> dict[str, Any] | None:
 
 def _to_text(completion: dict[str, Any]) -> dict[str, Any]:
     """A chat's completion or chunk in the legacy shape. `object` is the same for both (SDK)."""
-    choices = completion.get("choices")
     return {
         **completion,
         "object": "text_completion",
@@ -113,13 +113,10 @@ def _to_text(completion: dict[str, Any]) -> dict[str, Any]:
                 "logprobs": None,
                 "finish_reason": choice.get("finish_reason"),
             }
-            for choice in (choices if isinstance(choices, list) else ())
-            if isinstance(choice, dict)
+            for choice in objects(completion.get("choices"))
         ],
     }
 
 
 def _text_of(choice: dict[str, Any]) -> str:
-    message = choice.get("message", choice.get("delta"))
-    text = message.get("content") if isinstance(message, dict) else None
-    return text if isinstance(text, str) else ""
+    return string(fields(choice.get("message", choice.get("delta"))).get("content")) or ""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from backends import jsonio, sse
 from backends.backend import Headers, ModelRequest, UpstreamRequest
 from backends.errors import ApiError, describe_response
-from backends.jsonio import Json
+from backends.jsonio import Json, decode_object
 from backends.keys import Key
 from backends.stream import Chunk, Done, Event, Failed
 
@@ -57,7 +57,7 @@ class OpenAiCompatible:
         return UpstreamRequest("GET", f"{self.base_url}/models", [], credential=credential_of(key))
 
     def read_models(self, body: bytes) -> tuple[Iterable[Json], str | None]:
-        parsed = read_object(body)
+        parsed = decode_object(body)
         entries = parsed.get("data") if parsed else None
         if not isinstance(entries, list):
             raise ValueError(f"the model list of {self.title} has no 'data' list")
@@ -101,7 +101,7 @@ class OpenAiCall:
         return StreamDecoder(self.title)
 
     def read_response(self, body: bytes) -> dict[str, Any]:
-        completion = read_object(body)
+        completion = decode_object(body)
         if completion is None:
             raise ApiError(502, f"{self.title} answered with something that is not a JSON object")
         if completion.get("error"):
@@ -112,7 +112,7 @@ class OpenAiCall:
         return completion
 
     def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
-        parsed = read_object(body)
+        parsed = decode_object(body)
         if parsed and parsed.get("error"):
             return to_api_error(parsed["error"], self.title, status)
         message = describe_response(self.title, status, content_type, body)
@@ -138,7 +138,7 @@ class StreamDecoder:
         """A last event without its blank line counts, an incomplete one does not."""
         rest = self._splitter.finish().rstrip(b"\r\n")
         data = sse.data_of(rest)
-        if data is None or (data != b"[DONE]" and read_object(data) is None):
+        if data is None or (data != b"[DONE]" and decode_object(data) is None):
             return []
         return [self._read(rest + b"\n\n")]
 
@@ -148,7 +148,7 @@ class StreamDecoder:
             return Chunk(block)
         if data.strip() == b"[DONE]":
             return Done()
-        chunk = read_object(data) if _MATTERS.search(data) else None
+        chunk = decode_object(data) if _MATTERS.search(data) else None
         if chunk is None:
             return Chunk(block)
         if chunk.get("error"):
@@ -198,7 +198,7 @@ def _message(error: Mapping[str, Any], metadata: Mapping[str, Any], title: str) 
     raw = metadata.get("raw")
     if message != "Provider returned error" or not isinstance(raw, str) or not raw:
         return message
-    inner = read_object(raw.encode("utf-8", "replace")) or {}
+    inner = decode_object(raw.encode("utf-8", "replace")) or {}
     inner_error = inner.get("error")
     detail = inner_error.get("message") if isinstance(inner_error, dict) else inner.get("message")
     return f"{message}: {detail if isinstance(detail, str) else raw[:500]}"
@@ -206,15 +206,6 @@ def _message(error: Mapping[str, Any], metadata: Mapping[str, Any], title: str) 
 
 def _status(code: object) -> int | None:
     return code if isinstance(code, int) and 400 <= code <= 599 else None
-
-
-def read_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in `body`, or None. Blank lines before it are keep-alives."""
-    try:
-        value = jsonio.decode(body)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _replace_model(body: bytes, old: str | None, new: str) -> bytes | None:

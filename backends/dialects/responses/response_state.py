@@ -1,11 +1,10 @@
 """Builds a response object from a completion or from the chunks of a stream."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from backends.dialects.responses.events import COMPLETED, IN_PROGRESS, INCOMPLETE
 from backends.dialects.responses.output import Output
-from backends.jsonio import Json, objects, string
+from backends.jsonio import Json, count, fields, objects, string
 
 # Parameters that a response repeats, and their values if the request has none (API reference).
 # `model` is the one that answered, if known.
@@ -89,27 +88,22 @@ class ResponseState:
         # Some providers send "" on every chunk but the last.
         self.finish_reason = string(choice.get("finish_reason")) or self.finish_reason
         delta = choice.get("delta", choice.get("message"))
-        logprobs = choice.get("logprobs")
-        tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
-        return self.output.feed(delta, objects(tokens)) if isinstance(delta, dict) else []
+        tokens = objects(fields(choice.get("logprobs")).get("content"))
+        return self.output.feed(delta, tokens) if isinstance(delta, dict) else []
 
 
 def _to_usage(usage: Json) -> Json:
     """Every count is present: Codex fails a turn without one (its event reader)."""
-    prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
-    inside, outside = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    prompt, completion = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    inside = fields(usage.get("prompt_tokens_details"))
+    outside = fields(usage.get("completion_tokens_details"))
     return {
         "input_tokens": prompt,
         "input_tokens_details": {
-            "cached_tokens": _count(inside, "cached_tokens"),
-            "cache_write_tokens": _count(inside, "cache_write_tokens"),
+            "cached_tokens": count(inside.get("cached_tokens")),
+            "cache_write_tokens": count(inside.get("cache_write_tokens")),
         },
         "output_tokens": completion,
-        "output_tokens_details": {"reasoning_tokens": _count(outside, "reasoning_tokens")},
-        "total_tokens": _count(usage, "total_tokens") or prompt + completion,
+        "output_tokens_details": {"reasoning_tokens": count(outside.get("reasoning_tokens"))},
+        "total_tokens": count(usage.get("total_tokens")) or prompt + completion,
     }
-
-
-def _count(holder: Any, name: str) -> int:
-    value = holder.get(name) if isinstance(holder, dict) else None
-    return value if isinstance(value, int) else 0

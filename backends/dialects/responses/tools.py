@@ -145,7 +145,9 @@ class Tool(NamedTuple):
         kind = self.kind
         item = {"type": kind.item_type, "id": id, "call_id": call_id, "status": status}
         if kind.events is None:
-            return {**item, kind.field: {**kind.empty, **_object(text)}}
+            # The model may break its arguments, or not finish them.
+            arguments = jsonio.decode_object(text.encode("utf-8", "surrogatepass")) or {}
+            return {**item, kind.field: {**kind.empty, **arguments}}
         named = {"name": self.name} | ({"namespace": self.namespace} if self.namespace else {})
         return {**item, **named, kind.events.field: text}
 
@@ -263,12 +265,3 @@ def _name_in(choice: Json) -> str | None:
     if type_name not in TOOL_KINDS or not isinstance(name, str):
         return None
     return flat_name(choice.get("namespace"), name)
-
-
-def _object(arguments: str) -> Json:
-    """Arguments as an object; empty if they are invalid or cut off."""
-    try:
-        value = jsonio.decode(arguments.encode("utf-8", "surrogatepass"))
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -102,11 +102,8 @@ def _texts(value: object) -> Iterator[str]:
 
 def _read(body: bytes) -> tuple[list[list[float]], int]:
     """The vectors and the token count of a response; older models do not count tokens."""
-    try:
-        value = jsonio.decode(body)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict) or "embeddings" not in value:
+    value = jsonio.decode_object(body) or {}
+    if "embeddings" not in value:
         raise ApiError(502, "Gemini's response has no 'embeddings'")
     vectors = [each.get("values") or [] for each in objects(value["embeddings"])]
     return vectors, count(fields(value.get("usageMetadata")).get("promptTokenCount"))

@@ -291,11 +291,11 @@ def test_candidates_stay_separate() -> None:
 def test_many_pieces() -> None:
     """In linear time: appending each piece would cost the square of the length."""
     event = b'data: {"candidates":[{"content":{"parts":[{"text":"ab"}]}}]}\n\n'
-    completion = ask().read_whole(event * 20_000)
+    completion = ask().read_response(event * 20_000)
     assert completion["choices"][0]["message"]["content"] == "ab" * 20_000
 
 
 def test_a_bare_error_in_many_blocks() -> None:
     text = json.dumps({"error": {"code": 503, "message": "m"}}).replace(",", "," + "\n" * 200_000)
     with pytest.raises(ApiError, match="m"):
-        ask().read_whole(text.encode())
+        ask().read_response(text.encode())
