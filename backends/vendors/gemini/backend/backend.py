@@ -39,12 +39,12 @@ class Gemini:
 
     title = "Google Gemini"
 
-    def prepare(self, prompt: ModelRequest, key: Key) -> GeminiCall:
-        model = find_model(prompt.model)
+    def prepare(self, request: ModelRequest, key: Key) -> GeminiCall:
+        model = find_model(request.model)
         factory = CallFactory(
             root=self.root,
             model=model,
-            prompt=prompt,
+            request=request,
             key=key,
             created=int(self.clock()),
             memory=self.memory,
@@ -52,8 +52,8 @@ class Gemini:
         )
         return factory.build(self.variants.get(model.name, RequestVariant()))
 
-    def embed(self, prompt: ModelRequest, key: Key) -> EmbeddingsCall:
-        return embeddings.prepare(prompt, find_model(prompt.model), self.root, key)
+    def embed(self, request: ModelRequest, key: Key) -> EmbeddingsCall:
+        return embeddings.prepare(request, find_model(request.model), self.root, key)
 
     @property
     def root(self) -> str:

@@ -27,7 +27,7 @@ class CallFactory:
     root: str
     """The base URL with the API version."""
     model: Model
-    prompt: ModelRequest
+    request: ModelRequest
     key: Key
     created: int
     """When the prompt came, in seconds since the epoch."""
@@ -37,19 +37,21 @@ class CallFactory:
 
     def build(self, variant: RequestVariant, applied_rules: tuple[str, ...] = ()) -> "GeminiCall":
         """Build the call. Raises ApiError (400) if Gemini has no equivalent for a part of it."""
-        chat = self.prompt.chat
-        translation = translate(chat, self.model, variant, self.memory, self.prompt.session)
+        chat = self.request.chat
+        translation = translate(chat, self.model, variant, self.memory, self.request.session)
         # Every request streams, even if the client does not. Otherwise Gemini 4 stops at 32768
         # tokens, and sends nothing for minutes (API documentation).
-        request = UpstreamRequest(
+        upstream_request = UpstreamRequest(
             "POST",
             f"{self.root}/{self.model.resource}:streamGenerateContent?alt=sse",
             [("content-type", "application/json")],
             jsonio.encode(translation.body),
             credential_of(self.key),
         )
-        context = self._context(chat, translation, variant, request.body)
-        return GeminiCall(request, translation.warnings, self, variant, applied_rules, context)
+        context = self._context(chat, translation, variant, upstream_request.body)
+        return GeminiCall(
+            upstream_request, translation.warnings, self, variant, applied_rules, context
+        )
 
     def _context(
         self, chat: Chat, translation: Translation, variant: RequestVariant, body: bytes
@@ -61,7 +63,7 @@ class CallFactory:
             seed=body,
             toolbox=translation.toolbox,
             memory=self.memory,
-            session=self.prompt.session,
+            session=self.request.session,
             generation=self.model.generation.name,
             used_ids=_call_ids(chat),
             is_legacy=is_legacy,
@@ -90,7 +92,7 @@ class GeminiCall:
         return StreamDecoder(self.context)
 
     def read_response(self, body: bytes) -> dict[str, Any]:
-        return stream.read_whole(self.context, body)
+        return stream.read_response(self.context, body)
 
     def read_error(self, status: int, content_type: str, body: bytes) -> ApiError:
         return errors.read(status, content_type, body)

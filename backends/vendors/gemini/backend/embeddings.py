@@ -61,9 +61,9 @@ class EmbeddingsCall:
         return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-def prepare(prompt: ModelRequest, model: Model, root: str, key: Key) -> EmbeddingsCall:
+def prepare(request: ModelRequest, model: Model, root: str, key: Key) -> EmbeddingsCall:
     """Translate an embeddings request. Raises ApiError (400) if Gemini has no equivalent."""
-    chat = prompt.chat
+    chat = request.chat
     dimensions = chat.get("dimensions")
     if dimensions is not None and (not isinstance(dimensions, int) or dimensions < 1):
         raise bad_request("'dimensions' must be a positive integer", "dimensions")
@@ -74,7 +74,7 @@ def prepare(prompt: ModelRequest, model: Model, root: str, key: Key) -> Embeddin
     requests: list[Json] = [
         {"model": model.resource, "content": {"parts": [{"text": text}]}, **size} for text in texts
     ]
-    request = UpstreamRequest(
+    upstream_request = UpstreamRequest(
         "POST",
         f"{root}/{model.resource}:batchEmbedContents",
         [("content-type", "application/json")],
@@ -83,7 +83,7 @@ def prepare(prompt: ModelRequest, model: Model, root: str, key: Key) -> Embeddin
     )
     name = chat.get("model") or model.name
     is_base64 = chat.get("encoding_format") == "base64"
-    return EmbeddingsCall(request, name, len(texts), dimensions, is_base64)
+    return EmbeddingsCall(upstream_request, name, len(texts), dimensions, is_base64)
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -65,7 +65,7 @@ def _events(text: bytes) -> list[Json]:
     return objects(value if isinstance(value, list) else [value])
 
 
-def read_whole(context: ResponseContext, body: bytes) -> Json:
+def read_response(context: ResponseContext, body: bytes) -> Json:
     """Read a complete body, streamed or not. Raises ApiError if it is not a response."""
     return to_completion(context, _read_events(body))
 
