@@ -5,10 +5,10 @@ import uuid
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
-from addon import demo
-from addon.chat import ChatEndpoint
-from addon.models_list import ModelsList
-from addon.session_log import SessionLog
+from addon.demo import start
+from addon.endpoints.chat import ChatEndpoint
+from addon.endpoints.model_catalog import ModelsList
+from addon.exchange.session_log import SessionLog
 from backends.dialects.registry import DIALECTS
 from backends.model_id import BACKEND_NAMES
 from backends.redact import Redactor
@@ -52,11 +52,11 @@ def stand_in(settings: Settings) -> AbstractAsyncContextManager[ConfiguredBacken
     Raises SettingsError if a cassette cannot be played back.
     """
     if settings.playback:
-        from addon import cassette, player  # imported only if they are used
+        from addon.cassettes import files, server  # imported only if they are used
 
         is_timed = settings.playback_timing == "recorded"
-        return player.upstreams(cassette.load(settings.playback), is_timed)
-    return demo.upstreams(settings) if settings.is_demo else None
+        return server.upstreams(files.load(settings.playback), is_timed)
+    return start.upstreams(settings) if settings.is_demo else None
 
 
 def _desk(settings: Settings) -> Desk:

@@ -9,19 +9,23 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from addon import flags as setting_flags
+from addon.program import flags as setting_flags
 from commands.config.levels import SettingsError
 from commands.config.load import read
 
-SUBCOMMANDS = ("run", "env", "doctor")
-"""Each a module of `addon.launch`, imported only if it is used."""
+SUBCOMMANDS = {
+    "run": "addon.launch.run",
+    "env": "addon.launch.env",
+    "doctor": "addon.launch.doctor.main",
+}
+"""The module of each, imported only if it is used."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """What the first word says: a subcommand, else run the proxy. Returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in SUBCOMMANDS:
-        subcommand = importlib.import_module(f"addon.launch.{arguments[0]}")
+        subcommand = importlib.import_module(SUBCOMMANDS[arguments[0]])
         return int(subcommand.main(arguments[1:]))
     return _proxy(arguments)
 
@@ -33,10 +37,11 @@ def _proxy(arguments: Sequence[str]) -> int:
     if flags.pop("addon_path"):
         print(Path(__file__).with_name("llm_proxy.py"))
         return 0
-    from addon import stock  # what imports mitmproxy: the subcommands start without
+    from addon.program import lazy_addons  # what imports mitmproxy: the subcommands start without
 
-    stock.defer()
-    from addon import layers, masters
+    lazy_addons.defer()
+    from addon import layers
+    from addon.program import masters
     from addon.proxy import LlmProxy
 
     run = masters.run_web if flags.pop("web") else masters.run_dump

@@ -11,7 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from addon import layers, proxy, sentinel
+from addon import layers, proxy
+from addon.program import sentinel
 from commands.config import load
 from commands.config.levels import SettingsError
 

@@ -12,25 +12,30 @@ from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy import layer, server_hooks
 from mitmproxy.utils import asyncio_utils
 
-from addon import access, annotate, demo, endpoints, logs, record, startup, unlayered, views
-from addon.access import Access
-from addon.answers import Answers, BodyStream, add_fields, kept_fields, stream_head
 from addon.assembly import VERSION, make_chat, stand_in
-from addon.browsers import PREFLIGHT_FIELDS, Browsers
-from addon.cassette import Recorder
-from addon.endpoints import Claim, Place
-from addon.exchange import Exchange, Upstream
-from addon.flow_limit import FlowLimit
-from addon.guard import fail_closed, forbid
-from addon.handlers import Handlers
-from addon.history import error_of
+from addon.cassettes.files import Recorder
+from addon.demo import start
+from addon.endpoints import access, table
+from addon.endpoints.access import Access
+from addon.endpoints.browsers import PREFLIGHT_FIELDS, Browsers
+from addon.endpoints.handlers import Handlers
+from addon.endpoints.model_catalog import ModelsList
+from addon.endpoints.table import Claim, Place
+from addon.exchange import flow_record
+from addon.exchange.exchange import Exchange, Upstream
+from addon.exchange.fail_closed import fail_closed, forbid
+from addon.exchange.history import error_of
+from addon.exchange.http_responses import Answers, BodyStream, add_fields, kept_fields, stream_head
+from addon.inspect import annotate, views
+from addon.inspect.flow_limit import FlowLimit
+from addon.inspect.reask import Reask
+from addon.inspect.ui_commands import UiCommands
+from addon.inspect.web_style import WebStyle
+from addon.layers import fallback
+from addon.layers.deps import Rules
 from addon.layers.pool import Pool
-from addon.layers.rules import Rules
-from addon.models_list import ModelsList
-from addon.reask import Reask
-from addon.stopping import Stopping
-from addon.ui_commands import UiCommands
-from addon.web_style import WebStyle
+from addon.program import logs, startup
+from addon.program.shutdown import Stopping
 from backends.backend import Headers
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
@@ -139,7 +144,7 @@ class LlmProxy:
         if self._misfit:
             logger.warning("No failover and no time-outs: %s", self._misfit)
         self._reask.base_url = startup.local_url(addresses[0])
-        hint = demo.hint if self._settings.is_demo else None
+        hint = start.hint if self._settings.is_demo else None
         startup.announce(addresses[0], self._settings, upstreams, self._client_key, hint)
         await self._models.all()
 
@@ -149,9 +154,9 @@ class LlmProxy:
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         ctx.master.addons.get("nextlayer").next_layer(nextlayer)
         if not self._misfit:
-            from addon.layers import connection  # which would not even load on a misfit
+            from addon.layers import http_layer  # which would not even load on a misfit
 
-            connection.install(nextlayer, self._rules)
+            http_layer.install(nextlayer, self._rules)
 
     @fail_closed
     def http_connect(self, flow: http.HTTPFlow) -> None:
@@ -176,13 +181,13 @@ class LlmProxy:
     @fail_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         if not flow.live:  # loaded from a file: nobody is to be answered
-            record.adopt(flow)
+            flow_record.adopt(flow)
             return
         place = self._place_of(flow)
-        claim = endpoints.match(flow.request.path, place)
+        claim = table.match(flow.request.path, place)
         try:
             access.check_host(flow.request)
-            if flow.is_replay and (claim or record.ENDPOINT in flow.metadata):
+            if flow.is_replay and (claim or flow_record.ENDPOINT in flow.metadata):
                 # mitmproxy does it without our layers, and the request is in the upstream's form.
                 raise bad_request("LLM requests cannot be replayed; use llm.reask FLOW MODEL")
             if claim or place is Place.OURSELVES:
@@ -202,7 +207,7 @@ class LlmProxy:
         if access.is_own_address(flow):
             return Place.OURSELVES
         hosts = (flow.request.host, flow.request.pretty_host, flow.client_conn.sni)
-        return endpoints.place(hosts, self._settings.intercept_hosts)
+        return table.place(hosts, self._settings.intercept_hosts)
 
     def _admit(self, flow: http.HTTPFlow, claim: Claim | None, place: Place) -> None:
         """Take on a request that is ours; ApiError is its answer if it may not be served."""
@@ -264,7 +269,7 @@ class LlmProxy:
             flow.response = self._answers.error(error, exchange)
         annotate.begin(flow, exchange)
         if self._misfit:
-            unlayered.add_credential(flow, exchange)
+            fallback.add_credential(flow, exchange)
 
     # Answers
 
@@ -317,8 +322,8 @@ class LlmProxy:
         if exchange is None or flow.response is None:
             return
         if self._misfit:
-            unlayered.hide_credential(flow, exchange)
-            unlayered.read_whole(flow, exchange, self._answers)
+            fallback.hide_credential(flow, exchange)
+            fallback.read_whole(flow, exchange, self._answers)
         add_fields(flow.response, _reply_fields(exchange))
         if flow.request.method == "HEAD":
             flow.response.content = b""
@@ -332,7 +337,7 @@ class LlmProxy:
     def error(self, flow: http.HTTPFlow) -> None:
         exchange = self._exchanges.pop(flow.id, None)
         if exchange:
-            unlayered.hide_credential(flow, exchange)
+            fallback.hide_credential(flow, exchange)
             exchange.outcome.error = ApiError(499, str(flow.error))
             self._finish(flow, exchange)
         elif flow.live:

@@ -18,7 +18,7 @@ from mitmproxy.http import HTTPFlow
 from mitmproxy.options import Options
 from mitmproxy.tools.dump import DumpMaster
 
-from addon import startup
+from addon.program import startup
 from addon.proxy import LlmProxy
 from commands.config import load
 from tests.upstream import eventually

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from addon.simulator import Answer, Simulator
+from addon.demo.simulator import Answer, Simulator
 
 TIMEOUT_S = 5.0
 """Longer than anything takes on loopback: only a test that fails waits for it."""

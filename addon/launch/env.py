@@ -6,11 +6,11 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
-from addon import flags as setting_flags
-from addon.launch import server, trust
+from addon.launch import ca_bundle, proxy_process
 from addon.launch.agents import PLACEHOLDER, Agent, Mode, fill, find_agent
 from addon.launch.environment import Proxy, additions
 from addon.launch.run import WRONG_USAGE, add_mode
+from addon.program import flags as setting_flags
 from commands.config.levels import SettingsError
 from commands.config.load import load
 from commands.config.model import SETTINGS
@@ -24,21 +24,21 @@ def main(arguments: Sequence[str]) -> int:
     flags = vars(_parser().parse_args(arguments))
     try:
         settings = load(flags, os.environ, None)
-        url = server.url_of(settings, settings.port)
-    except (SettingsError, server.LaunchError) as error:
+        url = proxy_process.url_of(settings, settings.port)
+    except (SettingsError, proxy_process.LaunchError) as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
     known = settings.client_key
     if known is None and not settings.disable_auth:
         _comment(
             f"No client key is configured, and the proxy makes a new one at each start: set "
-            f"{server.CLIENT_KEY_NAME} for the proxy and here, or use llm-proxy run."
+            f"{proxy_process.CLIENT_KEY_NAME} for the proxy and here, or use llm-proxy run."
         )
         return 1
     if settings.port == 0:
         _comment("With port 0 nobody knows where the proxy will be: choose one with --port.")
         return 1
-    trust.prepare(os.environ)
+    ca_bundle.prepare(os.environ)
     proxy = Proxy(url, known.value if known else PLACEHOLDER)
     agent, mode = find_agent(flags["agent"]), Mode(flags["mode"])
     added = additions(agent, mode, proxy, os.environ, settings.intercept_hosts)

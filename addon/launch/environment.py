@@ -7,7 +7,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from addon.launch.agents import COMMON, PLACEHOLDER, Agent, Mode, fill
-from addon.launch.trust import BUNDLE
+from addon.launch.ca_bundle import BUNDLE
 from backends.keys import MIN_LENGTH
 
 _LOOPBACK = ("localhost", "127.0.0.1")

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from addon import flags as setting_flags
-from addon.launch import server, trust
+from addon.launch import ca_bundle, proxy_process
 from addon.launch.agents import Mode, fill, find_agent
 from addon.launch.environment import additions, without_secrets
+from addon.program import flags as setting_flags
 from commands.config.levels import FILE_FLAG, SettingsError, unread_files
 from commands.config.load import Configuration, read
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
-    except server.LaunchError as error:
+    except proxy_process.LaunchError as error:
         _tell(str(error))
         return NO_PROXY
 
@@ -82,8 +82,8 @@ def _run(
     if executable is None:
         _tell(f"{command[0]}: not found, or not executable")
         return NOT_FOUND
-    trust.prepare(os.environ)
-    with server.at_hand(settings, flags, os.environ) as (proxy, what):
+    ca_bundle.prepare(os.environ)
+    with proxy_process.at_hand(settings, flags, os.environ) as (proxy, what):
         _tell(what)
         if not settings.api_keys and not settings.is_demo and not settings.playback:
             for name in unread_files(Path.cwd()):

@@ -34,7 +34,7 @@ from mitmproxy.proxy.layers.http._http1 import (
 )
 from mitmproxy.utils import human
 
-from addon.answers import Answers
+from addon.exchange.http_responses import Answers
 from backends.errors import ApiError, bad_request
 
 MAX_HEAD_BYTES = 65536

@@ -15,7 +15,7 @@ from typing import Any
 
 import h11
 
-from addon.loopback.wire import Answer, Received
+from addon.loopback.script import Answer, Received
 
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _LINGER_0 = struct.pack("ii", 1, 0)

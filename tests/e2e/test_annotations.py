@@ -10,8 +10,8 @@ import pytest
 from mitmproxy import flowfilter
 from mitmproxy.http import HTTPFlow
 
-from addon import record
-from addon.simulator import Answer, Gate, Wait, json_answer, sse_answer
+from addon.demo.simulator import Answer, Gate, Wait, json_answer, sse_answer
+from addon.exchange import flow_record
 from backends import jsonio
 from tests.harness import RunningProxy, running_proxy
 from tests.upstream import UpstreamThread, eventually
@@ -63,8 +63,11 @@ def test_a_whole_answer(proxy: RunningProxy, upstream: UpstreamThread) -> None:
         told.pop("llm_attempt_1"),
     )
     assert told.pop("llm_total_s", 0) < 5
-    assert jsonio.decode(record.kept(flow, record.CLIENT_REQUEST) or b"")["model"] == "gpt-4o"
-    del told[record.CLIENT_REQUEST]
+    assert (
+        jsonio.decode(flow_record.kept(flow, flow_record.CLIENT_REQUEST) or b"")["model"]
+        == "gpt-4o"
+    )
+    del told[flow_record.CLIENT_REQUEST]
     assert told == {
         "llm_endpoint": "chat",
         "llm_session": "default",
@@ -82,15 +85,15 @@ def test_a_whole_answer(proxy: RunningProxy, upstream: UpstreamThread) -> None:
 
 def test_what_passes_unchanged_is_not_kept_twice(proxy: RunningProxy) -> None:
     for stream in (False, True):
-        assert not set(record.SIDES) & ask(proxy, stream=stream).metadata.keys()
+        assert not set(flow_record.SIDES) & ask(proxy, stream=stream).metadata.keys()
 
 
 def test_both_sides_of_a_translated_stream(proxy: RunningProxy) -> None:
     flow = ask(proxy, "say so", "gemini:gemini-2.5-pro", stream=True)
-    client = jsonio.decode(record.kept(flow, record.CLIENT_REQUEST) or b"")
+    client = jsonio.decode(flow_record.kept(flow, flow_record.CLIENT_REQUEST) or b"")
     assert client["messages"] == [{"role": "user", "content": "say so"}]
     assert "contents" in jsonio.decode(flow.request.content or b"")
-    assert b'"candidates"' in (record.kept(flow, record.UPSTREAM_RESPONSE) or b"")
+    assert b'"candidates"' in (flow_record.kept(flow, flow_record.UPSTREAM_RESPONSE) or b"")
     assert b'"chat.completion.chunk"' in ((flow.response and flow.response.content) or b"")
     assert re.fullmatch(r"gemini:gemini-2.5-pro \| \d+\+\d+ tok \| ttft \d+ms", flow.comment)
 
@@ -115,7 +118,9 @@ def test_the_client_s_request_is_kept_though_the_first_attempt_had_the_same(
     upstream.script(json_answer({"error": {"code": 503, "message": "Overloaded"}}, 503))
     flow = ask(proxy, model="same")
     assert flow.metadata["llm_model"] == "gemini:gemini-2.5-pro"
-    assert jsonio.decode(record.kept(flow, record.CLIENT_REQUEST) or b"")["model"] == "same"
+    assert (
+        jsonio.decode(flow_record.kept(flow, flow_record.CLIENT_REQUEST) or b"")["model"] == "same"
+    )
 
 
 def test_a_failure(proxy: RunningProxy, upstream: UpstreamThread) -> None:
@@ -144,9 +149,9 @@ def test_commands(proxy: RunningProxy) -> None:
     assert flow.metadata["llm_project"] == "x"
     flow = ask(proxy, "!/unset(project) What is this?")
     assert " | !/unset(project) | " in flow.comment
-    kept = {side: record.kept(flow, side) or b"" for side in record.SIDES[:2]}
-    assert b"!/unset" in kept[record.CLIENT_REQUEST]
-    prompt = jsonio.decode(kept[record.PROMPT])
+    kept = {side: flow_record.kept(flow, side) or b"" for side in flow_record.SIDES[:2]}
+    assert b"!/unset" in kept[flow_record.CLIENT_REQUEST]
+    prompt = jsonio.decode(kept[flow_record.PROMPT])
     assert prompt["messages"] == [{"role": "user", "content": "What is this?"}]
 
 

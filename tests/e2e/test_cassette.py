@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from addon.cli import main
-from addon.simulator import json_answer
+from addon.demo.simulator import json_answer
 from tests.harness import CLIENT_KEY, ENVIRON, RunningProxy, running_proxy
 from tests.process import running_process
 from tests.upstream import UpstreamThread

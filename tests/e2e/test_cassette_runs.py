@@ -8,9 +8,9 @@ import openai
 import pytest
 from mitmproxy.io import FlowReader
 
-from addon import record
+from addon.demo.simulator import json_answer, sse_answer
+from addon.exchange import flow_record
 from addon.proxy import LlmProxy
-from addon.simulator import json_answer, sse_answer
 from commands.config.model import Settings
 from tests.harness import CLIENT_KEY, ENVIRON, UPSTREAM_KEY, RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
@@ -80,7 +80,7 @@ def test_what_models_answered_is_recorded_without_secrets(path: Path) -> None:
     with path.open("rb") as file:
         for flow in FlowReader(file).stream():
             assert flow.metadata["llm_backend"]
-            sides = [record.kept(flow, side) or b"" for side in record.SIDES]  # type: ignore[arg-type]
+            sides = [flow_record.kept(flow, side) or b"" for side in flow_record.SIDES]  # type: ignore[arg-type]
             text = b"".join([repr(flow.get_state()).encode(), *sides])
             assert UPSTREAM_KEY.encode() not in text
             assert CLIENT_KEY.encode() not in text

@@ -7,7 +7,7 @@ import openai
 import pytest
 import zstandard
 
-from addon.simulator import Gate, Send, Wait, json_answer, sse_answer
+from addon.demo.simulator import Gate, Send, Wait, json_answer, sse_answer
 from tests.harness import UPSTREAM_KEY, RunningProxy
 from tests.upstream import UpstreamThread
 

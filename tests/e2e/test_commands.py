@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from addon.simulator import json_answer
+from addon.demo.simulator import json_answer
 from tests.harness import RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
 

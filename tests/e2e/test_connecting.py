@@ -10,8 +10,8 @@ from mitmproxy.connection import Server
 from mitmproxy.http import HTTPFlow
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addon.layers.lease import handler_of
-from addon.simulator import json_answer
+from addon.demo.simulator import json_answer
+from addon.layers.pooled_server import handler_of
 from tests.harness import CLIENT_KEY, RunningProxy, running_proxy
 from tests.upstream import UpstreamThread, eventually, unreachable_port
 

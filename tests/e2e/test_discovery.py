@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from addon.simulator import Answer, json_answer
+from addon.demo.simulator import Answer, json_answer
 from tests.harness import running_proxy
 from tests.upstream import UpstreamThread
 

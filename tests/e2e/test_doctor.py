@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from addon import cli
-from addon.launch.finding import Mark
-from addon.simulator import Answer, Hang, json_answer
+from addon.demo.simulator import Answer, Hang, json_answer
+from addon.launch.doctor.findings import Mark
 from tests.harness import ENVIRON, GEMINI_KEY, UPSTREAM_KEY, RunningProxy
 from tests.upstream import UpstreamThread
 

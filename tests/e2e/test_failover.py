@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from addon.simulator import (
+from addon.demo.simulator import (
     Answer,
     Cut,
     Pause,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addon.simulator import Cut, sse_answer
+from addon.demo.simulator import Cut, sse_answer
 from tests.e2e.failing import entries, event, failing
 from tests.harness import RunningProxy, running_proxy
 from tests.upstream import UpstreamThread

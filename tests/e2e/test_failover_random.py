@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from addon.loopback.wire import Received
-from addon.simulator import (
+from addon.demo.simulator import (
     Answer,
     Cut,
     Pause,
@@ -22,6 +21,7 @@ from addon.simulator import (
     json_answer,
     sse_answer,
 )
+from addon.loopback.script import Received
 from backends.keys import Key
 from backends.model_id import BackendName, ModelId
 from commands.routing import failover

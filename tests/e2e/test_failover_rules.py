@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from addon.simulator import Answer, Hang, html_answer, json_answer, sse_answer
+from addon.demo.simulator import Answer, Hang, html_answer, json_answer, sse_answer
 from tests.e2e.failing import (
     KEYS,
     SECRETS,

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from addon.simulator import (
+from addon.demo.simulator import (
     Answer,
     Cut,
     Gate,

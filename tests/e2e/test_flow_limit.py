@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from addon.simulator import Gate, Wait, sse_answer
+from addon.demo.simulator import Gate, Wait, sse_answer
 from tests.harness import running_proxy
 from tests.upstream import TIMEOUT_S, UpstreamThread, eventually
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from addon.loopback.wire import json_answer
+from addon.loopback.script import json_answer
 from tests.harness import CLIENT_KEY
 from tests.process import ROOT, clean_environ, running_process
 from tests.upstream import UpstreamThread

@@ -8,7 +8,7 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from addon.simulator import Answer, Cut, json_answer, sse_answer
+from addon.demo.simulator import Answer, Cut, json_answer, sse_answer
 from tests.harness import GEMINI_KEY, RunningProxy
 from tests.upstream import UpstreamThread
 

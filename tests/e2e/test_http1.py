@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from addon.simulator import Answer, Gate, Hang, Wait, json_answer, sse_answer
+from addon.demo.simulator import Answer, Gate, Hang, Wait, json_answer, sse_answer
 from tests.harness import CLIENT_KEY, RunningProxy
 from tests.upstream import UpstreamThread
 

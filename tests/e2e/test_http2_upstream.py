@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from addon.simulator import Answer, Cut, Hang, json_answer, sse_answer
+from addon.demo.simulator import Answer, Cut, Hang, json_answer, sse_answer
 from tests.harness import UPSTREAM_KEY, RunningProxy, running_proxy
 from tests.process import running_process
 from tests.upstream import UpstreamThread

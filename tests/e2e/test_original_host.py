@@ -16,10 +16,10 @@ import pytest
 from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addon.endpoints import Place
-from addon.exchange import Exchange
+from addon.demo.simulator import Received, json_answer
+from addon.endpoints.table import Place
+from addon.exchange.exchange import Exchange
 from addon.proxy import LlmProxy
-from addon.simulator import Received, json_answer
 from commands.config.levels import SettingsError
 from commands.config.load import load
 from commands.config.model import Settings

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
+from addon.demo.simulator import Answer, Cut, Gate, Hang, Send, Wait, json_answer, sse_answer
 from addon.layers import pool
-from addon.simulator import Answer, Cut, Gate, Hang, Send, Wait, json_answer, sse_answer
 from tests.e2e.failing import entries
 from tests.harness import CLIENT_KEY, OnlyHttp2, RunningProxy, running_proxy
 from tests.upstream import UpstreamThread, eventually, unreachable_port

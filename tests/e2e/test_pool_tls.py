@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from mitmproxy.certs import CertStore
 from mitmproxy.tls import TlsData
 
-from addon.simulator import Answer
+from addon.demo.simulator import Answer
 from tests.e2e.test_pool import COMPLETION, GOOD, ask, used
 from tests.harness import RunningProxy, running_proxy
 from tests.upstream import UpstreamThread

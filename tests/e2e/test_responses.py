@@ -9,7 +9,7 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from addon.simulator import Cut, Gate, Wait, json_answer, sse_answer
+from addon.demo.simulator import Cut, Gate, Wait, json_answer, sse_answer
 from backends import jsonio, sse
 from tests.harness import CLIENT_KEY, RunningProxy, running_proxy
 from tests.upstream import TIMEOUT_S, UpstreamThread

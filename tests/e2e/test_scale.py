@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from addon.simulator import json_answer
+from addon.demo.simulator import json_answer
 from tests.e2e.test_process import LLM_PROXY
 from tests.e2e.test_stop import CHAT, PROMPT, refuses, running_stream
 from tests.harness import CLIENT_KEY, ENVIRON

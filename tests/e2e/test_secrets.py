@@ -11,8 +11,8 @@ import pytest
 from mitmproxy import contentviews
 from mitmproxy.tools.web.app import flow_to_json
 
-from addon import record
-from addon.simulator import json_answer, sse_answer
+from addon.demo.simulator import json_answer, sse_answer
+from addon.exchange import flow_record
 from tests.harness import CLIENT_KEY, ENVIRON, GEMINI_KEY, UPSTREAM_KEY, running_proxy
 from tests.process import running_process
 from tests.upstream import UpstreamThread
@@ -128,7 +128,7 @@ def test_no_key_in_flows_views_or_exports(
         shown = [caplog.text]
         for flow in proxy.flows:
             shown += [str(flow_to_json(flow)), str(flow.get_state())]
-            shown += [str(record.kept(flow, side)) for side in record.SIDES]
+            shown += [str(flow_record.kept(flow, side)) for side in flow_record.SIDES]
             shown += [
                 contentviews.prettify_message(message, flow, view).text
                 for message in (flow.request, flow.response)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from addon.simulator import Gate, Wait, json_answer, sse_answer
+from addon.demo.simulator import Gate, Wait, json_answer, sse_answer
 from tests.e2e.test_process import LLM_PROXY, MITMDUMP, MITMWEB, SCRIPT
 from tests.harness import CLIENT_KEY, ENVIRON, RunningProxy, running_proxy
 from tests.process import running_process

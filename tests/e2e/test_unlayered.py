@@ -8,7 +8,7 @@ import pytest
 from mitmproxy import http
 
 from addon import layers
-from addon.layers import trust
+from addon.layers import tls
 from addon.proxy import LlmProxy
 from commands.config.model import Settings
 from tests.harness import UPSTREAM_KEY, RunningProxy, running_proxy
@@ -32,7 +32,7 @@ class Unlayered(LlmProxy):
 def proxy(confdir: Path, upstream: UpstreamThread) -> Iterator[RunningProxy]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layers, "missing", lambda: MISFIT)
-        patch.delattr(trust, "_context")  # it would not work
+        patch.delattr(tls, "_context")  # it would not work
         with running_proxy(
             confdir,
             addon_class=Unlayered,

@@ -1,6 +1,6 @@
 import pytest
 
-from addon.endpoints import Place, match
+from addon.endpoints.table import Place, match
 from backends import jsonio
 from backends.dialects.registry import DIALECTS, Dialect
 from backends.errors import ApiError

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
-from addon.simulator.gemini_rules import checks_signatures, sign
+from addon.demo.simulator.gemini_rules import checks_signatures, sign
 from backends.stream import Chunk, Done
 from backends.vendors.gemini.signatures import PLACEHOLDER
 from tests.backends.vendors.gemini.asking import MODELS, ask, body_of, function, make_gemini, result

@@ -8,7 +8,7 @@ from typing import Any
 from google.genai import types
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from addon.simulator.gemini_rules import find_fault, sign
+from addon.demo.simulator.gemini_rules import find_fault, sign
 
 Json = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""The demo: simulated upstreams on loopback, so that a first run needs no key."""

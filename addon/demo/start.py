@@ -1,0 +1,43 @@
+"""The demo: simulated upstreams on loopback, so that a first run needs no key."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from backends.keys import Key
+from backends.vendors.registry import ConfiguredBackends, make_backends
+from commands.config.model import Settings
+
+MODEL = "openrouter:demo/echo"
+KEY = Key("DEMO_KEY", "demo")
+
+
+@contextlib.asynccontextmanager
+async def upstreams(settings: Settings) -> AsyncIterator[ConfiguredBackends]:
+    """The simulated upstreams, while they run; configured keys are not used."""
+    from addon.demo.simulator import Simulator  # imported only if it is used
+
+    simulator = await Simulator.start(keep_requests=1)
+    try:
+        backends = make_backends(
+            openrouter_url=simulator.openrouter_url,
+            gemini_url=simulator.gemini_url,
+            site_url=settings.app_site_url,
+            app_title=settings.app_x_title,
+        )
+        yield ConfiguredBackends(backends, {"openrouter": [KEY], "gemini": [KEY]})
+    finally:
+        await simulator.close()
+
+
+def hint(base_url: str, client_key: str | None) -> str:
+    """Lines for the terminal: what this is, and a command that works when pasted."""
+    auth = f' \\\n    -H "Authorization: Bearer {client_key}"' if client_key else ""
+    body = f'{{"model":"{MODEL}","stream":true,"messages":[{{"role":"user","content":"Hello!"}}]}}'
+    return (
+        "Demo: OpenRouter and Gemini are simulated, nothing leaves this machine. Try:\n\n"
+        f"  curl -N {base_url}/chat/completions{auth} \\\n"
+        "    -H 'Content-Type: application/json' \\\n"
+        f"    -d '{body}'\n\n"
+        f"GET {base_url}/models lists the simulated models, some of which fail on purpose.\n"
+        "For real models put OPENROUTER_API_KEY=... into the environment or .env and restart.\n"
+    )

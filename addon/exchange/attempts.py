@@ -1,0 +1,135 @@
+"""Runs the attempts of a prompt, one after the other, in the same flow."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mitmproxy import http
+
+from addon.exchange import upstream_request
+from addon.exchange.exchange import AttemptLog, Exchange, Upstream
+from backends.backend import Backend, ChatCall, ModelRequest
+from backends.errors import ApiError
+from backends.model_id import BackendName
+from backends.stream import Outcome, Pipe
+from commands.routing import failover
+from commands.routing.attempt import Attempt
+from commands.routing.cooldowns import Cooldowns, all_resting
+from commands.routing.target import Target
+
+MAX_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDeps:
+    """What attempts are made with."""
+
+    backends: Mapping[BackendName, Backend]
+    cooldowns: Cooldowns
+    read_timeout_s: Mapping[BackendName, float]
+    deadline_s: float
+    """No attempt begins later than this after the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The attempts in their order. `reason` says for people why it is these."""
+
+    attempts: Sequence[Attempt]
+    has_route: bool
+    reason: str
+
+
+class AttemptRunner:
+    """Runs a prompt's attempts. Each is built from the client's original request."""
+
+    def __init__(
+        self, deps: AttemptDeps, exchange: Exchange, prompt: ModelRequest, plan: Plan
+    ) -> None:
+        assert exchange.talk
+        self._deps = deps
+        self._exchange = exchange
+        self._talk = exchange.talk
+        self._prompt = prompt
+        self._plan = plan
+        now = time.monotonic()
+        self._left = [each for each in plan.attempts if not deps.cooldowns.wait_s(each, now)]
+        del self._left[MAX_ATTEMPTS:]
+        self._log = AttemptLog(plan.attempts[0], now, len(self._left))
+        exchange.attempts = self._log
+
+    def start(self, flow: http.HTTPFlow) -> None:
+        """Send the first attempt. Raises ApiError if none is possible."""
+        if not self._left:
+            now = time.monotonic()
+            raise all_resting(self._plan.attempts, self._deps.cooldowns, now)
+        self._exchange.retry = self.retry
+        if error := self._start_next(flow):
+            raise error
+
+    def retry(self, flow: http.HTTPFlow, error: ApiError) -> ApiError | None:
+        """Start the next attempt after a failure. Returns the client's error if there is none."""
+        assert self._exchange.upstream
+        self._log.is_open = False
+        self._fail(error)
+        if call := self._retry_of(error):
+            self._send(flow, call)
+            return None
+        if error.status == 429:
+            now = time.monotonic()
+            self._deps.cooldowns.rest(self._log.current, error, now, time.time())
+        self._talk.session.sticky = None
+        if flow.request.raw_content != self._call.request.body:
+            return error  # edited by hand meanwhile, which the next attempt would undo
+        if not failover.is_next_due(error, self._plan.has_route):
+            return error
+        if time.monotonic() - self._talk.started < self._deps.deadline_s:
+            return self._start_next(flow, error)
+        return failover.all_failed(error, self._log.failed)
+
+    def _fail(self, error: ApiError) -> None:
+        result = self._log.result(f"{error.status} {error}", time.monotonic())
+        self._log.failed.append(result)
+
+    def _retry_of(self, error: ApiError) -> ChatCall | None:
+        try:
+            return self._call.retry_for(error)
+        except ApiError:
+            return None  # the other form does not suit this prompt
+
+    def _start_next(self, flow: http.HTTPFlow, error: ApiError | None = None) -> ApiError | None:
+        """Send the next attempt that can be built; else return the error for the client."""
+        while self._left:
+            self._log.current = self._left.pop(0)
+            self._log.started = time.monotonic()
+            backend, model, key = self._log.current
+            prompt = self._prompt._replace(model=model or None)
+            try:
+                call = self._deps.backends[backend].prepare(prompt, key)
+            except ApiError as unfit:
+                error = error or unfit  # what an upstream has said counts for more
+                self._fail(unfit)
+                continue
+            self._exchange.upstream = Upstream(
+                self._deps.backends[backend].title,
+                Target(backend, model, self._plan.reason),
+                key.name,
+                call,
+                self._deps.read_timeout_s[backend],
+            )
+            self._send(flow, call)
+            return None
+        assert error
+        return failover.all_failed(error, self._log.failed)
+
+    def _send(self, flow: http.HTTPFlow, call: ChatCall) -> None:
+        """Put a call's request into the flow, and get ready for its answer."""
+        exchange = self._exchange
+        assert exchange.upstream
+        self._log.is_open = True
+        self._call = exchange.upstream.call = call
+        exchange.outcome = Outcome()
+        exchange.received.clear()
+        if exchange.encoder:
+            exchange.pipe = Pipe(call.decoder(), exchange.encoder, exchange.outcome, exchange.note)
+        upstream_request.put_into(flow, call.request, exchange.upstream.key_name)

@@ -1,0 +1,1 @@
+"""What people see of an exchange: annotations, views, commands of mitmproxy's own interfaces."""

@@ -1,0 +1,83 @@
+"""JSON as text to edit, and back without loss. What is not JSON is edited as the text it is."""
+
+import json
+from typing import Any
+
+from mitmproxy.utils import strutils
+
+from addon.inspect.views import yaml_text
+from addon.inspect.views.json_text import is_too_deep, pretty, printable
+from backends import jsonio
+
+MAX_YAML_BYTES = 2**20
+MAX_YAML_VALUES = 50_000
+"""YAML of more than these takes seconds."""
+
+
+def to_editable(data: bytes) -> str:
+    """YAML; JSON where YAML is too slow or cannot carry every value; the text where JSON cannot."""
+    try:
+        value = jsonio.decode(data)
+        same = _encode(value)
+    except ValueError:
+        return data.decode("utf-8", "replace")
+    for write in (yaml_text.write, pretty) if _is_fit_for_yaml(data, value) else (pretty,):
+        try:
+            text = printable(write(value))
+            if _encode(_read(text)) == same:
+                return text
+        except (ValueError, RecursionError):
+            continue
+    return data.decode("utf-8", "replace")
+
+
+def _is_fit_for_yaml(data: bytes, value: object) -> bool:
+    is_small = len(data) <= MAX_YAML_BYTES and data.count(b",") < MAX_YAML_VALUES
+    return is_small and not is_too_deep(value)
+
+
+def from_editable(text: str, original: bytes | None) -> bytes:
+    """The body that an edited text stands for, the original one if it means the same.
+
+    ValueError says what is wrong with the text.
+    """
+    if original is None:
+        return _encode(_read(text))
+    shown = to_editable(original)
+    if text == shown or _normal(text) == _normal(strutils.escape_control_characters(shown)):
+        return original
+    try:
+        before = jsonio.decode(original)
+        same = _encode(before)
+    except ValueError:
+        return text.encode()
+    value = _read(text)
+    if isinstance(before, dict) and not isinstance(value, dict):
+        raise ValueError("the body must stay an object, which is lines of 'name: value'")
+    data = _encode(value)
+    return original if data == same else data
+
+
+def _encode(value: Any) -> bytes:
+    """Also tells 1 from 1.0; ValueError for what JSON has not, such as the infinite 1E400."""
+    try:
+        json.dumps(value, allow_nan=False)
+        return jsonio.encode(value)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _normal(text: str) -> str:
+    """Without what editors change, who see control characters as dots (mitmproxy does that)."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+
+
+def _read(text: str) -> Any:
+    if not text.lstrip().startswith(("{", "[")):
+        return yaml_text.read(text)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}: {error.msg}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

@@ -1,0 +1,57 @@
+"""Embeddings: what is to be embedded, and of the answer how many numbers it has."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from addon.inspect.views.conversation import ASSISTANT, Conversation, Message, told
+from addon.inspect.views.gemini_parts import blocks_of
+from addon.inspect.views.openai_parts import content_of
+from addon.inspect.views.pieces import as_object, usage_messages
+from backends.jsonio import Json, objects
+
+INPUT = "input"
+OUTSIDE_PARAMETERS = frozenset({"input", "requests"})
+OUTSIDE_HEAD = frozenset({"data", "embeddings", "usage", "usageMetadata", "object"})
+
+
+def read_request(events: Sequence[Json]) -> Conversation:
+    request = events[0]
+    messages = list(_inputs(request["input"])) if "input" in request else []
+    for each in objects(request.get("requests")):  # of Gemini's `batchEmbedContents`
+        parts = objects(as_object(each.get("content")).get("parts"))
+        messages.append(Message(INPUT, list(blocks_of(parts))))
+    parameters = {name: value for name, value in request.items() if name not in OUTSIDE_PARAMETERS}
+    return Conversation(messages, parameters)
+
+
+def _inputs(given: object) -> Iterator[Message]:
+    """One text or several; either may be given as the numbers of tokens, or as content parts."""
+    if not isinstance(given, list) or all(isinstance(each, int) for each in given):
+        given = [given]
+    for each in given:
+        if isinstance(each, list):
+            yield told(INPUT, f"{len(each):,} tokens")
+        else:
+            content = each.get("content") if isinstance(each, dict) else each
+            yield Message(INPUT, list(content_of(content)))
+
+
+def read_answer(events: Sequence[Json]) -> Conversation | None:
+    """None for another list than one of embeddings."""
+    answer = events[0]
+    items = objects(answer.get("data")) or objects(answer.get("embeddings"))
+    vectors = [vector for each in items if (vector := each.get("embedding") or each.get("values"))]
+    if not vectors:
+        return None
+    sizes = Counter(map(_size, vectors))
+    lines = [f"embeddings: {count:,}, of {size} each" for size, count in sizes.items()]
+    head = {name: value for name, value in answer.items() if name not in OUTSIDE_HEAD}
+    usage = usage_messages(answer.get("usage") or answer.get("usageMetadata"))
+    return Conversation([told(ASSISTANT, "\n".join(lines)), *usage], head)
+
+
+def _size(vector: object) -> str:
+    """A base64 string holds packed floats of four bytes."""
+    if isinstance(vector, str):
+        return f"{len(vector.rstrip('=')) * 3 // 16:,} numbers"
+    return f"{len(vector):,} numbers" if isinstance(vector, list) else "an unknown size"

@@ -1,0 +1,104 @@
+"""Gemini's generateContent as conversations: requests, and answers whole or streamed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from addon.inspect.views.conversation import (
+    ASSISTANT,
+    TOOL,
+    USER,
+    Block,
+    Conversation,
+    Message,
+    Tool,
+    joined,
+)
+from addon.inspect.views.gemini_parts import blocks_of
+from addon.inspect.views.json_text import pretty
+from addon.inspect.views.pieces import as_object, as_text, error_message, named, usage_messages
+from backends.jsonio import Json, objects, string
+
+ROLES: Mapping[str, str] = {"model": ASSISTANT, "": USER}
+OUTSIDE_PARAMETERS = frozenset({"contents", "systemInstruction", "tools", "generationConfig"})
+OUTSIDE_HEAD = frozenset({"candidates", "usageMetadata", "promptFeedback", "error"})
+
+
+def read_request(events: Sequence[Json]) -> Conversation:
+    request = events[0]
+    messages = []
+    if system := request.get("systemInstruction"):
+        parts = objects(as_object(system).get("parts")) or [{"text": system}]
+        messages.append(Message("system", list(blocks_of(parts))))
+    for content in objects(request.get("contents")):
+        messages += _messages(content)
+    rest = {name: value for name, value in request.items() if name not in OUTSIDE_PARAMETERS}
+    parameters = {**as_object(request.get("generationConfig")), **rest}
+    return Conversation(messages, parameters, list(_tools(request)))
+
+
+def _messages(content: Json) -> Iterator[Message]:
+    """Results, each as a message of its own, and what else the content says."""
+    parts = objects(content.get("parts"))
+    said = [part for part in parts if not part.get("functionResponse")]
+    for part in parts:
+        if result := part.get("functionResponse"):
+            yield _result(as_object(result))
+    if said or not parts:
+        role = string(content.get("role")) or ""
+        yield Message(ROLES.get(role, role), list(blocks_of(said)))
+
+
+def _result(result: Json) -> Message:
+    """Gemini takes objects only: a text stands in one as the `output`."""
+    response = result.get("response")
+    text = string(as_object(response).get("output"))
+    if text is None or len(as_object(response)) > 1:
+        text = pretty(response)
+    media = blocks_of(objects(result.get("parts")))
+    return Message(TOOL, [Block("text", text), *media], named(result.get("name"), result.get("id")))
+
+
+def _tools(request: Json) -> Iterator[Tool]:
+    """The functions; of tools on Google's side the names."""
+    for tool in objects(request.get("tools")):
+        for function in objects(tool.get("functionDeclarations")):
+            yield Tool(named(function.get("name")), as_text(function.get("description")))
+        yield from (Tool(name) for name in tool if name != "functionDeclarations")
+
+
+def read_answer(events: Sequence[Json]) -> Conversation:
+    choices: dict[int, _Choice] = {}
+    usage: Json = {}
+    errors: list[object] = []
+    for event in events:
+        usage |= as_object(event.get("usageMetadata"))
+        for candidate in objects(event.get("candidates")):
+            index = candidate.get("index")  # 0 is left out
+            choices.setdefault(index if isinstance(index, int) else 0, _Choice()).take(candidate)
+        feedback = as_object(event.get("promptFeedback"))
+        if feedback.get("blockReason"):
+            errors.append({"message": "Gemini blocked the prompt", **feedback})
+        errors.append(event.get("error"))
+    messages = [
+        choice.message(f"choice {index}, " if len(choices) > 1 else "")
+        for index, choice in sorted(choices.items())
+    ]
+    messages += map(error_message, filter(None, errors))
+    head = {name: value for name, value in events[0].items() if name not in OUTSIDE_HEAD}
+    return Conversation([*messages, *usage_messages(usage)], head)
+
+
+@dataclass(slots=True)
+class _Choice:
+    said: list[Block] = field(default_factory=list)
+    finish_reason: str = ""
+
+    def take(self, candidate: Json) -> None:
+        self.said += blocks_of(objects(as_object(candidate.get("content")).get("parts")))
+        if why := string(candidate.get("finishMessage")):
+            self.said.append(Block("other", why))
+        self.finish_reason = string(candidate.get("finishReason")) or self.finish_reason
+
+    def message(self, which: str) -> Message:
+        note = f"{which}finishReason {self.finish_reason or 'missing'}"
+        return Message(ASSISTANT, joined(self.said), note)

@@ -1,0 +1,145 @@
+"""OpenAI's chat completions as conversations: requests, and answers whole or streamed.
+
+A whole answer is read as a stream of one event: a message says the same as all its deltas.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from addon.inspect.views.conversation import (
+    ASSISTANT,
+    TOOL,
+    Block,
+    Conversation,
+    Message,
+    Tool,
+    joined,
+)
+from addon.inspect.views.json_text import pretty_source
+from addon.inspect.views.openai_parts import blocks_of, is_signed
+from addon.inspect.views.pieces import (
+    as_object,
+    as_text,
+    call_block,
+    error_message,
+    named,
+    usage_messages,
+)
+from backends.jsonio import Json, objects, string
+
+OUTSIDE_PARAMETERS = frozenset({"messages", "tools", "functions"})
+OUTSIDE_HEAD = frozenset({"choices", "usage", "error", "object", "created"})
+
+
+def read_request(events: Sequence[Json]) -> Conversation:
+    chat = events[0]
+    names: dict[str, str] = {}
+    messages = []
+    for message in objects(chat.get("messages")):
+        speech = _Speech()
+        speech.take(message)
+        names.update((call.id, call.name) for call in speech.calls)
+        role = string(message.get("role")) or "(no role)"
+        messages.append(Message(role, speech.blocks(), _note(message, names)))
+    parameters = {name: value for name, value in chat.items() if name not in OUTSIDE_PARAMETERS}
+    return Conversation(messages, parameters, list(_tools(chat)))
+
+
+def _note(message: Json, names: Mapping[str, str]) -> str:
+    """The call that a result answers, or the name of who speaks."""
+    id, name = string(message.get("tool_call_id")) or "", string(message.get("name")) or ""
+    return named(names.get(id) or name, id) if id or message.get("role") == TOOL else name
+
+
+def _tools(chat: Json) -> Iterator[Tool]:
+    for tool in objects(chat.get("tools")) + objects(chat.get("functions")):
+        about = as_object(tool.get("function") or tool.get("custom")) or tool
+        yield Tool(named(about.get("name") or tool.get("type")), as_text(about.get("description")))
+
+
+def read_answer(events: Sequence[Json]) -> Conversation:
+    choices: dict[int, _Choice] = {}
+    errors: list[object] = []
+    usage: object = None
+    for event in events:
+        usage = event.get("usage") or usage
+        for position, data in enumerate(objects(event.get("choices"))):
+            choices.setdefault(_index(data, position), _Choice()).take(data)
+            errors.append(data.get("error"))
+        errors.append(event.get("error"))
+    messages = [
+        choice.message(f"choice {index}, " if len(choices) > 1 else "")
+        for index, choice in sorted(choices.items())
+    ]
+    messages += map(error_message, filter(None, errors))
+    head = {name: value for name, value in events[0].items() if name not in OUTSIDE_HEAD}
+    return Conversation([*messages, *usage_messages(usage)], head)
+
+
+def _index(data: Json, position: int) -> int:
+    index = data.get("index")
+    return index if isinstance(index, int) else position
+
+
+@dataclass(slots=True)
+class _Call:
+    id: str = ""
+    name: str = ""
+    is_signed: bool = False
+    arguments: list[str] = field(default_factory=list)
+
+    def block(self) -> Block:
+        arguments = pretty_source("".join(self.arguments))
+        return call_block(self.name, self.id, arguments, is_signed=self.is_signed)
+
+
+@dataclass(slots=True)
+class _Speech:
+    """What one message says, or all deltas of a choice; `newest` are calls by their index."""
+
+    said: list[Block] = field(default_factory=list)
+    calls: list[_Call] = field(default_factory=list)
+    newest: dict[int, _Call] = field(default_factory=dict)
+
+    def take(self, message: Json) -> None:
+        self.said += blocks_of(message)
+        for position, call in enumerate(objects(message.get("tool_calls"))):
+            self._take_call(_index(call, position), call)
+        if legacy := message.get("function_call"):
+            self._take_call(0, {"function": legacy})
+
+    def _take_call(self, index: int, data: Json) -> None:
+        """A call or a fragment of one; with a new id it is another call, whatever its index."""
+        id = string(data.get("id")) or ""
+        call = self.newest.get(index)
+        if call is None or (id and call.id and id != call.id):
+            call = self.newest[index] = _Call()
+            self.calls.append(call)
+        about = as_object(data.get("function") or data.get("custom"))
+        call.id = call.id or id
+        call.name = call.name or string(about.get("name")) or ""
+        call.is_signed |= is_signed(data)
+        call.arguments.append(as_text(about.get("arguments") or about.get("input")))
+
+    def blocks(self) -> list[Block]:
+        return [*self.said, *(call.block() for call in self.calls)]
+
+
+@dataclass(slots=True)
+class _Choice:
+    speech: _Speech = field(default_factory=_Speech)
+    finish_reason: str = ""
+    native: str = ""
+
+    def take(self, data: Json) -> None:
+        self.speech.take(as_object(data.get("message") or data.get("delta")))
+        if text := data.get("text"):  # of the older `/completions`
+            self.speech.said.append(Block("text", as_text(text)))
+        self.finish_reason = string(data.get("finish_reason")) or self.finish_reason
+        self.native = string(data.get("native_finish_reason")) or self.native
+
+    def message(self, which: str) -> Message:
+        is_same = self.native.lower() in ("", self.finish_reason)
+        native = "" if is_same else f" ({self.native})"
+        note = f"{which}finish_reason {self.finish_reason or 'missing'}{native}"
+        return Message(ASSISTANT, joined(self.speech.blocks()), note)

@@ -1,0 +1,103 @@
+"""From bytes to a conversation, by a table of what requests and answers there are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from addon.inspect.views import embeddings, gemini, openai, responses
+from addon.inspect.views.bodies import Body, open_body
+from addon.inspect.views.conversation import ASSISTANT, ERROR, Conversation, told
+from addon.inspect.views.json_text import clipped
+from addon.inspect.views.pieces import error_message
+from backends.jsonio import Json
+
+LONGEST_UNREADABLE = 500
+
+Reader = Callable[[Sequence[Json]], Conversation | None]
+"""Reads the events of a stream, or the one object of a body; None if they say nothing."""
+
+
+class Shape(NamedTuple):
+    """`has_done`: as a stream it ends with `[DONE]`."""
+
+    read: Reader
+    has_done: bool = False
+
+
+def _read_errors(events: Sequence[Json]) -> Conversation | None:
+    errors = [error_message(each["error"]) for each in events if each.get("error")]
+    return Conversation(errors) if errors else None
+
+
+# By a field that one of the events has; the first row that fits counts.
+SHAPES: Mapping[str, Shape] = {
+    "messages": Shape(openai.read_request),
+    "choices": Shape(openai.read_answer, has_done=True),
+    "contents": Shape(gemini.read_request),
+    "candidates": Shape(gemini.read_answer),
+    "promptFeedback": Shape(gemini.read_answer),
+    "output": Shape(responses.read_answer),
+    "response": Shape(responses.read_answer),
+    "input": Shape(responses.read_request),
+    "requests": Shape(embeddings.read_request),
+    "data": Shape(embeddings.read_answer),
+    "embeddings": Shape(embeddings.read_answer),
+    "usageMetadata": Shape(gemini.read_answer),
+    "error": Shape(_read_errors),
+}
+
+
+def read(data: bytes) -> Conversation | None:
+    """None for what is neither a request nor an answer."""
+    try:
+        body = open_body(data)
+    except ValueError:
+        return None
+    for name, shape in SHAPES.items():
+        is_fit = any(name in event for event in body.events)
+        if is_fit and (conversation := shape.read(body.events)):
+            return _with_losses(conversation, body, shape)
+    return None
+
+
+def _with_losses(conversation: Conversation, body: Body, shape: Shape) -> Conversation:
+    """Told behind what came: what could not be read, and that a stream broke off."""
+    messages = [*conversation.messages]
+    if body.unreadable:
+        start = clipped(body.unreadable.decode("utf-8", "replace"), LONGEST_UNREADABLE)
+        messages.append(told(ERROR, f"The stream holds something that is not JSON: {start}"))
+    has_error = any(message.role == ERROR for message in conversation.messages)
+    if body.is_stream and shape.has_done and not (body.is_done or has_error):
+        messages.append(told(ERROR, "The stream ended without [DONE]."))
+    return conversation._replace(messages=messages)
+
+
+class Call(NamedTuple):
+    """`arguments` are indented JSON, or the text that stands in its place."""
+
+    name: str
+    arguments: str
+
+
+class Answer(NamedTuple):
+    text: str = ""
+    thinking: str = ""
+    calls: tuple[Call, ...] = ()
+    error: str = ""
+
+
+def read_answer(data: bytes) -> Answer:
+    """What was answered, on whatever wire; empty if it cannot be read."""
+    conversation = read(data)
+    messages = conversation.messages if conversation else ()
+    blocks = [
+        block for message in messages if message.role == ASSISTANT for block in message.blocks
+    ]
+    errors = [
+        block.text for message in messages if message.role == ERROR for block in message.blocks
+    ]
+    return Answer(
+        "\n".join(block.text for block in blocks if block.kind in ("text", "refusal")),
+        "\n".join(block.text for block in blocks if block.kind == "thinking"),
+        tuple(Call(block.title, block.text) for block in blocks if block.kind == "call"),
+        "\n".join(errors),
+    )

@@ -1,0 +1,159 @@
+"""OpenAI's Responses API as conversations: requests, and answers whole or streamed."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from addon.inspect.views import embeddings
+from addon.inspect.views.conversation import (
+    ASSISTANT,
+    ERROR,
+    TOOL,
+    Block,
+    Conversation,
+    Message,
+    Tool,
+    told,
+)
+from addon.inspect.views.json_text import pretty_source
+from addon.inspect.views.openai_parts import content_of
+from addon.inspect.views.pieces import (
+    as_text,
+    call_block,
+    error_message,
+    inline,
+    medium,
+    named,
+    unknown,
+    usage_messages,
+)
+from backends.jsonio import Json, objects, string
+
+OUTSIDE_PARAMETERS = frozenset({"input", "instructions", "tools"})
+HEAD = ("id", "model", "status", "incomplete_details")
+LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+
+def read_request(events: Sequence[Json]) -> Conversation:
+    request = events[0]
+    given = request.get("input")
+    is_conversation = any("type" in item or "role" in item for item in objects(given))
+    if not is_conversation and not {"instructions", "tools"} & request.keys():
+        return embeddings.read_request(events)
+    messages = [told("system", as_text(text))] if (text := request.get("instructions")) else []
+    items = objects(given) if isinstance(given, list) else [{"role": "user", "content": given}]
+    parameters = {name: value for name, value in request.items() if name not in OUTSIDE_PARAMETERS}
+    tools = [
+        Tool(named(tool.get("name") or tool.get("type")), as_text(tool.get("description")))
+        for tool in objects(request.get("tools"))
+    ]
+    return Conversation([*messages, *_messages(items)], parameters, tools)
+
+
+def read_answer(events: Sequence[Json]) -> Conversation | None:
+    """Whole, or of a stream its last event, which repeats all; else what came of one."""
+    last = events[-1]
+    is_stream = "output" not in events[0]
+    responses = [each for event in events if isinstance(each := event.get("response"), dict)]
+    response = (responses[-1] if responses else {}) if is_stream else last
+    is_over = not is_stream or string(last.get("type")) in LAST
+    messages = _messages(objects(response.get("output")) if is_over else list(_so_far(events)))
+    if response.get("error"):
+        messages.append(error_message(response["error"]))
+    if not is_over:
+        messages.append(told(ERROR, "The stream ended without response.completed."))
+    messages += usage_messages(response.get("usage"))
+    head = {name: response[name] for name in HEAD if response.get(name)}
+    return Conversation(messages, head) if messages else None
+
+
+def _so_far(events: Sequence[Json]) -> Iterator[Json]:
+    """The items of a stream that broke off; of one that is not complete its text."""
+    texts: dict[str | None, list[str]] = {}
+    for event in events:
+        match event:
+            case {"type": "response.output_item.done", "item": dict(item)}:
+                texts.pop(string(item.get("id")), None)
+                yield item
+            case {"type": "response.output_text.delta", "item_id": str(id), "delta": str(delta)}:
+                texts.setdefault(id, []).append(delta)
+    for pieces in texts.values():
+        yield {"type": "message", "role": ASSISTANT, "content": "".join(pieces)}
+
+
+def _messages(items: Sequence[Json]) -> list[Message]:
+    """A message a role's turn: what the model says, thinks and calls is one."""
+    messages: list[Message] = []
+    names: dict[str, str] = {}
+    for item in items:
+        kind = string(item.get("type")) or "message"
+        id = string(item.get("call_id")) or ""
+        if name := string(item.get("name")):
+            names[id] = name
+        if kind.endswith("_output"):
+            output = list(_content(item.get("output")))
+            messages.append(Message(TOOL, output, named(names.get(id), id)))
+            continue
+        role = (string(item.get("role")) or "(no role)") if kind == "message" else ASSISTANT
+        blocks = list(ITEMS.get(kind, _call if kind.endswith("_call") else _unknown)(item))
+        if messages and role == messages[-1].role == ASSISTANT:
+            blocks = [*messages.pop().blocks, *blocks]
+        messages.append(Message(role, blocks))
+    return messages
+
+
+def _said(item: Json) -> Iterator[Block]:
+    return _content(item.get("content"))
+
+
+def _thinking(item: Json) -> Iterator[Block]:
+    parts = objects(item.get("summary")) + objects(item.get("content"))
+    if text := "\n\n".join(as_text(part.get("text")) for part in parts):
+        yield Block("thinking", text)
+    if item.get("encrypted_content"):
+        yield Block("signed")
+
+
+def _call(item: Json) -> Iterator[Block]:
+    given = item.get("arguments") if "arguments" in item else item.get("input", item.get("action"))
+    text = pretty_source(given) if isinstance(given, str) else as_text(given)
+    yield call_block(
+        item.get("name") or item.get("type"), item.get("call_id"), text, is_signed=False
+    )
+
+
+def _unknown(item: Json) -> Iterator[Block]:
+    yield unknown(item)
+
+
+ITEMS: Mapping[str, Callable[[Json], Iterator[Block]]] = {
+    "message": _said,
+    "reasoning": _thinking,
+}
+"""By an item's type; besides these all calls are read in one way."""
+
+
+def _content(value: object) -> Iterator[Block]:
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, dict) and (read := PARTS.get(string(part.get("type")) or "")):
+            yield read(part)
+        else:
+            yield from content_of([part])
+
+
+def _text(part: Json) -> Block:
+    return Block("text", as_text(part.get("text")))
+
+
+def _file(part: Json) -> Block:
+    if data := part.get("file_data"):
+        return inline("file", data, part.get("filename"))
+    return medium("file", part.get("file_url") or part.get("file_id"), part.get("filename"))
+
+
+PARTS: Mapping[str, Callable[[Json], Block]] = {
+    "input_text": _text,
+    "output_text": _text,
+    "summary_text": _text,
+    "refusal": lambda part: Block("refusal", as_text(part.get("refusal"))),
+    "input_image": lambda part: medium("image", part.get("image_url") or part.get("file_id")),
+    "input_file": _file,
+}

@@ -1,0 +1,169 @@
+"""mitmproxy's content views of a flow: as a chat, the sides of client and upstream, to edit."""
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mitmproxy import http
+from mitmproxy.contentviews import (
+    Contentview,
+    InteractiveContentview,
+    Metadata,
+    SyntaxHighlight,
+    add,
+    registry,
+)
+from mitmproxy.flow import Flow
+
+from addon.exchange import flow_record
+from addon.inspect.views.bodies import may_be_readable
+from addon.inspect.views.editing import from_editable, to_editable
+from addon.inspect.views.facts import PREFIX, facts_text
+from addon.inspect.views.json_text import pretty_source, printable
+from addon.inspect.views.reading import read
+from addon.inspect.views.transcript import to_text
+
+logger = logging.getLogger(__name__)
+
+ABOVE_JSON, NEVER = 2, -1
+
+PATHS = (
+    "/completions",
+    "/embeddings",
+    "/responses",
+    ":generateContent",
+    ":streamGenerateContent",
+    ":embedContent",
+    ":batchEmbedContents",
+)
+
+MAX_RAW_BYTES = 2**20
+UNREADABLE = "This cannot be read as a conversation."
+
+
+def guarded[V](
+    prettify: Callable[[V, bytes, Metadata], str],
+) -> Callable[[V, bytes, Metadata], str]:
+    """Where a view would raise, the body as it is."""
+
+    @functools.wraps(prettify)
+    def total(self: V, data: bytes, metadata: Metadata) -> str:
+        try:
+            return printable(prettify(self, data, metadata))
+        except Exception:
+            # A body can hold anything, and mitmproxy would show a traceback in its place.
+            logger.debug("A view cannot show a body", exc_info=True)
+            return f"{UNREADABLE}\n\n{_raw(data)}"
+
+    return total
+
+
+def _raw(data: bytes) -> str:
+    text = data[:MAX_RAW_BYTES].decode("utf-8", "replace")
+    more = len(data) - MAX_RAW_BYTES
+    return f"{text}\n… {more:,} more bytes" if more > 0 else text
+
+
+class ChatView(Contentview):
+    """The conversation under what is known of the exchange."""
+
+    name = "LLM chat"
+
+    def render_priority(self, data: bytes, metadata: Metadata) -> float:
+        return ABOVE_JSON if _is_llm(metadata.flow) and may_be_readable(data) else NEVER
+
+    @guarded
+    def prettify(self, data: bytes, metadata: Metadata) -> str:
+        facts = facts_text(metadata.flow.metadata) if metadata.flow else ""
+        conversation = read(data)
+        chat = to_text(conversation, "view 'LLM edit' shows all") if conversation else _unread(data)
+        return "\n\n".join(filter(None, (facts, chat)))
+
+
+def _is_llm(flow: Flow | None) -> bool:
+    """Whether the flow is one of ours, or goes to an address of such an API."""
+    if flow is None:
+        return False
+    if any(isinstance(name, str) and name.startswith(PREFIX) for name in flow.metadata):
+        return True
+    return isinstance(flow, http.HTTPFlow) and flow.request.path.partition("?")[0].endswith(PATHS)
+
+
+def _unread(data: bytes) -> str:
+    """JSON that is no conversation is indented, as mitmproxy's own view would do."""
+    text = _raw(data)
+    return f"{UNREADABLE}\n\n{pretty_source(text) if len(data) <= MAX_RAW_BYTES else text}"
+
+
+class Side(NamedTuple):
+    """A message as one of its two ends has it; `kept_as` is where if it is not in the flow."""
+
+    called: str
+    kept_as: str | None = None
+
+
+class _SideView(Contentview):
+    """The conversation, and the bytes it is read from as the proof."""
+
+    request: Side
+    response: Side
+
+    def render_priority(self, data: bytes, metadata: Metadata) -> float:
+        return NEVER
+
+    @guarded
+    def prettify(self, data: bytes, metadata: Metadata) -> str:
+        is_request = isinstance(metadata.http_message, http.Request)
+        side = self.request if is_request else self.response
+        if side.kept_as and isinstance(metadata.flow, http.HTTPFlow):
+            data = flow_record.kept(metadata.flow, side.kept_as) or data
+        conversation = read(data)
+        chat = to_text(conversation, "all of it is below") if conversation else UNREADABLE
+        return f"{chat}\n\n--- {side.called}, {len(data):,} bytes ---\n{_raw(data)}"
+
+
+class ClientView(_SideView):
+    name = "LLM client"
+    request = Side("as sent by the client", flow_record.CLIENT_REQUEST)
+    response = Side("as received by the client")
+
+
+class UpstreamView(_SideView):
+    name = "LLM upstream"
+    request = Side("as sent to the upstream")
+    response = Side("as received from the upstream", flow_record.UPSTREAM_RESPONSE)
+
+
+class EditView(InteractiveContentview):
+    """The body as text that is turned back when it is saved."""
+
+    name = "LLM edit"
+    syntax_highlight: SyntaxHighlight = "yaml"
+
+    def render_priority(self, data: bytes, metadata: Metadata) -> float:
+        return NEVER
+
+    @guarded
+    def prettify(self, data: bytes, metadata: Metadata) -> str:
+        return to_editable(data)
+
+    def reencode(self, prettified: str, metadata: Metadata) -> bytes:
+        return from_editable(prettified, _original(metadata))
+
+
+def _original(metadata: Metadata) -> bytes | None:
+    """What was prettified: mitmproxy has a field for it, but does not fill it in."""
+    if metadata.original_data is not None or metadata.http_message is None:
+        return metadata.original_data
+    return metadata.http_message.get_content(strict=False)
+
+
+VIEWS: tuple[Contentview, ...] = (ChatView(), ClientView(), UpstreamView(), EditView())
+
+
+def register() -> None:
+    """Add the views to mitmproxy, which tells of a name that is added again."""
+    for view in VIEWS:
+        if view.name not in registry:
+            add(view)

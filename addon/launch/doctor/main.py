@@ -1,0 +1,64 @@
+"""`llm-proxy doctor`: look for what keeps the proxy, or an agent, from working."""
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from addon.launch import proxy_process
+from addon.launch.agents import find_agent
+from addon.launch.doctor import environment, system, upstreams
+from addon.launch.doctor.findings import Case, Check, Finding, Mark
+from addon.program import flags as setting_flags
+from commands.config.levels import SettingsError
+from commands.config.load import read
+
+CHECKS: tuple[Check, ...] = (
+    system.check_address,
+    system.check_client_key,
+    upstreams.check_upstreams,
+    system.check_ca,
+    environment.check_trust,
+    environment.check_environment,
+    system.check_agent,
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the findings; 1 if there is a problem among them."""
+    flags = vars(_parser().parse_args(arguments))
+    marks = set()
+    for finding in _findings(flags):
+        marks.add(finding.mark)
+        print(f"{finding.mark:<8} {finding.text}", flush=True)
+        if finding.cure:
+            print(f"{'':<8} -> {finding.cure}")
+    return int(Mark.PROBLEM in marks)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="llm-proxy doctor",
+        usage="llm-proxy doctor [AGENT] [settings]",
+        description="Look for what keeps the proxy from working, or an agent from using it.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("agent", nargs="?", help="its name, or the program that starts it")
+    setting_flags.add_settings(parser)
+    return parser
+
+
+def _findings(flags: Mapping[str, object]) -> Iterator[Finding]:
+    yield from system.check_programs()
+    try:
+        configured = read(flags, os.environ, None)
+        settings = configured.settings
+        url = proxy_process.url_of(settings, settings.port)
+    except (SettingsError, proxy_process.LaunchError) as error:
+        yield from (Finding(Mark.PROBLEM, line) for line in str(error).splitlines())
+        return
+    yield from system.check_files(configured.files, Path.cwd())
+    agent = find_agent(str(flags["agent"])) if flags["agent"] else None
+    case = Case(settings, url, os.environ, agent)
+    for check in CHECKS:
+        yield from check(case)

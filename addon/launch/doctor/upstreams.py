@@ -1,0 +1,95 @@
+"""Whether the upstreams can be reached, and take their keys: all are asked at once."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import httpx
+
+from addon.launch.doctor.findings import Case, Finding, Mark
+from backends.backend import Backend, UpstreamRequest
+from backends.keys import Key
+from backends.model_id import BackendName
+from backends.vendors.registry import make_backends
+
+TIMEOUT_S = 3.0
+
+# OpenRouter lists its models to everybody, and tells about a key elsewhere; a gateway in its place
+# may know nothing of that, and is asked for its models.
+KEY_PATHS: dict[BackendName, str] = {"openrouter": "/key"}
+_REFUSALS = (400, 401, 403)  # Gemini answers 400 to a wrong key
+
+
+def check_upstreams(case: Case) -> Iterator[Finding]:
+    """A finding for each key."""
+    settings = case.settings
+    if settings.playback or settings.is_demo:
+        yield Finding(Mark.OK, "upstreams: none is asked, so no key is needed")
+        return
+    if not settings.api_keys:
+        cure = "set OPENROUTER_API_KEY or GEMINI_API_KEY, in ~/.config/llm-proxy/.env for good"
+        yield Finding(Mark.PROBLEM, "upstreams: there is no key", f"{cure}; or use --demo")
+    backends = make_backends(
+        openrouter_url=settings.openrouter_api_base_url,
+        gemini_url=settings.gemini_api_base_url,
+        site_url=None,
+        app_title=None,
+    )
+    questions = [
+        _Question(name, backends[name], key)
+        for name, keys in settings.api_keys.items()
+        for key in keys
+    ]
+    deadline = time.monotonic() + TIMEOUT_S
+    for question in questions:
+        question.start()
+    for question in questions:
+        question.join(max(0, deadline - time.monotonic()))
+        yield question.finding
+
+
+class _Question(threading.Thread):
+    """One key's trial. A daemon: the wait for a name server cannot be cut short in another way."""
+
+    def __init__(self, name: BackendName, backend: Backend, key: Key) -> None:
+        super().__init__(daemon=True)
+        self._key = key
+        self._title = backend.title
+        models = backend.models_request(key, None)
+        path = KEY_PATHS.get(name)
+        about_key = [replace(models, url=models.url.removesuffix("/models") + path)] if path else []
+        self._requests = [*about_key, models]
+        self.finding = self._unreachable(models, f"no answer within {TIMEOUT_S:.0f} s")
+
+    def run(self) -> None:
+        for request in self._requests:
+            try:
+                answer = _ask(request)
+            except (httpx.HTTPError, OSError) as error:
+                self.finding = self._unreachable(request, str(error) or type(error).__name__)
+                return
+            if answer.status_code != httpx.codes.NOT_FOUND:
+                break
+        self.finding = self._judge(answer)
+
+    def _judge(self, answer: httpx.Response) -> Finding:
+        if answer.status_code in _REFUSALS:
+            text = f"{self._title}: refuses the key {self._key.name} (HTTP {answer.status_code})"
+            return Finding(Mark.PROBLEM, text, "replace the key by one that is valid")
+        if answer.status_code != httpx.codes.OK:
+            text = f"{self._title}: HTTP {answer.status_code} from {answer.url.host}"
+            return Finding(Mark.PROBLEM, text, "look at its address, or try again later")
+        return Finding(Mark.OK, f"{self._title}: takes the key {self._key.name}")
+
+    def _unreachable(self, request: UpstreamRequest, reason: str) -> Finding:
+        text = f"{self._title}: cannot reach {httpx.URL(request.url).host} ({reason})"
+        return Finding(Mark.PROBLEM, text, "look at the network, or at the address in the settings")
+
+
+def _ask(request: UpstreamRequest) -> httpx.Response:
+    headers = request.all_headers()
+    # HTTPS_PROXY may point at the proxy, hence no settings from the environment.
+    return httpx.request(
+        request.method, request.url, headers=headers, trust_env=False, timeout=TIMEOUT_S
+    )

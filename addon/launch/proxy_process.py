@@ -1,0 +1,200 @@
+"""The proxy for an agent: the one that runs already, or one of our own for the time being."""
+
+import contextlib
+import re
+import secrets
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from typing import IO
+
+import httpx
+
+from addon.launch.agents import PLACEHOLDER
+from addon.launch.ca_bundle import CERTIFICATE, CONFDIR
+from addon.launch.environment import Proxy
+from backends.keys import Key
+from commands.config.model import SETTINGS, Settings
+
+PRODUCT = "llm-interactive-proxy"
+CLIENT_KEY_NAME = {setting.name: setting.env or "" for setting in SETTINGS}["client_key"]
+LOG = CONFDIR / "llm-proxy-run.log"
+TIMEOUT_S = 3.0
+"""Nothing on this machine takes longer, unless it does not speak HTTP."""
+
+_READY = re.compile(r"LLM proxy ready: HTTPS_PROXY=http://\S*:(\d+)")
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_START_S, _STOP_S = 30.0, 10.0
+
+
+class LaunchError(Exception):
+    """Why an agent cannot be started, and the cure, fit for the user's eyes."""
+
+
+class Tenant(Enum):
+    """Who listens at an address."""
+
+    NOBODY = "nobody"
+    PROVEN = "knows our client key"
+    OURS = "says that it is ours"
+    STRANGER = "stranger"
+
+
+def url_of(settings: Settings, port: int) -> str:
+    """Where programs on this machine reach a proxy with these settings; LaunchError if nowhere."""
+    try:
+        found = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise LaunchError(f"{settings.host} is no address to listen on: {error.strerror}") from None
+    host = str(found[0][4][0])
+    host = _LOOPBACK.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def tenant_of(url: str, client_key: Key | None) -> Tenant:
+    """Who listens at `url`; it is not shown the key."""
+    nonce = secrets.token_hex()
+    try:
+        answer = httpx.get(url, params={"nonce": nonce}, trust_env=False, timeout=TIMEOUT_S)
+        about = answer.json()
+        name, proof = about["name"], about.get("proof")
+    except httpx.ConnectError:
+        return Tenant.NOBODY
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
+        return Tenant.STRANGER
+    if name != PRODUCT:
+        return Tenant.STRANGER
+    is_proven = client_key is not None and proof == client_key.proof(nonce)
+    return Tenant.PROVEN if is_proven else Tenant.OURS
+
+
+def running_proxy(url: str, tenant: Tenant, settings: Settings) -> Proxy | None:
+    """The proxy that runs at `url`, with the key to show; None if its key is not known here."""
+    known = settings.client_key
+    if known and not settings.disable_auth:
+        return Proxy(url, known.value) if tenant is Tenant.PROVEN else None
+    proxy = Proxy(url, PLACEHOLDER)
+    return proxy if accepts(proxy) else None
+
+
+def accepts(proxy: Proxy) -> bool:
+    """Whether a running proxy lets clients in with this key. No upstream is asked."""
+    answer = httpx.get(
+        f"{proxy.url}/v1/chat/completions",
+        headers={"authorization": f"Bearer {proxy.key}"},
+        trust_env=False,
+        timeout=TIMEOUT_S,
+    )
+    return answer.status_code != httpx.codes.UNAUTHORIZED
+
+
+def shows_another_ca(proxy: Proxy, llm_host: str) -> bool:
+    """Whether a running proxy opens TLS with a CA that is not the one in our folder."""
+    context = ssl.create_default_context(cafile=CERTIFICATE)
+    try:
+        httpx.get(
+            f"https://{llm_host}/v1/chat/completions",
+            proxy=proxy.places["login"],
+            verify=context,
+            trust_env=False,
+            timeout=TIMEOUT_S,
+        )
+    except httpx.HTTPError as error:
+        return "CERTIFICATE_VERIFY_FAILED" in str(error)
+    return False
+
+
+@contextlib.contextmanager
+def at_hand(
+    settings: Settings, flags: Sequence[str], environ: Mapping[str, str]
+) -> Iterator[tuple[Proxy, str]]:
+    """A proxy while the block runs, and a line that tells about it. LaunchError if there is none.
+
+    `flags` and `environ` are for one of our own, which must come to the same `settings`.
+    """
+    url = url_of(settings, settings.port)
+    tenant = tenant_of(url, settings.client_key) if settings.port else Tenant.NOBODY
+    match tenant:
+        case Tenant.STRANGER:
+            raise LaunchError(
+                f"{url} is taken by another program: choose another port with --port, "
+                "0 for any free one"
+            )
+        case Tenant.OURS | Tenant.PROVEN:
+            yield (
+                _running(url, tenant, settings),
+                f"using the proxy at {url}, with its own settings",
+            )
+        case Tenant.NOBODY:
+            key = settings.client_key.value if settings.client_key else secrets.token_urlsafe(24)
+            with _started(flags, {**environ, CLIENT_KEY_NAME: key}) as port:
+                url = url_of(settings, port)
+                yield Proxy(url, key), f"started a proxy at {url}, its log: {LOG}"
+
+
+def _running(url: str, tenant: Tenant, settings: Settings) -> Proxy:
+    if proxy := running_proxy(url, tenant, settings):
+        return proxy
+    reason = (
+        f"does not know the key in {CLIENT_KEY_NAME}"
+        if settings.client_key
+        else "has a key that is not known here"
+    )
+    raise LaunchError(
+        f"The proxy at {url} {reason}: set {CLIENT_KEY_NAME} to the client key that it printed, "
+        "or use one of your own with --port=0"
+    )
+
+
+@contextlib.contextmanager
+def _started(flags: Sequence[str], environ: Mapping[str, str]) -> Iterator[int]:
+    """The port of a proxy of our own. It has its own session: Ctrl-C is for the agent alone."""
+    LOG.unlink(missing_ok=True)  # the one before may still be written to
+    with LOG.open("x", buffering=1, encoding="utf-8") as log:
+        process = subprocess.Popen(
+            # -P: no module in the working directory can take the place of ours.
+            [sys.executable, "-u", "-P", "-m", "addon.cli", "--ignore-folder", *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            env=environ,
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+        assert process.stdout
+        rest: threading.Thread | None = None
+        limit = threading.Timer(_START_S, process.kill)
+        limit.start()
+        try:
+            port = _copy_until_ready(process.stdout, log)
+            limit.cancel()
+            rest = threading.Thread(target=log.writelines, args=[process.stdout])
+            rest.start()
+            yield port
+        finally:
+            limit.cancel()
+            process.terminate()
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if rest:
+                rest.join()
+
+
+def _copy_until_ready(output: IO[str], log: IO[str]) -> int:
+    """The port that it says it listens on; LaunchError with what it said else."""
+    said = []
+    for line in output:
+        log.write(line)
+        said.append(line)
+        if found := _READY.search(line):
+            return int(found[1])
+    raise LaunchError(f"The proxy did not start:\n{''.join(said).rstrip()}")

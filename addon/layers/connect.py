@@ -1,0 +1,113 @@
+"""Connecting to an upstream, and what mitmproxy's `Server` tells of the connection afterwards."""
+
+import asyncio
+import socket
+import ssl
+import sys
+import time
+from contextlib import suppress
+from typing import cast
+
+from cryptography import x509
+from mitmproxy.certs import Cert
+from mitmproxy.connection import Server, TlsVersion
+
+from addon.layers.pool import Target, Wire
+from addon.layers.tls import ALPN
+
+FACTS = (
+    "peername",
+    "sockname",
+    "timestamp_start",
+    "timestamp_tcp_setup",
+    "timestamp_tls_setup",
+    "alpn",
+    "alpn_offers",
+    "certificate_list",
+    "cipher",
+    "cipher_list",
+    "tls_version",
+)
+
+
+async def connect(target: Target, server: Server) -> Wire:
+    """A new connection; `server` tells its facts. OSError or ValueError if it cannot be had."""
+    server.timestamp_start = time.time()
+    loop = asyncio.get_running_loop()
+    _, wire = await loop.create_connection(
+        lambda: Wire(target), *target.address, local_addr=target.local
+    )
+    writer = wire.writer
+    try:
+        server.timestamp_tcp_setup = time.time()
+        server.peername = writer.get_extra_info("peername")
+        server.sockname = writer.get_extra_info("sockname")
+        if target.trust:
+            await writer.start_tls(target.trust, server_hostname=server.sni)
+            _tell_tls(server, target.trust, writer.get_extra_info("ssl_object"))
+    except BaseException:
+        wire.close()
+        raise
+    wire.facts = {name: getattr(server, name) for name in FACTS}
+    return wire
+
+
+def notice_death(writer: asyncio.StreamWriter, within_s: float) -> None:
+    """Let the system give up the connection when the network has not answered for about so long.
+
+    Without it a connection that died unnoticed (another wifi, a VPN, sleep) takes a request, and
+    nothing tells before the time-out for answers. Both clocks ask for the peer's machine only:
+
+    - TCP_USER_TIMEOUT (Linux) runs while something sent is unacknowledged. A slow answer is not
+      hurt, since its request has been acknowledged.
+    - Keep-alive probes are sent while nothing is on its way, and answered by the peer's kernel. On
+      Linux TCP_USER_TIMEOUT overrules their count: after it one lost probe would be fatal. So the
+      times have the proportions of 10 s, 5 s and 3 probes, and all three fit into `within_s`.
+    """
+    connection: socket.socket | None = writer.get_extra_info("socket")
+    if connection is None or connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    interval_s = max(1, round(within_s / 5))
+    values = {
+        "TCP_KEEPIDLE": 2 * interval_s,
+        "TCP_KEEPALIVE": 2 * interval_s,  # macOS has this name for it
+        "TCP_KEEPINTVL": interval_s,
+        "TCP_KEEPCNT": 3,
+        "TCP_USER_TIMEOUT": 5 * interval_s * 1000,
+    }
+    with suppress(OSError):  # it has ended already, which is told elsewhere
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in values.items():
+            if (option := getattr(socket, name, None)) is not None:
+                connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def tell(server: Server, wire: Wire) -> None:
+    """Let `server` tell the facts of a connection that there was before."""
+    for name, fact in wire.facts.items():
+        setattr(server, name, fact)
+
+
+def _tell_tls(server: Server, context: ssl.SSLContext, connection: ssl.SSLObject) -> None:
+    server.timestamp_tls_setup = time.time()
+    server.alpn_offers = [ALPN.encode()]
+    server.alpn = (connection.selected_alpn_protocol() or "").encode()
+    server.cipher_list = [each["name"] for each in context.get_ciphers()]
+    server.cipher = (connection.cipher() or ("",))[0]
+    server.tls_version = cast(TlsVersion, connection.version())
+    server.certificate_list = _chain(connection)
+
+
+def _chain(connection: ssl.SSLObject) -> list[Cert]:
+    """As the upstream sent it; Python 3.12 tells no more than the first certificate."""
+    if sys.version_info >= (3, 13):
+        sent = connection.get_unverified_chain()
+    else:
+        sent = [connection.getpeercert(binary_form=True) or b""]
+    chain = []
+    for each in sent:
+        try:
+            chain.append(Cert(x509.load_der_x509_certificate(each)))
+        except ValueError:
+            continue  # stock mitmproxy passes over those, too
+    return chain

@@ -1,0 +1,362 @@
+"""One request of a client and its answer: `HttpStream` for claimed flows."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+from mitmproxy import http
+from mitmproxy.connection import Connection
+from mitmproxy.net.http.validate import validate_headers
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import HTTPMode, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    HttpEvent,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+
+from addon.exchange.exchange import Exchange
+from addon.exchange.http_responses import BodyStream
+from addon.layers.deps import Rules, Tick
+from addon.layers.stream_state import Client, IllegalMove, StreamState, Upstream
+from addon.layers.upstream_layer import SERVER_EVENTS, UpstreamConnection
+from backends.errors import ApiError, internal_error
+
+logger = logging.getLogger(__name__)
+
+Commands = layer.CommandGenerator[None]
+
+# After `[DONE]` or an error event the client waits for nothing; an upstream that does not end its
+# body by then is closed.
+AFTER_END_S = 1.0
+
+
+class LlmHttpStream(HttpStream):
+    """One request and its answer.
+
+    For a claimed flow the head of a streamed answer is held back until there is something to send
+    behind it: an error that is known by then still gets its HTTP status.
+    """
+
+    exchange: Exchange | None = None
+    needs_new_connection = False
+    """The next upstream connection must not have served another request before."""
+    _head: http.Response | None = None
+    """The head that the client has received, if it is that of a stream."""
+    _is_chunked = False
+    """The head says so, and HTTP/1.1 is spoken with the client."""
+    _upstream: UpstreamConnection | None = None
+    """The connection of this attempt, once there is one."""
+
+    def __init__(
+        self,
+        context: Context,
+        stream_id: int,
+        rules: Rules,
+        upstream_of: Callable[[Connection], UpstreamConnection | None],
+    ) -> None:
+        super().__init__(context, stream_id)
+        self.rules = rules
+        self._upstream_of = upstream_of
+        self._state = StreamState()
+        self.sent = bytearray()
+        self.shown_at = time.monotonic()
+        self._connecting_since = self._upstream_at = self._client_at = self.shown_at
+
+    # Events in, commands out
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        try:
+            yield from self._dispatch(event)
+        except IllegalMove:
+            logger.exception("Internal error in a stream")
+            if self._state.client is Client.ENDED or not self.exchange:
+                raise  # nothing can be said to the client any more
+            yield from self._cancel_upstream()
+            yield from self._send_error(internal_error())
+
+    def _dispatch(self, event: events.Event) -> Commands:
+        if isinstance(event, SERVER_EVENTS):
+            self._upstream_at = time.monotonic()
+            if self._state.is_listening:
+                yield from super()._handle_event(event)
+        elif isinstance(event, Tick):
+            yield from self._on_tick(event.now)
+        else:
+            yield from super()._handle_event(event)
+
+    # The request
+
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
+        request, client = event.request, self.context.client
+        if self.mode is HTTPMode.regular and request.method != "CONNECT" and not request.host:
+            # Origin form: the client speaks to us as a server, whatever its Host header says.
+            request.data.host, request.data.port = client.sockname[:2]
+            request.data.scheme = b"https" if client.tls else b"http"
+        yield from super().state_wait_for_request_headers(event)
+        self.exchange = self.rules.find(self.flow.id)
+
+    def state_consume_request_body(self, event: events.Event) -> Commands:
+        if isinstance(event, RequestData) and self._refuses(event):
+            self.request_body_buf.clear()
+            return
+        yield from super().state_consume_request_body(event)
+
+    def _refuses(self, event: RequestData) -> bool:
+        """Whether the rest of the body is to be dropped, since the answer is known."""
+        if self.exchange and not self.flow.response:
+            size = len(self.request_body_buf) + len(event.data)
+            if size > self.rules.max_body_bytes:
+                self.flow.response = self.rules.answers.error(self.rules.too_large(), self.exchange)
+        return self.flow.response is not None
+
+    def make_server_connection(self) -> layer.CommandGenerator[bool]:
+        self._connecting_since = time.monotonic()
+        is_connected = yield from super().make_server_connection()
+        self.needs_new_connection = False
+        if is_connected:  # if not, another attempt may have been made meanwhile
+            self._state.move_upstream(Upstream.WAITING)
+            self._upstream = self._upstream_of(self.context.server)
+            self._upstream_at = self._client_at = time.monotonic()
+        return is_connected
+
+    # The answer
+
+    def state_wait_for_response_headers(self, event: ResponseHeaders) -> Commands:
+        yield from super().state_wait_for_response_headers(event)
+        is_going_on = self.server_state == self.state_consume_response_body
+        response = self.flow.response
+        if self.exchange and is_going_on and response and response.raw_content is not None:
+            # A hook has put its own answer in the place of the upstream's.
+            yield from self._cancel_upstream()
+            yield from self.send_response()
+
+    def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
+        if request or not self.exchange:
+            return (yield from super().check_invalid(request))
+        assert self.flow.response
+        try:
+            validate_headers(self.flow.response)
+        except ValueError as fault:
+            yield from self._fail(ApiError(502, f"The upstream's answer is malformed: {fault}"))
+            return True
+        return False
+
+    def start_response_stream(self) -> Commands:
+        if self.exchange:
+            self.server_state = self.state_stream_response_body
+        else:
+            yield from super().start_response_stream()
+
+    def state_stream_response_body(self, event: HttpEvent) -> Commands:
+        if not (self.exchange and self.exchange.pipe):
+            yield from super().state_stream_response_body(event)
+            return
+        assert self.flow.response
+        body = self.flow.response.stream
+        assert isinstance(body, BodyStream)
+        if isinstance(event, ResponseData):
+            pieces = body.read(event.data)
+        elif isinstance(event, ResponseEndOfMessage):
+            self._state.move_upstream(Upstream.COMPLETE)
+            pieces = body.read(b"")
+        else:
+            return  # trailers would come after the body that we end ourselves
+        error = self.exchange.outcome.error
+        if error and self._state.client is not Client.ERROR:
+            if self._state.may_retry and all(map(_is_comment, pieces)):
+                yield from self._fail(error)
+                return
+            yield from self._send([*pieces, self._error_event(error)], Client.ERROR)
+        else:
+            yield from self._send(pieces)
+        if isinstance(event, ResponseEndOfMessage):
+            yield from self._end()
+
+    def state_consume_response_body(self, event: HttpEvent) -> Commands:
+        if not (isinstance(event, ResponseEndOfMessage) and self.exchange):
+            yield from super().state_consume_response_body(event)
+            return
+        assert self.flow.response
+        self._state.move_upstream(Upstream.COMPLETE)
+        self.flow.response.data.content = bytes(self.response_body_buf)
+        self.response_body_buf.clear()
+        try:
+            self.flow.response = self.rules.answers.whole(self.exchange, self.flow.response)
+        except ApiError as error:
+            yield from self._fail(error)
+            return
+        if self._head:  # a stream was wanted and has begun: tell the rest inside it
+            yield from self._send([self.flow.response.content or b""])
+            yield from self._end()
+        else:
+            yield from self.send_response()
+
+    # Time
+
+    def _on_tick(self, now: float) -> Commands:
+        is_waiting = self._state.upstream is Upstream.WAITING
+        if not (self.exchange and self.exchange.upstream and is_waiting):
+            return
+        pipe = self.exchange.pipe
+        silence = now - self._upstream_at
+        if pipe and pipe.has_ended:
+            if silence >= AFTER_END_S:
+                yield from self._cancel_upstream()
+                yield from self._end()
+        elif silence >= (limit := self.exchange.upstream.silence_s or self.rules.silence_s):
+            has_no_head = self.server_state == self.state_wait_for_response_headers
+            title = self.exchange.upstream.title
+            yield from self._fail(self.rules.silent(title, limit, is_waiting=has_no_head))
+        elif self.exchange.encoder and now - self._client_at >= self.rules.keep_alive_s:
+            yield from self._send([self.exchange.encoder.keep_alive()], Client.HEAD)
+
+    # Failure
+
+    def handle_protocol_error(
+        self, event: RequestProtocolError | ResponseProtocolError
+    ) -> Commands:
+        upstream = self.exchange and self.exchange.upstream
+        if (
+            not upstream
+            or isinstance(event, RequestProtocolError)
+            or self.client_state == self.state_errored
+            or self.server_state in (self.state_done, self.state_errored)
+        ):
+            yield from super().handle_protocol_error(event)
+            return
+        self._state.move_upstream(Upstream.NONE)
+        if self._upstream and self._upstream.is_stale_for(self.stream_id):
+            self.needs_new_connection = True
+            yield from self._resend()
+            return
+        if event.code is ErrorCode.CONNECT_FAILED:
+            waited = time.monotonic() - self._connecting_since
+            error = self.rules.not_connected(upstream.title, event.message, waited)
+        else:
+            message = f"The connection to {upstream.title} broke: {event.message}"
+            error = ApiError(502, message)
+        yield from self._fail(error)
+
+    def _fail(self, error: ApiError) -> Commands:
+        """The upstream sends no answer, or no more of it.
+
+        Start the next attempt while the client has seen nothing of an answer. Else send the error,
+        in the form that is still open.
+        """
+        assert self.exchange
+        yield from self._cancel_upstream()
+        if self.exchange.retry and self._state.may_retry:
+            last = self.exchange.retry(self.flow, error)
+            if last is None:
+                yield from self._resend()
+                return
+            error = last
+        yield from self._send_error(error)
+
+    def _send_error(self, error: ApiError) -> Commands:
+        """End the response with an error, unless the client has got its end already."""
+        assert self.exchange
+        if self._head:
+            pipe = self.exchange.pipe
+            is_complete = pipe and pipe.has_ended and not self.exchange.outcome.error
+            if not is_complete and self._state.client is not Client.ERROR:
+                yield from self._send([self._error_event(error)], Client.ERROR)
+            yield from self._end()
+        else:
+            self.exchange.outcome.error = error
+            self.flow.response = self.rules.answers.error(error, self.exchange)
+            yield from self.send_response()
+
+    def _error_event(self, error: ApiError) -> bytes:
+        """The event that ends the stream."""
+        assert self.exchange
+        self.exchange.outcome.error = error
+        return self.rules.answers.error_event(self.exchange, error)
+
+    def _resend(self) -> Commands:
+        """Send the request that has been put into the flow; its response goes on where we are."""
+        if (yield from self.check_killed(True)):
+            return
+        if self._upstream:
+            is_complete = self._state.upstream is Upstream.COMPLETE
+            self._upstream.part(self.stream_id, is_complete)
+        waiting = self._paused_event_queue
+        self._paused_event_queue = deque(e for e in waiting if not isinstance(e, SERVER_EVENTS))
+        self._upstream = None
+        self._state.move_upstream(Upstream.NONE)
+        self.flow.response = None
+        self.response_body_buf.clear()
+        self.server_state = self.state_wait_for_response_headers
+        is_connected = yield from self.make_server_connection()
+        if is_connected and not (yield from self.check_killed(True)):
+            request, body = self.flow.request, self.flow.request.raw_content or b""
+            for event in (
+                RequestHeaders(self.stream_id, request, end_stream=False),
+                RequestData(self.stream_id, body),
+                RequestEndOfMessage(self.stream_id),
+            ):
+                yield SendHttp(event, self.context.server)
+
+    def _cancel_upstream(self) -> Commands:
+        """Ignore what the upstream still sends; close it if it is still at work."""
+        was_waiting = self._state.upstream is Upstream.WAITING
+        if self._state.upstream is not Upstream.COMPLETE:
+            self._state.move_upstream(Upstream.CANCELLED)
+        if was_waiting:
+            cancel = RequestProtocolError(self.stream_id, "cancelled", ErrorCode.CANCEL)
+            yield SendHttp(cancel, self.context.server)
+
+    # Towards the client
+
+    def _send(self, pieces: list[bytes], kind: Client = Client.CONTENT) -> Commands:
+        """Stream whole events, the head before the first; `kind` is what the client then has."""
+        if not pieces:
+            return
+        self._client_at = time.monotonic()
+        if not self._head:
+            if self.server_state != self.state_stream_response_body:
+                self.flow.response = self.rules.stream_head(self.flow)
+            self._head = self.flow.response
+            assert self._head
+            self._is_chunked = self._head.headers.get("transfer-encoding") == "chunked"
+            self._state.move_client(Client.HEAD)
+            yield SendHttp(ResponseHeaders(self.stream_id, self._head), self.context.client)
+        if kind is Client.ERROR:
+            self._state.move_client(kind)
+        elif kind is Client.CONTENT and self._state.may_retry and not all(map(_is_comment, pieces)):
+            self._state.move_client(kind)
+            if self.exchange and self.exchange.talk:
+                self.exchange.talk.first_token_at = self._client_at
+        data = b"".join(pieces)
+        self.sent += data
+        if self._is_chunked:  # the client's layer would look that up again for each piece
+            yield commands.SendData(self.context.client, b"%x\r\n%s\r\n" % (len(data), data))
+        else:
+            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
+
+    def send_response(self, already_streamed: bool = False) -> Commands:
+        self._state.move_client(Client.ENDED)
+        yield from super().send_response(already_streamed)
+
+    def _end(self) -> Commands:
+        """The stream is complete; the flow shows what the client has got."""
+        if self._state.upstream is not Upstream.COMPLETE:
+            self._state.move_upstream(Upstream.CANCELLED)
+        self.flow.response = self._head
+        assert self.flow.response
+        self.flow.response.data.content = bytes(self.sent)
+        yield from self.send_response(already_streamed=True)
+
+
+def _is_comment(piece: bytes) -> bool:
+    return piece.startswith(b":")

@@ -1,0 +1,1 @@
+"""The program around the addon: flags, masters, start, shutdown, logs."""

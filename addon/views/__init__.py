@@ -1,6 +1,0 @@
-"""Content views that show flows as conversations, and a body's answer in the same form."""
-
-from addon.views.reading import Answer, Call, read_answer
-from addon.views.views import register
-
-__all__ = ["Answer", "Call", "read_answer", "register"]

@@ -1,9 +1,0 @@
-from pathlib import Path
-
-from commands.reference import reference
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
-
-
-def test_page_is_up_to_date() -> None:
-    assert PAGE.read_text("utf-8") == f"{reference()}\n"
