@@ -11,8 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from addon import layers, proxy
-from addon.program import sentinel
+from addon import layers, proxy, sentinel
 from commands.config import load
 from commands.config.levels import SettingsError
 
