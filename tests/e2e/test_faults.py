@@ -60,7 +60,7 @@ BEFORE_THE_ANSWER = [
         "overloaded",
         "busy",
     ),
-    ("redirect", Answer(302, (("location", "https://x"),)), 502, None, "HTTP 502"),
+    ("redirect", Answer(302, (("location", "https://x"),)), 502, None, "HTTP 302"),
     ("error inside 200", json_answer(ERROR), 429, "rate_limit_exceeded", "slow down"),
     ("empty 200", json_answer({}), 502, None, "without 'choices'"),
     (
