@@ -1,8 +1,8 @@
 """Converts the messages of a chat to Gemini's contents, in the only order that Gemini accepts.
 
-The order (issue reports; error messages in `addon/simulator/gemini_rules.py`): The first content
-has the role "user". Calls follow a user's content or results. The next content after calls holds
-exactly their results. Histories of agents break these rules in many ways. So all turns are
+Its rules (issue reports; error messages in `addon/demo/simulator/gemini_rules.py`): The first
+content has the role "user". Calls follow a user's content or results. The next content after calls
+holds exactly their results. Histories of agents break these rules in many ways. So all turns are
 collected first, each call with its result, and written afterwards.
 """
 
