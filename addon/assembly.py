@@ -10,9 +10,8 @@ from addon.endpoints.chat import ChatEndpoint
 from addon.endpoints.model_catalog import ModelsList
 from addon.exchange.session_log import SessionLog
 from backends.dialects.registry import DIALECTS
-from backends.model_id import BACKEND_NAMES
 from backends.redact import Redactor
-from backends.vendors.registry import ConfiguredBackends, make_backends
+from backends.vendors.registry import VENDORS, ConfiguredBackends, make_backends
 from commands.config.model import Settings
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import Sessions
@@ -36,7 +35,7 @@ def make_chat(settings: Settings, models: ModelsList, redactor: Redactor) -> Cha
         mapping=settings.model_mapping,
         is_project_required=settings.force_set_project,
         is_sticky=settings.sticky,
-        silence_s={name: settings.timeouts.get(name, settings.timeout) for name in BACKEND_NAMES},
+        silence_s={name: settings.timeouts.get(name, settings.timeout) for name in VENDORS},
         max_body_bytes=settings.max_body_mib * 2**20,
         readers={
             name: dialect.make_reader(time.time, lambda: uuid.uuid4().hex)
@@ -55,7 +54,7 @@ def stand_in(settings: Settings) -> AbstractAsyncContextManager[ConfiguredBacken
         from addon.cassettes import files, server  # imported only if they are used
 
         is_timed = settings.playback_timing == "recorded"
-        return server.upstreams(files.load(settings.playback), is_timed)
+        return server.upstreams(files.load(settings.playback, VENDORS), is_timed)
     return start.upstreams(settings) if settings.is_demo else None
 
 
@@ -72,6 +71,7 @@ def _desk(settings: Settings) -> Desk:
     controls = Controls(
         configured,
         f"{PRODUCT} {VERSION}",
+        VENDORS,
         routes=Routes(routes),
         state_file=settings.config,
         chat_may_change=settings.chat_may_change,
@@ -85,10 +85,5 @@ def _sessions(settings: Settings) -> Sessions:
 
 
 def _upstreams(settings: Settings) -> ConfiguredBackends:
-    backends = make_backends(
-        openrouter_url=settings.openrouter_api_base_url,
-        gemini_url=settings.gemini_api_base_url,
-        site_url=settings.app_site_url,
-        app_title=settings.app_x_title,
-    )
+    backends = make_backends(settings.base_urls, settings.app_site_url, settings.app_x_title)
     return ConfiguredBackends(backends, settings.api_keys)

@@ -5,6 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Set
+from itertools import chain
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
@@ -65,7 +66,7 @@ class LlmProxy:
         self._warning = warning
         client_key = settings.client_key or Key("generated", secrets.token_urlsafe(24))
         self._client_key = None if settings.disable_auth else client_key
-        upstream_keys = (*settings.openrouter_api_keys, *settings.gemini_api_keys)
+        upstream_keys = chain.from_iterable(settings.api_keys.values())
         self._redactor = redactor = Redactor((*upstream_keys, client_key))
         logs.keep_secrets_out(redactor)
         self._answers = Answers(redactor)

@@ -1,9 +1,10 @@
 """Parses model ids: `backend:name`, or a bare name."""
 
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Collection
+from typing import NamedTuple
 
-BackendName = Literal["openrouter", "gemini"]
-BACKEND_NAMES: tuple[BackendName, ...] = get_args(BackendName)
+BackendName = str
+"""The name of a backend, such as `openrouter`. The names in use are passed as `known`."""
 
 
 class ModelId(NamedTuple):
@@ -16,12 +17,12 @@ class ModelId(NamedTuple):
         return f"{self.backend}:{self.name}" if self.backend else self.name
 
 
-def parse(text: str) -> ModelId:
-    """Split at the first colon if a backend's name precedes it.
+def parse(text: str, known: Collection[BackendName]) -> ModelId:
+    """Split at the first colon if the name of a `known` backend precedes it.
 
     Any other prefix belongs to the name: OpenRouter's ids contain colons (`vendor/model:free`).
     """
     backend, colon, name = text.partition(":")
-    if colon and backend in BACKEND_NAMES:
+    if colon and backend in known:
         return ModelId(backend, name)
     return ModelId(None, text)

@@ -5,11 +5,11 @@ knows what can be served now, and only commands ask it.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from backends.model_id import BACKEND_NAMES, BackendName, ModelId
+from backends.model_id import BackendName, ModelId
 from commands.errors import CommandError, ModelNotAvailable, did_you_mean
 
 DEFAULT_PREFIX = "!/"
@@ -65,21 +65,21 @@ def check_prefix(text: str) -> str:
     return text
 
 
-def parse_backend(text: str) -> BackendName:
+def parse_backend(text: str, known: Collection[BackendName]) -> BackendName:
     if not text:
-        raise ValueError(f"must be one of {', '.join(BACKEND_NAMES)}")
-    for name in BACKEND_NAMES:
+        raise ValueError(f"must be one of {', '.join(known)}")
+    for name in known:
         if name == text.lower():
             return name
-    raise CommandError(f"backend {text} not supported{did_you_mean(text, BACKEND_NAMES)}")
+    raise CommandError(f"backend {text} not supported{did_you_mean(text, known)}")
 
 
-def parse_model(text: str) -> ModelId:
+def parse_model(text: str, known: Collection[BackendName]) -> ModelId:
     backend, _, name = (part.strip() for part in text.partition(":"))
     # A slash belongs to OpenRouter's own names, which may have a colon too: `vendor/model:free`.
     if not (backend and name) or "/" in backend or not text.isprintable():
         raise CommandError("model must be specified as <backend>:<model>")
-    return ModelId(parse_backend(backend), name)
+    return ModelId(parse_backend(backend, known), name)
 
 
 def parse_line(text: str) -> str:
@@ -137,17 +137,17 @@ class SettingRow:
     values: str
     scope: Scope
     field: str
-    parse: Callable[[str], Any]
+    parse: Callable[[str, Collection[BackendName]], Any]
     check: Callable[[Any, FunctionalBackends], None] = check_nothing
     when_unset: Callable[[GlobalSettings], object] = _nothing
     aliases: tuple[str, ...] = ()
     label: str = ""
     unset_label: str = ""
 
-    def read(self, text: str) -> Any:
+    def read(self, text: str, known: Collection[BackendName]) -> Any:
         """The value that a person wrote as `text`; CommandError if it is none."""
         try:
-            return self.parse(text)
+            return self.parse(text, known)
         except ValueError as rule:
             raise CommandError(f"{self.label or self.name} {rule}") from None
 
@@ -174,7 +174,7 @@ TABLE = (
     SettingRow(
         "backend",
         "backend for this session; the model stays the one that the client asks for",
-        "|".join(BACKEND_NAMES),
+        "<backend>",
         scope="session",
         field="backend",
         parse=parse_backend,
@@ -183,7 +183,7 @@ TABLE = (
     SettingRow(
         "default-backend",
         "backend for whatever does not name one",
-        "|".join(BACKEND_NAMES),
+        "<backend>",
         scope="proxy",
         field="default_backend",
         parse=parse_backend,
@@ -198,7 +198,7 @@ TABLE = (
         "<text>",
         scope="session",
         field="project",
-        parse=parse_line,
+        parse=lambda text, known: parse_line(text),
         aliases=("project-name",),
     ),
     SettingRow(
@@ -207,7 +207,7 @@ TABLE = (
         "true|false",
         scope="session",
         field="is_interactive",
-        parse=parse_switch,
+        parse=lambda text, known: parse_switch(text),
         when_unset=lambda configured: False,
         aliases=("interactive-mode",),
         label="interactive mode",
@@ -218,7 +218,7 @@ TABLE = (
         "true|false",
         scope="proxy",
         field="redact_api_keys_in_prompts",
-        parse=parse_switch,
+        parse=lambda text, known: parse_switch(text),
         when_unset=lambda configured: configured.redact_api_keys_in_prompts,
     ),
     SettingRow(
@@ -227,7 +227,7 @@ TABLE = (
         "<2 to 10 characters>",
         scope="proxy",
         field="command_prefix",
-        parse=check_prefix,
+        parse=lambda text, known: check_prefix(text),
         when_unset=lambda configured: DEFAULT_PREFIX,
         label="command prefix",
     ),

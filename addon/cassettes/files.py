@@ -5,7 +5,7 @@ Such a file also opens in mitmweb; one that mitmproxy itself has saved can be pl
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from addon.exchange.http_responses import kept_fields
 from backends import jsonio, openai_wire
 from backends.dialects.registry import DIALECTS
 from backends.errors import ApiError
+from backends.model_id import BackendName
 from backends.recordings.cassette import CHAT, EMBEDDINGS, Cassette, Recording
 from commands.config.levels import SettingsError
 
@@ -65,9 +66,9 @@ class Recorder:
             logger.error("Nothing is recorded to %s any more: %s", self._path, error.strerror)
 
 
-def load(path: Path) -> Cassette:
+def load(path: Path, known: Collection[BackendName]) -> Cassette:
     """What can be played of a file. Raises SettingsError if that is nothing."""
-    cassette = Cassette(path.name)
+    cassette = Cassette(path.name, known)
     try:
         for flow in _flows(path):
             if isinstance(flow, http.HTTPFlow) and (request := _request_of(flow)):

@@ -9,7 +9,6 @@ from addon.loopback.script import Answer, Framing, Pause, Received, Send, Step, 
 from addon.loopback.server import Server
 from backends import sse
 from backends.keys import Key
-from backends.model_id import BACKEND_NAMES
 from backends.recordings.backend import Playback
 from backends.recordings.cassette import Cassette, Recording
 from backends.vendors.openai_compatible import credential_of
@@ -32,10 +31,8 @@ async def upstreams(cassette: Cassette, is_timed: bool) -> AsyncIterator[Configu
         logger.info(
             "Playing back %s (recorded requests: %d)", cassette.name, len(cassette.recordings)
         )
-        backends = {name: Playback(f"{server.url}/{name}", cassette) for name in BACKEND_NAMES}
-        yield ConfiguredBackends(
-            backends, {name: [key] for name in BACKEND_NAMES}, is_playback=True
-        )
+        backends = {name: Playback(f"{server.url}/{name}", cassette) for name in cassette.backends}
+        yield ConfiguredBackends(backends, {name: [key] for name in backends}, is_playback=True)
     finally:
         await server.close()
 
@@ -49,7 +46,7 @@ class Player:
         self._recordings = cassette.recordings
         self._models = {
             f"/{backend}/models": [_model(name) for name in cassette.models(backend)]
-            for backend in BACKEND_NAMES
+            for backend in cassette.backends
         }
 
     def respond(self, request: Received) -> Answer:

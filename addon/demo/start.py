@@ -19,12 +19,11 @@ async def upstreams(settings: Settings) -> AsyncIterator[ConfiguredBackends]:
     simulator = await Simulator.start(keep_requests=1)
     try:
         backends = make_backends(
-            openrouter_url=simulator.openrouter_url,
-            gemini_url=simulator.gemini_url,
-            site_url=settings.app_site_url,
-            app_title=settings.app_x_title,
+            {"openrouter": simulator.openrouter_url, "gemini": simulator.gemini_url},
+            settings.app_site_url,
+            settings.app_x_title,
         )
-        yield ConfiguredBackends(backends, {"openrouter": [KEY], "gemini": [KEY]})
+        yield ConfiguredBackends(backends, {name: [KEY] for name in backends})
     finally:
         await simulator.close()
 

@@ -128,7 +128,12 @@ class ChatEndpoint:
         original = openai_wire.read_embeddings(body)
         request, _ = self._redacted(body, original, "")
         self._keep(exchange, body, request, is_same=request is original)
-        wishes = Wishes(self.default_backend, self.upstreams.keys.keys(), self._mapping)
+        wishes = Wishes(
+            self.default_backend,
+            self.upstreams.backends.keys(),
+            self.upstreams.keys.keys(),
+            self._mapping,
+        )
         target = resolve(request.get("model"), wishes)
         self.upstreams.check(target.backend)
         backend, key = self.upstreams.with_first_key()[target.backend]
@@ -171,6 +176,7 @@ class ChatEndpoint:
         """Who is asked, if it is not a route."""
         wishes = Wishes(
             self.default_backend,
+            self.upstreams.backends.keys(),
             self.upstreams.keys.keys(),
             self._mapping,
             once=once_model(original, session),

@@ -3,7 +3,7 @@
 import difflib
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from backends import model_id, openai_wire
@@ -53,8 +53,9 @@ class Recording(NamedTuple):
 class Cassette:
     """Recordings in order, found by request. Error messages show `name`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, backends: Collection[BackendName]) -> None:
         self.name = name
+        self.backends = backends
         self.recordings: list[Recording] = []
         self._requests: list[Fingerprint] = []
         self._known: dict[bytes, PartDigest] = {}
@@ -63,7 +64,7 @@ class Cassette:
 
     def add(self, endpoint: str, request: dict[str, Any], recording: Recording) -> None:
         """Add the next recording. Parts that requests share are stored once."""
-        fingerprint = matching.fingerprint_of(endpoint, request, self._known)
+        fingerprint = matching.fingerprint_of(endpoint, request, self._known, self.backends)
         parts = (*fingerprint.fields.values(), *fingerprint.messages)
         self._known |= {part.exact: part for part in parts}
         if not recording.unplayable_reason:
@@ -77,7 +78,7 @@ class Cassette:
 
         Recordings of equal requests play in order; the last one repeats.
         """
-        fingerprint = matching.fingerprint_of(endpoint, request, self._known)
+        fingerprint = matching.fingerprint_of(endpoint, request, self._known, self.backends)
         is_stream = endpoint == CHAT and openai_wire.is_stream(request)
         for key in _keys(fingerprint, is_stream):
             if numbers := self._numbers.get(key):
@@ -90,7 +91,7 @@ class Cassette:
         """The models that requests named or that answered, as this backend's."""
         found: dict[str, None] = {}
         for recording, request in zip(self.recordings, self._requests, strict=True):
-            answering = model_id.parse(recording.model)
+            answering = model_id.parse(recording.model, self.backends)
             if (answering.backend or "openrouter") == backend:
                 requested = request.fields.get("model")
                 found |= dict.fromkeys(

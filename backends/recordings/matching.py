@@ -7,11 +7,12 @@ volatile text. Exact matches are preferred: they need no guess of what is volati
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile, zip_longest
 from typing import Any, NamedTuple
 
 from backends import model_id
+from backends.model_id import BackendName
 
 IGNORED_FIELDS = frozenset(
     {
@@ -115,7 +116,12 @@ class Fingerprint(NamedTuple):
         return (self.endpoint, *fields, *(part.normalized for part in self.messages))
 
 
-def fingerprint_of(endpoint: str, request: Mapping[str, Any], known: PartsByDigest) -> Fingerprint:
+def fingerprint_of(
+    endpoint: str,
+    request: Mapping[str, Any],
+    known: PartsByDigest,
+    backends: Collection[BackendName],
+) -> Fingerprint:
     """The fingerprint of a request. Reuses the parts in `known`."""
     fields = {
         name: _part(value, known)
@@ -124,7 +130,7 @@ def fingerprint_of(endpoint: str, request: Mapping[str, Any], known: PartsByDige
     }
     # The backend's prefix does not count. A version in the name that looks like a date does.
     if model := request.get("model"):
-        name = model_id.parse(model).name
+        name = model_id.parse(model, backends).name
         digest = _digest(f"model {name}")
         fields["model"] = PartDigest(name, digest, digest, name)
     return Fingerprint(

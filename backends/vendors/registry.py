@@ -1,9 +1,10 @@
-"""All backends, and those that have keys.
+"""Lists the vendors, makes their backends, and knows which have keys.
 
-To add a backend, add a row to `make_backends` and a module or folder here.
+To add a vendor, add a row to `VENDORS` and a module or folder here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from backends.backend import Backend
@@ -14,13 +15,46 @@ from backends.vendors.gemini.backend.backend import Gemini
 from backends.vendors.openrouter import OpenRouter
 
 
+class Vendor(NamedTuple):
+    """A vendor, and how to make its backend."""
+
+    name: BackendName
+    title: str
+    make: Callable[[str, str | None, str | None], Backend]
+    """Called with base URL, site URL and application title; these two are for attribution."""
+    base_url: str
+    """The vendor's own; the configuration may name another."""
+    key_variable: str
+
+
+_ROWS = (
+    Vendor(
+        "openrouter",
+        OpenRouter.title,
+        OpenRouter,
+        "https://openrouter.ai/api/v1",
+        "OPENROUTER_API_KEY",
+    ),
+    Vendor(
+        "gemini",
+        Gemini.title,
+        lambda base_url, site_url, app_title: Gemini(base_url),
+        "https://generativelanguage.googleapis.com/v1beta",
+        "GEMINI_API_KEY",
+    ),
+)
+VENDORS: Mapping[BackendName, Vendor] = {row.name: row for row in _ROWS}
+"""All vendors by name. No other place lists them; the first is the default."""
+
+
 def make_backends(
-    *, openrouter_url: str, gemini_url: str, site_url: str | None, app_title: str | None
+    base_urls: Mapping[BackendName, str],
+    site_url: str | None = None,
+    app_title: str | None = None,
 ) -> Mapping[BackendName, Backend]:
-    """All backends, with or without keys."""
+    """The backends of all vendors, with or without keys."""
     return {
-        "openrouter": OpenRouter(openrouter_url, site_url, app_title),
-        "gemini": Gemini(gemini_url),
+        name: vendor.make(base_urls[name], site_url, app_title) for name, vendor in VENDORS.items()
     }
 
 
@@ -44,8 +78,8 @@ class ConfiguredBackends:
         if name not in self.keys:
             raise ApiError(
                 400,
-                f"No API key for {self.backends[name].title}: set {name.upper()}_API_KEY in the "
-                "proxy's environment or .env, or try the proxy with --demo",
+                f"No API key for {self.backends[name].title}: set {VENDORS[name].key_variable} in "
+                "the proxy's environment or .env, or try the proxy with --demo",
                 param="model",
                 code="no_api_key",
             )

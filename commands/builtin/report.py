@@ -19,6 +19,7 @@ def _serving(context: Context) -> str:
     session = context.session
     wishes = Wishes(
         context.proxy.default_backend,
+        context.known,
         once=context.once,
         model=session.model,
         backend=session.backend,

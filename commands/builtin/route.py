@@ -85,7 +85,7 @@ def list_elements(context: Context, arguments: Arguments) -> str:
 @_in_interactive_mode
 def append(context: Context, arguments: Arguments) -> str:
     name = _name(arguments, "route-append")
-    context.change_routes(context.routes.append(name, _elements(arguments)))
+    context.change_routes(context.routes.append(name, _elements(context, arguments)))
     return f"elements appended to {name}"
 
 
@@ -100,7 +100,7 @@ def append(context: Context, arguments: Arguments) -> str:
 @_in_interactive_mode
 def prepend(context: Context, arguments: Arguments) -> str:
     name = _name(arguments, "route-prepend")
-    context.change_routes(context.routes.prepend(name, _elements(arguments)))
+    context.change_routes(context.routes.prepend(name, _elements(context, arguments)))
     return f"elements prepended to {name}"
 
 
@@ -125,8 +125,8 @@ def _name(arguments: Arguments, command_name: str) -> str:
     return name
 
 
-def _elements(arguments: Arguments) -> list[ModelId]:
-    elements = [parse_element(word) for word in words(arguments)]
+def _elements(context: Context, arguments: Arguments) -> list[ModelId]:
+    elements = [parse_element(word, context.known) for word in words(arguments)]
     if not elements:
         raise CommandError("no route elements specified")
     return elements

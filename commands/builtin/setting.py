@@ -71,7 +71,7 @@ def choose_backend(context: Context, arguments: Arguments) -> str:
     keys=("model",),
 )
 def choose_once(context: Context, arguments: Arguments) -> str:
-    model = MODEL.read(named(arguments).get("model", ""))
+    model = MODEL.read(named(arguments).get("model", ""), context.known)
     MODEL.check(model, context.backends)
     context.once = model
     return f"{MODEL.when_set(model)} for this turn"
@@ -85,7 +85,7 @@ class _Changes:
         self._messages: list[str] = []
 
     def add(self, row: SettingRow, text: str, context: Context) -> None:
-        value = row.read(text)
+        value = row.read(text, context.known)
         fields = self._fields[row.scope]
         fields[row.field] = value
         if row is MODEL:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
+from backends.vendors.registry import VENDORS
 from commands.config.levels import SettingsError
 from commands.config.model import SETTINGS, Settings
-from commands.config.sources import Risk, Sources, read_sources
+from commands.config.sources import Risk, Sources, read_sources, to_line
 from commands.config.values import is_loopback
 
 
@@ -44,9 +44,12 @@ def read(
     sources = read_sources(SETTINGS, flags, environ, directory)
     values = {name: given.value for name, given in sources.given.items()}
     try:
-        settings = Settings.model_validate(values)
+        settings = Settings.model_validate(values, context=VENDORS)
     except ValidationError as error:
-        faults = [_to_line(fault, sources) for fault in error.errors(include_url=False)]
+        faults = [
+            to_line(fault, sources.written(fault["loc"], fault["input"]))
+            for fault in error.errors(include_url=False)
+        ]
         raise SettingsError("\n".join([*sources.faults, *faults])) from None
     faults = [*sources.faults, *_conflicts(settings, sources), *_misdirected(settings, sources)]
     if faults:
@@ -55,11 +58,6 @@ def read(
     return Configuration(
         settings, sources.files, frozenset().union(*carried), _warning(settings, sources)
     )
-
-
-def _to_line(fault: ErrorDetails, sources: Sources) -> str:
-    reason = fault.get("ctx", {}).get("error", fault["msg"])
-    return f"{sources.written(fault['loc'], fault['input'])}: {reason}"
 
 
 def _conflicts(settings: Settings, sources: Sources) -> Iterator[str]:

@@ -13,18 +13,12 @@ from pydantic.fields import FieldInfo
 
 from backends.keys import Key, read_key, read_keys
 from backends.model_id import BackendName
+from backends.vendors.registry import VENDORS
 from commands.config.levels import FILE_FLAG, FILE_VARIABLE
-from commands.config.sections import (
-    LLM_HOSTS,
-    MODEL_MAPPING,
-    FailoverRoutes,
-    ModelMapping,
-    ProxyWide,
-    SessionLimits,
-    Timeouts,
-)
 from commands.config.sources import Risk, Setting
 from commands.config.values import (
+    LLM_HOSTS,
+    MODEL_MAPPING,
     Backend,
     BaseUrl,
     ClientKey,
@@ -35,14 +29,20 @@ from commands.config.values import (
     Keys,
     ListenHost,
     Mebibytes,
+    ModelMapping,
     Origins,
     PlaybackTiming,
     Port,
     Prefix,
+    ProxyWide,
+    RouteSection,
+    RoutesOf,
     Seconds,
+    SessionLimits,
     StateFile,
     Switch,
     Text,
+    Timeouts,
 )
 from commands.settings import PROXY_WIDE
 
@@ -63,6 +63,31 @@ def setting(default: Any, help: str, risk: Risk, *, flag: bool | str = False, **
     return field
 
 
+def _keys_setting(vendor: BackendName) -> Any:
+    variable, title = VENDORS[vendor].key_variable, VENDORS[vendor].title
+    return setting(
+        (),
+        f"key for {title}, in place of all in the environment; for several set "
+        f"{variable}_1 to _20 there",
+        Risk.SECRET,
+        flag=True,
+        env=variable,
+        read=read_keys,
+        in_yaml=False,
+    )
+
+
+def _url_setting(vendor: BackendName) -> Any:
+    return setting(
+        VENDORS[vendor].base_url,
+        f"where {VENDORS[vendor].title} is",
+        Risk.ADDRESS,
+        flag=True,
+        env=f"{vendor.upper()}_API_BASE_URL",
+        carries=f"{vendor}_api_keys",
+    )
+
+
 class Settings(BaseModel):
     """Every setting with its value, checked, and with its default here."""
 
@@ -76,49 +101,17 @@ class Settings(BaseModel):
     )
     default_backend: Backend | None = setting(
         None,
-        "backend for models named without one: openrouter or gemini; "
+        f"backend for models named without one: {' or '.join(VENDORS)}; "
         "needed if both have keys, else the one that has",
         Risk.NONE,
         flag=True,
         env="LLM_BACKEND",
         metavar="NAME",
     )
-    openrouter_api_keys: Keys = setting(
-        (),
-        "key for OpenRouter, in place of all in the environment; for several set "
-        "OPENROUTER_API_KEY_1 to _20 there",
-        Risk.SECRET,
-        flag=True,
-        env="OPENROUTER_API_KEY",
-        read=read_keys,
-        in_yaml=False,
-    )
-    openrouter_api_base_url: BaseUrl = setting(
-        "https://openrouter.ai/api/v1",
-        "where OpenRouter is",
-        Risk.ADDRESS,
-        flag=True,
-        env="OPENROUTER_API_BASE_URL",
-        carries="openrouter_api_keys",
-    )
-    gemini_api_keys: Keys = setting(
-        (),
-        "key for Gemini, in place of all in the environment; for several set "
-        "GEMINI_API_KEY_1 to _20 there",
-        Risk.SECRET,
-        flag=True,
-        env="GEMINI_API_KEY",
-        read=read_keys,
-        in_yaml=False,
-    )
-    gemini_api_base_url: BaseUrl = setting(
-        "https://generativelanguage.googleapis.com/v1beta",
-        "where Gemini is",
-        Risk.ADDRESS,
-        flag=True,
-        env="GEMINI_API_BASE_URL",
-        carries="gemini_api_keys",
-    )
+    openrouter_api_keys: Keys = _keys_setting("openrouter")
+    openrouter_api_base_url: BaseUrl = _url_setting("openrouter")
+    gemini_api_keys: Keys = _keys_setting("gemini")
+    gemini_api_base_url: BaseUrl = _url_setting("gemini")
     client_key: ClientKey = setting(
         None,
         "key that clients have to show; without one a new one is made at each start",
@@ -213,7 +206,7 @@ class Settings(BaseModel):
     model_mapping: ModelMapping = setting(
         MODEL_MAPPING, "who serves models that are named without a backend, by pattern", Risk.NONE
     )
-    failover_routes: FailoverRoutes = setting(
+    failover_routes: RoutesOf[RouteSection] = setting(
         {}, "routes by name: policy (k, m, km or mk) and elements", Risk.NONE
     )
     sticky: Switch = setting(
@@ -308,17 +301,18 @@ class Settings(BaseModel):
     @property
     def api_keys(self) -> Mapping[BackendName, tuple[Key, ...]]:
         """The keys of each backend that has some."""
-        keys: dict[BackendName, tuple[Key, ...]] = {
-            "openrouter": self.openrouter_api_keys,
-            "gemini": self.gemini_api_keys,
-        }
+        keys = {name: getattr(self, f"{name}_api_keys") for name in VENDORS}
         return {backend: some for backend, some in keys.items() if some}
 
     @property
+    def base_urls(self) -> Mapping[BackendName, str]:
+        """The base URL of each backend."""
+        return {name: getattr(self, f"{name}_api_base_url") for name in VENDORS}
+
+    @property
     def effective_default_backend(self) -> BackendName:
-        """The backend that is set, else the only one with keys, else OpenRouter."""
-        first: BackendName = next(iter(self.api_keys), "openrouter")
-        return self.default_backend or first
+        """The backend that is set, else the only one with keys, else the first."""
+        return self.default_backend or next(iter(self.api_keys or VENDORS))
 
 
 def _setting(name: str, field: FieldInfo) -> Setting:

@@ -12,11 +12,22 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic_core import ErrorDetails
+
 from backends.keys import InvalidKey, Key
 from commands.config.levels import Level, SettingsError, Variable, read_levels, shown
 from commands.config.yaml_file import Place, YamlFile
 
-__all__ = ["Given", "Risk", "Setting", "SettingsError", "Sources", "read_sources"]
+__all__ = [
+    "Given",
+    "Risk",
+    "Setting",
+    "SettingsError",
+    "Sources",
+    "in_yaml",
+    "read_sources",
+    "to_line",
+]
 
 
 class Risk(Enum):
@@ -108,7 +119,7 @@ class Sources:
         """How the user wrote the value at `place`, which begins with the setting's name."""
         given = self.given[str(place[0])]
         if len(place) > 1 and given.yaml:  # only files have values inside of values
-            return _in_yaml(given.yaml, place, value)
+            return in_yaml(given.yaml, place, value)
         return given.written
 
 
@@ -190,12 +201,20 @@ def _from_level(setting: Setting, level: Level) -> Given | None:
     value = level.yaml.values.get(setting.name)
     if value is None or not setting.in_yaml:
         return None
-    return Given(value, _in_yaml(level.yaml, (setting.name,), value), level.is_trusted, level.yaml)
+    return Given(value, in_yaml(level.yaml, (setting.name,), value), level.is_trusted, level.yaml)
 
 
-def _in_yaml(file: YamlFile, place: Place, value: object) -> str:
+def in_yaml(file: YamlFile, place: Place, value: object) -> str:
+    """How the value at `place` is written in the file."""
     names = [step for step in place if isinstance(step, str)]
+    if names[-1] == "[key]":  # pydantic's way to say that the key is wrong, which is the value
+        del names[-2:]
     return ": ".join([file.where(place), *names, shown(value)])
+
+
+def to_line(fault: ErrorDetails, written: str) -> str:
+    """What pydantic finds wrong, behind how the user wrote the value."""
+    return f"{written}: {fault.get('ctx', {}).get('error', fault['msg'])}"
 
 
 def _misplaced(level: Level, table: Sequence[Setting]) -> Iterator[str]:

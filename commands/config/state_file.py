@@ -10,19 +10,21 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import yaml
+from pydantic import BeforeValidator, ConfigDict, ValidationError, ValidationInfo, create_model
 
-from backends.model_id import ModelId
-from commands.config.sources import SettingsError
-from commands.config.yaml_file import Place, YamlError, YamlFile, read_yaml
+from backends.model_id import BackendName
+from commands.config.sources import SettingsError, in_yaml, to_line
+from commands.config.values import RouteSection, RoutesOf, known_backends
+from commands.config.yaml_file import YamlError, YamlFile, read_yaml
 from commands.errors import CommandError
-from commands.routing.routes import POLICIES, Routes, find_policy, parse_element
+from commands.routing.routes import Routes
 from commands.settings import SAVED
 
 if sys.platform == "win32":
@@ -55,12 +57,12 @@ class _Document(NamedTuple):
     file: YamlFile
 
 
-def load_state(path: Path) -> State:
+def load_state(path: Path, known: Collection[BackendName]) -> State:
     """What was saved, nothing if there is no file. Raises SettingsError with file and line."""
-    return _checked(_read(path).file)
+    return _checked(_read(path).file, known)
 
 
-def save_state(path: Path, before: State, after: State) -> State:
+def save_state(path: Path, before: State, after: State, known: Collection[BackendName]) -> State:
     """Put into the file what has become of `before` in `after`; returns all that is in it then.
 
     Waits while another proxy saves, for milliseconds. Raises SettingsError if the file is broken,
@@ -70,7 +72,7 @@ def save_state(path: Path, before: State, after: State) -> State:
     try:
         with _locked(path):
             data, file = _read(path)
-            now = _checked(file)
+            now = _checked(file, known)
             merged = State(
                 _merged(now.defaults, before.defaults, after.defaults),
                 Routes(_merged(now.routes.by_name, before.routes.by_name, after.routes.by_name)),
@@ -111,62 +113,37 @@ def _put(state: State, data: dict[str, Any]) -> None:
 # What is right in the file
 
 
-def _checked(file: YamlFile) -> State:
-    defaults = {}
-    for row in SAVED:
-        text = file.values.get(row.field)
-        if text is None:
-            continue
-        try:
-            defaults[row.field] = row.parse(_text(file, (row.field,), text))
-        except (CommandError, ValueError) as error:
-            raise _fault(file, (row.field,), error) from None
-    routes = Routes()
-    for name, fields in _mapping(file, (ROUTES,), file.values.get(ROUTES)).items():
-        routes = _with_route(routes, name, file, _mapping(file, (ROUTES, name), fields))
-    return State(defaults, routes)
-
-
-def _with_route(routes: Routes, name: str, file: YamlFile, fields: Mapping[str, object]) -> Routes:
-    place = (ROUTES, name)
-    policy = find_policy(_text(file, (*place, "policy"), fields.get("policy") or ""))
-    if not policy:
-        raise _fault(file, (*place, "policy"), f"must be one of {', '.join(POLICIES)}")
-    elements = fields.get("elements") or []
-    if not isinstance(elements, list):
-        raise _fault(file, (*place, "elements"), "must be a list of <backend>:<model>")
-    try:
-        routes = routes.create(name, policy)
-    except CommandError as error:
-        raise _fault(file, place, error) from None
-    where = (*place, "elements")
-    return routes.append(
-        name, [_element(file, (*where, index), text) for index, text in enumerate(elements)]
-    )
-
-
-def _element(file: YamlFile, place: Place, text: object) -> ModelId:
-    try:
-        return parse_element(_text(file, place, text))
-    except CommandError as error:
-        raise _fault(file, place, error) from None
-
-
-def _text(file: YamlFile, place: Place, value: object) -> str:
+def _check_setting(value: object, info: ValidationInfo) -> Any:
+    """The value of a setting, written as in the chat."""
     if not isinstance(value, str):
-        raise _fault(file, place, "must be a single value")
-    return value
+        raise ValueError("must be a single value")
+    (row,) = (row for row in SAVED if row.field == info.field_name)
+    try:
+        return row.parse(value, known_backends(info))
+    except CommandError as error:
+        raise ValueError(str(error)) from None
 
 
-def _mapping(file: YamlFile, place: Place, value: object) -> dict[str, object]:
-    if not isinstance(value, dict | None):
-        raise _fault(file, place, "must be a mapping")
-    return value or {}
+class _Route(RouteSection):
+    model_config = ConfigDict(extra="ignore")
 
 
-def _fault(file: YamlFile, place: Place, reason: object) -> SettingsError:
-    keys = [step for step in place if isinstance(step, str)]
-    return SettingsError(": ".join([file.where(place), *keys, str(reason)]))
+_Setting = Annotated[Any, BeforeValidator(_check_setting)]
+_FIELDS: dict[str, Any] = {row.field: (_Setting, None) for row in SAVED}
+_Content: Any = create_model("_Content", **_FIELDS, failover_routes=(RoutesOf[_Route], {}))
+"""What of the file is ours; other keys belong to others."""
+
+
+def _checked(file: YamlFile, known: Collection[BackendName]) -> State:
+    values = {name: value for name, value in file.values.items() if value is not None}
+    try:
+        content = _Content.model_validate(values, context=known)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise SettingsError(to_line(fault, in_yaml(file, fault["loc"], fault["input"]))) from None
+    defaults = {row.field: getattr(content, row.field) for row in SAVED if row.field in values}
+    sections: Mapping[str, RouteSection] = content.failover_routes
+    return State(defaults, Routes({name: each.to_route(name) for name, each in sections.items()}))
 
 
 # The file itself

@@ -6,23 +6,55 @@ They take text, as flags, environment and files give it.
 import ipaddress
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
     Field,
     HttpUrl,
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     WrapValidator,
 )
 
+from backends import model_id
 from backends.keys import Key
-from backends.model_id import BACKEND_NAMES, BackendName
-from commands.settings import check_prefix
+from backends.model_id import BackendName, ModelId
+from commands.errors import CommandError
+from commands.routing.routes import POLICIES, Policy, Route, find_policy, parse_element
+from commands.settings import PROXY_WIDE, check_prefix, parse_line
+
+LLM_HOSTS = (
+    "api.openai.com",
+    "openrouter.ai",
+    "generativelanguage.googleapis.com",
+    "api.anthropic.com",
+    "api.mistral.ai",
+    "api.groq.com",
+    "api.deepseek.com",
+    "api.x.ai",
+    "api.together.xyz",
+    "api.fireworks.ai",
+    "api.cerebras.ai",
+    "api.moonshot.ai",
+)
+
+# Names that agents use towards their own vendor, put to who serves them here.
+MODEL_MAPPING: Mapping[str, tuple[str, ...]] = {
+    "gemini-*": ("gemini:{model}", "openrouter:google/{model}"),
+    "gpt-*": ("openrouter:openai/{model}",),
+    "chatgpt-*": ("openrouter:openai/{model}",),
+    "codex-*": ("openrouter:openai/{model}",),
+    "o[0-9]*": ("openrouter:openai/{model}",),
+    "claude-*": ("openrouter:anthropic/{model}",),
+}
 
 _HTTP_URL = TypeAdapter(HttpUrl)
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -49,6 +81,19 @@ def must(rule: str) -> WrapValidator:
             raise ValueError(f"must {rule}") from None
 
     return WrapValidator(validate)
+
+
+def known_backends(info: ValidationInfo) -> Collection[BackendName]:
+    """The names of all backends: the validation context."""
+    known: Collection[BackendName] = info.context or ()
+    return known
+
+
+def _check_backend(value: object, info: ValidationInfo) -> object:
+    known = known_backends(info)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"must be {' or '.join(known)}")
+    return value
 
 
 # The checks below need no words of their own: `must` has them.
@@ -92,7 +137,7 @@ def _check_state_file(path: Path) -> Path:
     return path
 
 
-Backend = Annotated[BackendName, must(f"be {' or '.join(BACKEND_NAMES)}")]
+Backend = Annotated[BackendName, BeforeValidator(_check_backend)]
 Demo = Annotated[Literal["off", "on", "auto"], must("be on, off or auto")]
 PlaybackTiming = Annotated[Literal["at-once", "recorded"], must("be at-once or recorded")]
 Switch = Annotated[bool, must("be true or false")]
@@ -137,3 +182,90 @@ StateFile = Annotated[
 # Excluded from dumps of the settings, which would hold the secrets.
 Keys = Annotated[tuple[Key, ...], Field(exclude=True)]
 ClientKey = Annotated[Key | None, Field(exclude=True)]
+
+
+# The parts of `proxy.yaml` that are more than one value
+
+
+def _check_target(text: str, info: ValidationInfo) -> str:
+    if not model_id.parse(text, known_backends(info)).backend:
+        raise ValueError
+    return text
+
+
+_Target = Annotated[
+    str,
+    AfterValidator(_check_target),
+    must("be <backend>:<model>, where {model} stands for the requested name"),
+]
+
+ModelMapping = Annotated[
+    Mapping[
+        str,
+        Annotated[
+            tuple[_Target, ...],
+            BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+            must("be a target or a list of targets"),
+        ],
+    ],
+    must("be a mapping from patterns to targets"),
+]
+
+
+def _to_element(text: str, info: ValidationInfo) -> ModelId:
+    try:
+        return parse_element(text, known_backends(info))
+    except CommandError as error:
+        raise ValueError(str(error)) from None
+
+
+def _check_policy(value: object) -> Policy:
+    policy = find_policy(value) if isinstance(value, str) else None
+    if not policy:
+        raise ValueError(f"must be one of {', '.join(POLICIES)}")
+    return policy
+
+
+class RouteSection(BaseModel):
+    """A failover route: the policy, and the models to try as `<backend>:<model>`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    policy: Annotated[Policy, BeforeValidator(_check_policy)] = Field("", validate_default=True)
+    elements: Annotated[
+        tuple[Annotated[ModelId, BeforeValidator(_to_element)], ...],
+        must("be a list of <backend>:<model>"),
+    ] = ()
+
+    def to_route(self, name: str) -> Route:
+        return Route(name, self.policy, self.elements)
+
+
+_RouteName = Annotated[str, AfterValidator(parse_line), must("be one line of text")]
+type RoutesOf[Section: RouteSection] = Annotated[
+    Mapping[_RouteName, Annotated[Section, must("be a mapping with policy and elements")]],
+    must("be a mapping from names to a policy and elements"),
+]
+
+
+def _check_proxy_wide(text: str) -> str:
+    if text not in PROXY_WIDE:
+        raise ValueError
+    return text
+
+
+_ProxyWide = Annotated[
+    str, AfterValidator(_check_proxy_wide), must(f"be one of {', '.join(PROXY_WIDE)}")
+]
+ProxyWide = Annotated[tuple[_ProxyWide, ...], must("be a list of names, or [] for none")]
+Timeouts = Annotated[Mapping[Backend, Seconds], must("be a mapping from backends to seconds")]
+
+
+class SessionLimits(BaseModel):
+    """How much is remembered, and where sessions are written down."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max: Count = 1000
+    history: Count = 200
+    log_dir: Path | None = None

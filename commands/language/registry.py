@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from backends.model_id import ModelId
+from backends.model_id import BackendName, ModelId
 from commands.errors import CommandError, did_you_mean
 from commands.language.scanner import Argument, Call
 from commands.routing.routes import Routes
@@ -24,8 +24,9 @@ ANY = sys.maxsize
 class Context:
     """What commands see, and what they change by putting a new value in place of the old one.
 
-    They change `session`, `proxy`, `routes`, `once` (the model of this turn only) and
-    `is_banner_due`. `configured` is what the proxy was started with; `history` has the newest last,
+    `known` are all backends, `backends` those that can serve. They change `session`, `proxy`,
+    `routes`, `once` (the model of this turn only) and `is_banner_due`.
+    `configured` is what the proxy was started with; `history` has the newest last,
     `cooldowns` what rests after a rate limit. `author` runs the commands, and of what is
     `PROXY_WIDE` they may change what is in `may_change`.
     """
@@ -36,6 +37,7 @@ class Context:
     proxy: GlobalSettings
     configured: GlobalSettings
     routes: Routes
+    known: Collection[BackendName]
     backends: FunctionalBackends
     history: Sequence[Entry]
     cooldowns: Sequence[str]

@@ -1,10 +1,10 @@
 """Failover routes: named lists of models to try, as values. In which order is not known here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from backends.model_id import ModelId
+from backends.model_id import BackendName, ModelId
 from commands.errors import CommandError, did_you_mean
 from commands.settings import parse_line, parse_model
 
@@ -17,10 +17,10 @@ def find_policy(text: str) -> Policy | None:
     return next((policy for policy in POLICIES if policy == text.lower()), None)
 
 
-def parse_element(text: str) -> ModelId:
+def parse_element(text: str, known: Collection[BackendName]) -> ModelId:
     """The model that an element of a route names; CommandError if it has no known backend."""
     try:
-        return parse_model(text)
+        return parse_model(text, known)
     except CommandError as error:
         raise CommandError(f"route element '{text}': {error}") from None
 

@@ -28,10 +28,12 @@ class Target(NamedTuple):
 class Wishes:
     """Everything that has a say besides the request itself.
 
-    `once`, `model` and `backend` come from commands. `functional` are the backends with a key.
+    `once`, `model` and `backend` come from commands. `known` are all backends, `functional` those
+    with a key.
     """
 
     default_backend: BackendName
+    known: Collection[BackendName]
     functional: Collection[BackendName] = ()
     mapping: Mapping[str, Sequence[str]] = field(default_factory=dict)
     once: ModelId | None = None
@@ -44,7 +46,7 @@ def resolve(requested: str | None, wishes: Wishes) -> Target:
 
     Without a model OpenRouter takes the default of the account.
     """
-    return next(_candidates(model_id.parse(requested or ""), wishes))
+    return next(_candidates(model_id.parse(requested or "", wishes.known), wishes))
 
 
 def _candidates(requested: ModelId, wishes: Wishes) -> Iterator[Target]:
@@ -58,7 +60,7 @@ def _candidates(requested: ModelId, wishes: Wishes) -> Iterator[Target]:
         yield Target(wishes.backend, requested.name, "set(backend)")
     pattern = _first_match(requested.name, tuple(wishes.mapping))
     for target in wishes.mapping[pattern] if pattern else ():
-        mapped = model_id.parse(target)
+        mapped = model_id.parse(target, wishes.known)
         if mapped.backend and mapped.backend in wishes.functional:
             name = mapped.name.replace("{model}", requested.name)
             yield Target(mapped.backend, name, f"model_mapping {pattern}")

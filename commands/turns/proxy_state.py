@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from backends.model_id import BackendName
 from commands.builtin import COMMANDS
 from commands.config.sources import SettingsError
 from commands.config.state_file import State, load_state, save_state
@@ -24,8 +25,9 @@ class Controls:
     """What is in force for all sessions, in memory and, with `state_file`, beyond this run.
 
     `routes` are the configured ones; those of the same name in `state_file` go before them.
-    `product` is what the banner calls us. `chat_may_change` is what of `PROXY_WIDE` the chat may
-    change; None is all of it, unless the proxy `is_exposed`: it listens on more than loopback, or
+    `product` is what the banner calls us, `known` are the names of all backends.
+    `chat_may_change` is what of `PROXY_WIDE` the chat may change; None is all of
+    it, unless the proxy `is_exposed`: it listens on more than loopback, or
     that is not known yet. Raises SettingsError if the file is broken.
     """
 
@@ -33,6 +35,7 @@ class Controls:
         self,
         configured: GlobalSettings,
         product: str,
+        known: Collection[BackendName],
         *,
         routes: Routes = NO_ROUTES,
         state_file: Path | None = None,
@@ -40,8 +43,9 @@ class Controls:
     ) -> None:
         self._configured = configured
         self._product = product
+        self._known = known
         self._state_file = state_file
-        state = load_state(state_file) if state_file else State()
+        state = load_state(state_file, known) if state_file else State()
         self.settings = replace(configured, **state.defaults)
         self.routes = Routes({**routes.by_name, **state.routes.by_name})
         self.prefixes = {self.settings.command_prefix}
@@ -75,6 +79,7 @@ class Controls:
             proxy=self.settings,
             configured=self._configured,
             routes=self.routes,
+            known=self._known,
             backends=backends,
             history=session.history,
             cooldowns=cooldowns,
@@ -99,7 +104,7 @@ class Controls:
         self.prefixes.add(context.proxy.command_prefix)
         if self._state_file and before != after:
             try:
-                saved = save_state(self._state_file, before, after)
+                saved = save_state(self._state_file, before, after, self._known)
             except SettingsError as error:
                 logger.warning("Changes are in force but not saved: %s", error)
                 return f"not saved: {error}"

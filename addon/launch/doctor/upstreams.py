@@ -30,12 +30,7 @@ def check_upstreams(case: Case) -> Iterator[Finding]:
     if not settings.api_keys:
         cure = "set OPENROUTER_API_KEY or GEMINI_API_KEY, in ~/.config/llm-proxy/.env for good"
         yield Finding(Mark.PROBLEM, "upstreams: there is no key", f"{cure}; or use --demo")
-    backends = make_backends(
-        openrouter_url=settings.openrouter_api_base_url,
-        gemini_url=settings.gemini_api_base_url,
-        site_url=None,
-        app_title=None,
-    )
+    backends = make_backends(settings.base_urls)
     questions = [
         _Question(name, backends[name], key)
         for name, keys in settings.api_keys.items()

@@ -19,6 +19,7 @@ from backends import jsonio
 from backends.keys import Key
 from backends.recordings.cassette import Cassette, Recording
 from backends.vendors.openai_compatible import credential_of
+from backends.vendors.registry import VENDORS
 from commands.config.levels import SettingsError
 from commands.config.load import load
 
@@ -82,7 +83,7 @@ def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(SettingsError, match="cannot be recorded to: it is no file of"):
         Recorder(path)
     with pytest.raises(SettingsError, match="cannot be played back: "):
-        files.load(path)
+        files.load(path, VENDORS)
     assert path.read_bytes() == content
 
 
@@ -97,7 +98,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be recorded to: Is a directory"):
         Recorder(tmp_path)
     with pytest.raises(SettingsError, match="cannot be played back: No such file"):
-        files.load(tmp_path / "none")
+        files.load(tmp_path / "none", VENDORS)
 
 
 def test_a_recording_that_fails_ends_with_one_line(
@@ -131,7 +132,7 @@ def test_the_prompt_is_the_side_nearest_to_the_model(tmp_path: Path) -> None:
             flow, flow_record.CLIENT_REQUEST, jsonio.encode(sides[flow_record.CLIENT_REQUEST])
         )
     flow_record.keep(flows[2], flow_record.PROMPT, jsonio.encode(sides[flow_record.PROMPT]))
-    tape = files.load(written(tmp_path / "run.mitm", flow_of(), *flows))
+    tape = files.load(written(tmp_path / "run.mitm", flow_of(), *flows), VENDORS)
     assert len(tape.recordings) == 3  # the second flow's request is in the upstream's form only
     assert tape.find("chat", HELLO) == 0
     assert tape.find("chat", sides[flow_record.CLIENT_REQUEST]) == 1
@@ -149,11 +150,11 @@ FOREIGN: dict[str, dict[str, Any]] = {
 def test_foreign_flows_are_skipped(tmp_path: Path) -> None:
     foreign = [flow_of(metadata=metadata) for metadata in FOREIGN.values()]
     path = written(tmp_path / "run.mitm", *foreign, tflow.twebsocketflow(), flow_of(body=b"mine"))
-    assert [each.body for each in files.load(path).recordings] == [b"mine"]
+    assert [each.body for each in files.load(path, VENDORS).recordings] == [b"mine"]
     with pytest.raises(SettingsError, match="no answer of a model is in it"):
-        files.load(written(path, *foreign))
+        files.load(written(path, *foreign), VENDORS)
     with pytest.raises(SettingsError, match="no answer of a model is in it"):
-        files.load(written(path))
+        files.load(written(path), VENDORS)
 
 
 def test_what_a_recording_tells(tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_what_a_recording_tells(tmp_path: Path) -> None:
     cancelled.response = None
     cancelled.metadata["llm_error"] = "499 gone"
     path = written(tmp_path / "run.mitm", told, silent, cancelled)
-    first, second, third = files.load(path).recordings
+    first, second, third = files.load(path, VENDORS).recordings
     headers = [("content-type", "application/json")]
     assert first == Recording(200, headers, b"{}", "openrouter:x", None, 0.5, 1.5)
     assert second == Recording(200, headers, b"{}", "openrouter:x", "429 Slow", 2.0, 3.0)
@@ -179,7 +180,7 @@ def test_of_a_file_that_is_cut_off_the_rest_is_played(
 ) -> None:
     path = written(tmp_path / "run.mitm", flow_of(body=b"1"), flow_of(body=b"2"))
     path.write_bytes(path.read_bytes()[:-100])
-    assert [each.body for each in files.load(path).recordings] == [b"1"]
+    assert [each.body for each in files.load(path, VENDORS).recordings] == [b"1"]
     assert [each.message for each in caplog.records] == [
         f"{path} is cut off or broken: only what is before is played (requests: 1)"
     ]
@@ -212,7 +213,7 @@ WHOLE = Recording(200, [("content-type", "application/json")], b"{}", "openroute
 
 
 def player(is_timed: bool) -> Player:
-    tape = Cassette("run.mitm")
+    tape = Cassette("run.mitm", VENDORS)
     tape.add("chat", HELLO | {"stream": True}, STREAM)
     tape.add("chat", HELLO, WHOLE)
     return Player(tape, KEY, is_timed)

@@ -9,6 +9,7 @@ from backends.errors import ApiError
 from backends.keys import Key
 from backends.recordings.backend import Playback
 from backends.recordings.cassette import Cassette, Recording
+from backends.vendors.registry import VENDORS
 
 KEY = Key("CASSETTE", "cassette")
 DONE = b"data: [DONE]\n\n"
@@ -33,7 +34,7 @@ def failed(status: int, error: str | None = None) -> Recording:
 
 
 def cassette(*takes: tuple[dict[str, Any], Recording], endpoint: str = "chat") -> Cassette:
-    made = Cassette("run.mitm")
+    made = Cassette("run.mitm", VENDORS)
     for request, recording in takes:
         made.add(endpoint, request, recording)
     return made

@@ -21,7 +21,7 @@ CHAT: dict[str, Any] = {
 
 
 def fingerprint(request: dict[str, Any]) -> Fingerprint:
-    return matching.fingerprint_of("chat", request, {})
+    return matching.fingerprint_of("chat", request, {}, ("openrouter", "gemini"))
 
 
 def asking(text: str) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def test_known_parts_are_shared() -> None:
     first = fingerprint(CHAT)
     known = {part.exact: part for part in first.messages}
     copy = json.loads(json.dumps(CHAT))
-    second = matching.fingerprint_of("chat", copy, known)
+    second = matching.fingerprint_of("chat", copy, known, ("openrouter", "gemini"))
     assert all(a is b for a, b in zip(first.messages, second.messages, strict=True))
 
 

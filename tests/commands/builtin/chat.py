@@ -29,6 +29,7 @@ def new_context() -> Context:
         proxy=replace(configured, command_prefix="!/"),
         configured=configured,
         routes=Routes(),
+        known=("openrouter", "gemini"),
         backends={
             "openrouter": FunctionalBackend(2, ["foo", "vendor/bar:free", "vendor/barrel"]),
             "gemini": FunctionalBackend(1),

@@ -16,6 +16,7 @@ from commands.config.state_file import State, load_state, save_state
 from commands.routing.routes import Policy, Route, Routes
 from commands.settings import GlobalSettings, chosen
 
+KNOWN = ("openrouter", "gemini")
 ENDINGS = ("json", "yaml", "yml")
 WRITERS = (threading.Thread, multiprocessing.get_context("spawn").Process)
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions and links")
@@ -53,9 +54,9 @@ def fault_of(action: Callable[[], object]) -> str:
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_saved_is_loaded(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"state.{ending}"
-    assert save_state(path, NOTHING, EVERYTHING) == EVERYTHING
-    assert load_state(path) == EVERYTHING
-    assert list(load_state(path).routes.by_name) == ["no", "Bü 1.10"]
+    assert save_state(path, NOTHING, EVERYTHING, KNOWN) == EVERYTHING
+    assert load_state(path, KNOWN) == EVERYTHING
+    assert list(load_state(path, KNOWN).routes.by_name) == ["no", "Bü 1.10"]
     assert read(path) == {
         "default_backend": "gemini",
         "redact_api_keys_in_prompts": False,
@@ -65,8 +66,8 @@ def test_saved_is_loaded(tmp_path: Path, ending: str) -> None:
             "Bü 1.10": {"policy": "mk", "elements": ["openrouter:a/b:free"]},
         },
     }
-    assert save_state(path, EVERYTHING, NOTHING) == NOTHING
-    assert load_state(path) == NOTHING
+    assert save_state(path, EVERYTHING, NOTHING, KNOWN) == NOTHING
+    assert load_state(path, KNOWN) == NOTHING
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -75,8 +76,8 @@ def test_no_file(tmp_path: Path, ending: str, text: str | None) -> None:
     path = tmp_path / f"state.{ending}"
     if text is not None:
         path.write_text(text)
-    assert load_state(path) == NOTHING
-    assert save_state(path, NOTHING, EVERYTHING) == load_state(path)
+    assert load_state(path, KNOWN) == NOTHING
+    assert save_state(path, NOTHING, EVERYTHING, KNOWN) == load_state(path, KNOWN)
 
 
 def test_what_commands_have_chosen() -> None:
@@ -95,7 +96,7 @@ def test_what_commands_have_chosen() -> None:
 def test_values_as_in_the_chat(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     expected = {"redact_api_keys_in_prompts": False, "default_backend": "gemini"}
-    assert load_state(tmp_path / name) == State(expected)
+    assert load_state(tmp_path / name, KNOWN) == State(expected)
 
 
 # What others put into the file
@@ -109,22 +110,22 @@ def test_unknown_keys_survive(tmp_path: Path, ending: str) -> None:
         "failover_routes": {"n": {"policy": "k", "elements": [], "note": [7]}},
     }
     path.write_text(json.dumps(others))  # which is YAML too
-    before = load_state(path)
+    before = load_state(path, KNOWN)
     saved = with_route(before, "n", "m")
-    save_state(path, before, saved)
+    save_state(path, before, saved, KNOWN)
     others["failover_routes"]["n"]["policy"] = "m"
     assert read(path) == others
 
 
 def test_changes_of_two_proxies_are_put_together(tmp_path: Path) -> None:
     path = tmp_path / "state.yaml"
-    base = save_state(path, NOTHING, with_route(with_route(EVERYTHING, "a"), "b"))
+    base = save_state(path, NOTHING, with_route(with_route(EVERYTHING, "a"), "b"), KNOWN)
     one = State({**base.defaults, "command_prefix": "$/"}, base.routes.delete("a"))
     two_defaults = {"redact_api_keys_in_prompts": False, "command_prefix": "#?"}
     two = State(two_defaults, base.routes.create("c", "m"))
-    save_state(path, base, one)
-    merged = save_state(path, base, two)
-    assert merged == load_state(path)
+    save_state(path, base, one, KNOWN)
+    merged = save_state(path, base, two, KNOWN)
+    assert merged == load_state(path, KNOWN)
     assert merged.defaults == {"redact_api_keys_in_prompts": False, "command_prefix": "$/"}
     assert list(merged.routes.by_name) == ["no", "Bü 1.10", "b", "c"]
 
@@ -134,7 +135,7 @@ def save_many(path: Path, writer: str) -> None:
     state = NOTHING
     for number in range(10):
         after = with_route(state, f"{writer}-{number}")
-        save_state(path, state, after)
+        save_state(path, state, after, KNOWN)
         state = after
 
 
@@ -146,8 +147,8 @@ def test_concurrent_writers(tmp_path: Path, ending: str, start: Callable[..., An
     for writer in writers:
         writer.start()
     while any(writer.is_alive() for writer in writers):
-        load_state(path)  # never a half of it
-    names = load_state(path).routes.by_name
+        load_state(path, KNOWN)  # never a half of it
+    names = load_state(path, KNOWN).routes.by_name
     assert sorted(names) == sorted(f"w{a}-{b}" for a in range(4) for b in range(10))
 
 
@@ -165,78 +166,83 @@ def test_concurrent_writers(tmp_path: Path, ending: str, start: Callable[..., An
         ("s.yaml", "a: 1\na: 2\n", " line 2: 'a' is given twice"),
         ("s.yaml", "a: 1\n<<: 2\n", " line 2: expected a mapping or list of mappings for merging,"),
         ("s.yaml", "a: 2024-99-99\n", ": month must be in 1..12"),
-        ("s.yaml", "\ndefault_backend: x", " line 2: default_backend: backend x not supported"),
+        ("s.yaml", "\ndefault_backend: x", " line 2: default_backend: x: backend x not supported"),
         (
             "s.json",
             '{"a": 1,\n"command_prefix": "!!"}',
-            " line 2: command_prefix: must not be the same character twice",
+            " line 2: command_prefix: !!: must not be the same character twice",
         ),
-        ("s.yaml", "command_prefix: [a]", " line 1: command_prefix: must be a single value"),
+        ("s.yaml", "command_prefix: [a]", " line 1: command_prefix: ['a']: must be a single value"),
         (
             "s.yaml",
             "redact_api_keys_in_prompts: 2",
-            " line 1: redact_api_keys_in_prompts: must be one of true, on, yes, 1, false, off, no,",
+            " line 1: redact_api_keys_in_prompts: 2: must be one of true, on, yes, 1,",
         ),
-        ("s.yaml", "failover_routes: 1", " line 1: failover_routes: must be a mapping"),
-        ("s.yaml", "failover_routes:\n  n: 1", " line 2: failover_routes: n: must be a mapping"),
+        ("s.yaml", "failover_routes: 1", " line 1: failover_routes: 1: must be a mapping"),
+        ("s.yaml", "failover_routes:\n  n: 1", " line 2: failover_routes: n: 1: must be a mapping"),
         (
             "s.yaml",
             "failover_routes:\n  n:\n    policy: x",
-            " line 3: failover_routes: n: policy: must be one of k, m, km, mk",
+            " line 3: failover_routes: n: policy: x: must be one of k, m, km, mk",
         ),
         (
             "s.yaml",
             "failover_routes:\n  n: {}",
-            " line 2: failover_routes: n: policy: must be one of k, m, km, mk",
+            " line 2: failover_routes: n: policy: '': must be one of k, m, km, mk",
         ),
         (
             "s.yaml",
             "failover_routes:\n  n:\n    policy: k\n    elements: a",
-            " line 4: failover_routes: n: elements: must be a list of <backend>:<model>",
+            " line 4: failover_routes: n: elements: a: must be a list of <backend>:<model>",
         ),
         (
             "s.yaml",
             "failover_routes:\n  n:\n    policy: k\n    elements:\n    - gemini:a\n    - x:a",
-            " line 6: failover_routes: n: elements: route element 'x:a': backend x not supported",
+            " line 6: failover_routes: n: elements: x:a: route element 'x:a': backend x",
         ),
         (
             "s.yaml",
             "failover_routes:\n  '': {policy: k}",
-            " line 2: failover_routes: : route name must be one line of text",
+            " line 2: failover_routes: '': must be one line of text",
         ),
     ],
 )
 def test_broken_file_is_told_and_kept(tmp_path: Path, name: str, text: str, expected: str) -> None:
     path = tmp_path / name
     path.write_text(text)
-    assert fault_of(lambda: load_state(path)).startswith(f"{path}{expected}")
-    assert fault_of(lambda: save_state(path, NOTHING, EVERYTHING)).startswith(f"{path}{expected}")
+    assert fault_of(lambda: load_state(path, KNOWN)).startswith(f"{path}{expected}")
+    assert fault_of(lambda: save_state(path, NOTHING, EVERYTHING, KNOWN)).startswith(
+        f"{path}{expected}"
+    )
     assert path.read_text() == text
 
 
 def test_half_written_file(tmp_path: Path) -> None:
     """Wherever a JSON file is cut off, it is either refused or still all there."""
     path = tmp_path / "s.json"
-    save_state(path, NOTHING, EVERYTHING)
+    save_state(path, NOTHING, EVERYTHING, KNOWN)
     whole = path.read_bytes()
     for length in range(1, len(whole) - 1):
         path.write_bytes(whole[:length])
-        assert str(path) in fault_of(lambda: save_state(path, NOTHING, NOTHING))
+        assert str(path) in fault_of(lambda: save_state(path, NOTHING, NOTHING, KNOWN))
 
 
 def test_file_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_bytes(b"a: 1\nb: \xff\n")
-    assert fault_of(lambda: load_state(path)) == f"{path} line 2: must be UTF-8 text"
+    assert fault_of(lambda: load_state(path, KNOWN)) == f"{path} line 2: must be UTF-8 text"
 
 
 def test_file_that_cannot_be_read(tmp_path: Path) -> None:
-    assert fault_of(lambda: load_state(tmp_path)) == f"{tmp_path}: cannot be read: Is a directory"
+    assert (
+        fault_of(lambda: load_state(tmp_path, KNOWN))
+        == f"{tmp_path}: cannot be read: Is a directory"
+    )
 
 
 def test_folder_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "s.yaml"
-    message = fault_of(lambda: save_state(path, NOTHING, EVERYTHING))
+    message = fault_of(lambda: save_state(path, NOTHING, EVERYTHING, KNOWN))
     assert message.startswith(f"{path}: cannot be saved: ")
 
 
@@ -250,10 +256,10 @@ def files(folder: Path) -> Mapping[str, int]:
 @posix
 def test_permissions_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
-    save_state(path, NOTHING, EVERYTHING)
+    save_state(path, NOTHING, EVERYTHING, KNOWN)
     assert files(tmp_path) == {"s.yaml": 0o600, ".s.yaml.lock": 0o600}
     path.chmod(0o640)
-    save_state(path, EVERYTHING, NOTHING)
+    save_state(path, EVERYTHING, NOTHING, KNOWN)
     assert files(tmp_path) == {"s.yaml": 0o640, ".s.yaml.lock": 0o600}
 
 
@@ -261,15 +267,15 @@ def test_permissions_are_kept(tmp_path: Path) -> None:
 def test_symbolic_link_is_kept(tmp_path: Path) -> None:
     link, target = tmp_path / "link.yaml", tmp_path / "target.yaml"
     link.symlink_to(target)
-    save_state(link, NOTHING, EVERYTHING)
+    save_state(link, NOTHING, EVERYTHING, KNOWN)
     assert link.is_symlink()
-    assert load_state(target) == EVERYTHING
+    assert load_state(target, KNOWN) == EVERYTHING
 
 
 def test_old_file_stays_if_the_new_one_cannot_be_written(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     path.write_text('{"theirs": "\\ud800"}')  # half a character: no UTF-8 can hold it
-    message = fault_of(lambda: save_state(path, NOTHING, EVERYTHING))
+    message = fault_of(lambda: save_state(path, NOTHING, EVERYTHING, KNOWN))
     assert message.startswith(f"{path}: cannot be saved: ")
     assert path.read_text() == '{"theirs": "\\ud800"}'
     assert set(files(tmp_path)) == {"s.json", ".s.json.lock"}
@@ -278,6 +284,6 @@ def test_old_file_stays_if_the_new_one_cannot_be_written(tmp_path: Path) -> None
 def test_no_change_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("# mine\ndefault_backend: gemini\n")
-    state = load_state(path)
-    save_state(path, state, state)
+    state = load_state(path, KNOWN)
+    save_state(path, state, state, KNOWN)
     assert path.read_text().startswith("# mine")

@@ -90,7 +90,7 @@ JUNK = st.lists(
 
 
 def state_after(chat: Chat, typed_from: int | None = 0) -> tuple[SessionSettings, GlobalSettings]:
-    controls = Controls(GlobalSettings("openrouter"), "x")
+    controls = Controls(GlobalSettings("openrouter"), "x", ("openrouter", "gemini"))
     controls.is_exposed = False
     session: Session = Sessions(SessionSettings(), 1, 1).get("s")
     Desk(controls).take(chat, session, None, BACKENDS, typed_from=typed_from)

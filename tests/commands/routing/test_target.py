@@ -3,7 +3,7 @@
 import pytest
 
 from backends.model_id import ModelId
-from commands.config.sections import MODEL_MAPPING
+from commands.config.values import MODEL_MAPPING
 from commands.routing.target import Wishes, resolve
 
 ALL = ("openrouter", "gemini")
@@ -38,5 +38,5 @@ CHOSEN = ModelId("openrouter", "a/b")
 def test_the_first_that_applies(
     requested: str | None, wishes: dict[str, object], target: str
 ) -> None:
-    given = {"default_backend": "openrouter", "functional": ALL, **wishes}
+    given = {"default_backend": "openrouter", "known": ALL, "functional": ALL, **wishes}
     assert str(resolve(requested, Wishes(**given))) == target

@@ -29,7 +29,9 @@ Type !/help for list of available commands</thinking>"""
 
 
 def desk(*, are_commands_enabled: bool = True, **options: Any) -> Desk:
-    controls = Controls(GlobalSettings("openrouter"), "llm-interactive-proxy 0.1.0", **options)
+    controls = Controls(
+        GlobalSettings("openrouter"), "llm-interactive-proxy 0.1.0", list(BACKENDS), **options
+    )
     controls.is_exposed = False
     return Desk(controls, are_commands_enabled=are_commands_enabled)
 
