@@ -16,7 +16,7 @@ from commands.config.model import Settings
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import Sessions
 from commands.settings import GlobalSettings, SessionSettings
-from commands.turns.processor import Desk
+from commands.turns.processor import CommandProcessor
 from commands.turns.proxy_state import Controls
 
 PRODUCT = "llm-interactive-proxy"
@@ -29,7 +29,7 @@ def make_chat(settings: Settings, models: ModelsList, redactor: Redactor) -> Cha
     return ChatEndpoint(
         _upstreams(settings),
         models,
-        _desk(settings),
+        _command_processor(settings),
         _sessions(settings),
         redactor,
         mapping=settings.model_mapping,
@@ -58,7 +58,7 @@ def stand_in(settings: Settings) -> AbstractAsyncContextManager[ConfiguredBacken
     return start.upstreams(settings) if settings.is_demo else None
 
 
-def _desk(settings: Settings) -> Desk:
+def _command_processor(settings: Settings) -> CommandProcessor:
     configured = GlobalSettings(
         settings.effective_default_backend,
         settings.redact_api_keys_in_prompts,
@@ -76,7 +76,9 @@ def _desk(settings: Settings) -> Desk:
         state_file=settings.config,
         chat_may_change=settings.chat_may_change,
     )
-    return Desk(controls, are_commands_enabled=not settings.disable_interactive_commands)
+    return CommandProcessor(
+        controls, are_commands_enabled=not settings.disable_interactive_commands
+    )
 
 
 def _sessions(settings: Settings) -> Sessions:

@@ -30,7 +30,7 @@ from commands.routing.target import Target, Wishes, resolve
 from commands.sessions.session import Entry, Session, Sessions
 from commands.sessions.session_id import session_id
 from commands.settings import FunctionalBackend
-from commands.turns.processor import Desk, once_model
+from commands.turns.processor import CommandProcessor, once_model
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class ChatEndpoint:
         self,
         upstreams: ConfiguredBackends,
         models: ModelsList,
-        desk: Desk,
+        processor: CommandProcessor,
         sessions: Sessions,
         redactor: Redactor,
         *,
@@ -64,8 +64,8 @@ class ChatEndpoint:
     ) -> None:
         self.upstreams = upstreams
         self._models = models
-        self._desk = desk
-        self.controls = desk.controls
+        self._commands = processor
+        self.controls = processor.controls
         self.sessions = sessions
         self._redactor = redactor
         self._mapping = mapping
@@ -99,7 +99,9 @@ class ChatEndpoint:
         session.agent = agent.name if agent else None
         resting = self._cooldowns.resting(time.monotonic())
         functional = self._functional()
-        turn = self._desk.take(original, session, agent, functional, resting, request.typed_from)
+        turn = self._commands.process(
+            original, session, agent, functional, resting, request.typed_from
+        )
         chat, prompt = self._redacted(request.body, turn.chat, turn.prompt)
         exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
         exchange.talk.commands = [self._redactor.scrub(each) for each in turn.commands]

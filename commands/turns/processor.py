@@ -34,7 +34,7 @@ Place = tuple[int, int | None]
 NO_QUERY = "Proxy command processed. No query sent to LLM."
 
 
-class Turn(NamedTuple):
+class TurnResult(NamedTuple):
     """What a request comes to.
 
     `chat` is what may go upstream: without commands, the same object if there were none. `reply`
@@ -49,14 +49,14 @@ class Turn(NamedTuple):
     commands: Sequence[str] = ()
 
 
-class Desk:
+class CommandProcessor:
     """Takes the turns of all sessions; their commands are run against `controls`."""
 
     def __init__(self, controls: Controls, *, are_commands_enabled: bool = True) -> None:
         self.controls = controls
         self._are_commands_enabled = are_commands_enabled
 
-    def take(
+    def process(
         self,
         chat: Chat,
         session: Session,
@@ -64,14 +64,14 @@ class Desk:
         backends: FunctionalBackends,
         cooldowns: Sequence[str] = (),
         typed_from: int | None = 0,
-    ) -> Turn:
+    ) -> TurnResult:
         """Run the newest turn's commands, unless it is the very same again, and cut all out.
 
         `typed_from` is what `ClientRequest` says: where nobody types, nothing is searched or added.
         """
         messages: Messages = chat["messages"]
         if typed_from is None:
-            return Turn(chat, None, "", newest_text(messages))
+            return TurnResult(chat, None, "", newest_text(messages))
         is_side = is_side_request(chat, agent)
         found = pieces(messages, typed_from) if self._may_hold_commands(messages) else []
         new = [] if is_side else [piece for piece in found if piece.is_newest]
@@ -88,9 +88,9 @@ class Desk:
         prompt = newest_text(left) or newest_text(messages)
         typed = _typed(messages, new, spans)
         if run and (run.has_failed or is_blank(left, typed_from)):
-            return Turn(chat, self._reply(run, session, backends), "", prompt, typed)
+            return TurnResult(chat, self._reply(run, session, backends), "", prompt, typed)
         note = "" if is_side else self._note(chat, run, session, backends)
-        return Turn(chat, None, note, prompt, typed)
+        return TurnResult(chat, None, note, prompt, typed)
 
     # Finding and running
 
@@ -112,21 +112,21 @@ class Desk:
         session: Session,
         context: Context,
         mark: str,
-    ) -> "_Run | None":
+    ) -> "_CommandRun | None":
         """Run the commands in `new` in order, up to the first that fails; None if there is none."""
         if session.once and session.once[1] == mark:
             context.once = session.once[0]
         before = facts_of(context)
         for last in session.runs:
             if last.mark == mark and still_hold(last.changed, before):
-                return _Run(context, replayed=last.reply, has_failed=last.has_failed)
-        run = _Run(context)
+                return _CommandRun(context, replayed=last.reply, has_failed=last.has_failed)
+        run = _CommandRun(context)
         for piece in new:
             text, at = text_at(messages, piece), piece.start
             while call := scan(text, at, piece.end, run.context.proxy.command_prefix, _is_known):
                 at = call.end
                 if call.name in COMMANDS or run.context.session.is_interactive:
-                    run.take(call, piece)
+                    run.process(call, piece)
         if not run.spans:
             return None
         if changed := changes(before, facts_of(context)):
@@ -135,7 +135,7 @@ class Desk:
         self._keep(run, session, mark)
         return run
 
-    def _keep(self, run: "_Run", session: Session, mark: str) -> None:
+    def _keep(self, run: "_CommandRun", session: Session, mark: str) -> None:
         """Make what the commands have changed the state of things."""
         context = run.context
         if context.once:
@@ -164,14 +164,14 @@ class Desk:
 
     # What the client is told
 
-    def _reply(self, run: "_Run", session: Session, backends: FunctionalBackends) -> str:
+    def _reply(self, run: "_CommandRun", session: Session, backends: FunctionalBackends) -> str:
         """The answer to a message of commands alone."""
         if run.replayed is not None:
             return run.replayed or NO_QUERY
         return self._with_greeting(run.messages, session, backends) or NO_QUERY
 
     def _note(
-        self, chat: Chat, run: "_Run | None", session: Session, backends: FunctionalBackends
+        self, chat: Chat, run: "_CommandRun | None", session: Session, backends: FunctionalBackends
     ) -> str:
         """What goes in front of the model's answer; kept for a later one if this has no place."""
         messages = run.messages if run else []
@@ -195,7 +195,7 @@ class Desk:
 
 
 @dataclass(slots=True)
-class _Run:
+class _CommandRun:
     """What running a turn's commands comes to; `replayed` is what was said if they ran before."""
 
     context: Context
@@ -204,7 +204,7 @@ class _Run:
     has_failed: bool = False
     replayed: str | None = None
 
-    def take(self, call: Call, piece: Piece) -> None:
+    def process(self, call: Call, piece: Piece) -> None:
         """Run one command, unless one before it has failed."""
         self.spans.setdefault((piece.message, piece.part), []).append((call.start, call.end))
         if self.has_failed:

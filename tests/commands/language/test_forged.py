@@ -12,7 +12,7 @@ from backends.openai_wire import Chat
 from commands.agents import typed_text
 from commands.sessions.session import Session, Sessions
 from commands.settings import FunctionalBackend, GlobalSettings, SessionSettings
-from commands.turns.processor import Desk
+from commands.turns.processor import CommandProcessor
 from commands.turns.proxy_state import Controls
 from tests.backends.dialects.responses.asking import ask
 
@@ -93,7 +93,7 @@ def state_after(chat: Chat, typed_from: int | None = 0) -> tuple[SessionSettings
     controls = Controls(GlobalSettings("openrouter"), "x", ("openrouter", "gemini"))
     controls.is_exposed = False
     session: Session = Sessions(SessionSettings(), 1, 1).get("s")
-    Desk(controls).take(chat, session, None, BACKENDS, typed_from=typed_from)
+    CommandProcessor(controls).process(chat, session, None, BACKENDS, typed_from=typed_from)
     return session.settings, controls.settings
 
 

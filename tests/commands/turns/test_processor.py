@@ -15,7 +15,7 @@ from commands.language.scanner import Argument, Call
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import MAX_TEXT, Entry, Session, Sessions, clipped
 from commands.settings import PROXY_WIDE, FunctionalBackend, GlobalSettings, SessionSettings
-from commands.turns.processor import NO_QUERY, Desk, Turn, once_model
+from commands.turns.processor import NO_QUERY, CommandProcessor, TurnResult, once_model
 from commands.turns.proxy_state import Controls
 
 BACKENDS = {
@@ -28,12 +28,12 @@ Functional backends: gemini (K:1, M:2), openrouter (K:2, M:3)
 Type !/help for list of available commands</thinking>"""
 
 
-def desk(*, are_commands_enabled: bool = True, **options: Any) -> Desk:
+def processor(*, are_commands_enabled: bool = True, **options: Any) -> CommandProcessor:
     controls = Controls(
         GlobalSettings("openrouter"), "llm-interactive-proxy 0.1.0", list(BACKENDS), **options
     )
     controls.is_exposed = False
-    return Desk(controls, are_commands_enabled=are_commands_enabled)
+    return CommandProcessor(controls, are_commands_enabled=are_commands_enabled)
 
 
 def session(*, interactive: bool = True, banner: bool = False) -> Session:
@@ -50,9 +50,13 @@ def system() -> dict[str, Any]:
     return {"role": "system", "content": "Be nice"}
 
 
-def take(*texts: Any, at: Desk | None = None, of: Session | None = None, **chat: Any) -> Turn:
+def take(
+    *texts: Any, at: CommandProcessor | None = None, of: Session | None = None, **chat: Any
+) -> TurnResult:
     messages = [text if isinstance(text, dict) else user(text) for text in texts]
-    return (at or desk()).take({"messages": messages, **chat}, of or session(), None, BACKENDS)
+    return (at or processor()).process(
+        {"messages": messages, **chat}, of or session(), None, BACKENDS
+    )
 
 
 class TestReplies:
@@ -97,7 +101,7 @@ class TestReplies:
 
 class TestOnce:
     def test_the_same_turn_again_does_not_run_but_gets_the_same_answer(self) -> None:
-        at, of = desk(), session()
+        at, of = processor(), session()
         take("!/create-failover-route(name=r,policy=k)", at=at, of=of)
         for _ in range(3):
             turn = take("!/route-append(name=r,gemini:x)", at=at, of=of)
@@ -105,7 +109,7 @@ class TestOnce:
         assert at.controls.routes.find("r").elements == (ModelId("gemini", "x"),)
 
     def test_a_confirmation_tells_what_is_in_force(self) -> None:
-        at, me, other = desk(), session(), session()
+        at, me, other = processor(), session(), session()
         for _ in range(3):
             take("!/set(redact-api-keys-in-prompts=off)", at=at, of=other)
             reply = take("!/set(redact-api-keys-in-prompts=on)", at=at, of=me).reply
@@ -113,7 +117,7 @@ class TestOnce:
             assert at.controls.settings.redact_api_keys_in_prompts
 
     def test_other_conversations_of_the_session_do_not_make_it_run_again(self) -> None:
-        at, of = desk(), session()
+        at, of = processor(), session()
         take("!/create-failover-route(name=r,policy=k)", at=at, of=of)
         turn = [system(), user("hi"), {"role": "assistant", "content": "a"}]
         append = user("!/route-append(name=r,gemini:x) go on")
@@ -126,7 +130,7 @@ class TestOnce:
         assert [each.name for each in at.controls.routes.find("r").elements] == ["x", "y"]
 
     def test_what_does_not_hold_any_more_is_done_again(self) -> None:
-        at, of = desk(), session()
+        at, of = processor(), session()
         take("!/create-failover-route(name=r,policy=k)", at=at, of=of)
         for _ in range(2):
             assert take("!/route-append(name=r,gemini:x)", at=at, of=of).reply
@@ -135,7 +139,7 @@ class TestOnce:
             assert at.controls.routes.find("r").elements == ()
 
     def test_a_change_of_the_prefix_is_repeated(self) -> None:
-        at, of = desk(), session()
+        at, of = processor(), session()
         for _ in range(2):
             turn = take("!/set(command-prefix=#?) hi", at=at, of=of)
             assert turn.chat["messages"] == [user("hi")]
@@ -164,7 +168,7 @@ class TestOnce:
     def test_a_model_for_one_turn(self) -> None:
         of = session()
         messages = [user("!/once(model=gemini:gemini-2.5-pro) go")]
-        desk().take({"messages": messages}, of, None, BACKENDS)
+        processor().process({"messages": messages}, of, None, BACKENDS)
         loop = [*messages, {"role": "assistant", "content": "x"}, {"role": "tool", "content": "y"}]
         assert once_model({"messages": loop}, of) == ModelId("gemini", "gemini-2.5-pro")
         assert once_model({"messages": [*loop, user("next")]}, of) is None
@@ -182,7 +186,7 @@ class TestChangesForEverybody:
     @pytest.mark.parametrize(("name", "text"), COMMANDS)
     def test_what_the_chat_may_change(self, name: str, text: str) -> None:
         for allowed in ((), set(PROXY_WIDE) - {name}):
-            at, of = desk(chat_may_change=allowed), session(interactive=False)
+            at, of = processor(chat_may_change=allowed), session(interactive=False)
             before = at.controls.settings, at.controls.routes, of.settings
             assert take(f"{text} hi", at=at, of=of).reply == (
                 f"{name} cannot be changed from the chat: chat_may_change in proxy.yaml does not "
@@ -190,20 +194,20 @@ class TestChangesForEverybody:
             )
             assert (at.controls.settings, at.controls.routes, of.settings) == before
         for allowed in (None, (name,)):
-            at = desk(chat_may_change=allowed)
+            at = processor(chat_may_change=allowed)
             before = at.controls.settings, at.controls.routes, of.settings
             take(text, at=at)
             assert (at.controls.settings, at.controls.routes, of.settings) != before
 
     def test_nothing_once_the_proxy_is_exposed_or_as_long_as_nobody_knows(self) -> None:
-        at = desk()
+        at = processor()
         at.controls.is_exposed = True
         assert "cannot be changed" in (take("!/set(command-prefix=#?)", at=at).reply or "")
         assert "cannot be changed" in (
             take("!/set(project=x, default-backend=gemini)", at=at).reply or ""
         )
         assert take("!/set(project=x)", at=at).reply == "project set to x"
-        at = desk(chat_may_change=("command-prefix",))
+        at = processor(chat_may_change=("command-prefix",))
         at.controls.is_exposed = True
         assert take("!/set(command-prefix=#?)", at=at).reply == "command prefix set to #?"
 
@@ -217,22 +221,22 @@ class TestChangesForEverybody:
         ],
     )
     def test_routes_that_are_there(self, text: str) -> None:
-        at = desk(chat_may_change=(), routes=Routes({"r": Route("r", "k")}))
+        at = processor(chat_may_change=(), routes=Routes({"r": Route("r", "k")}))
         assert (take(text, at=at).reply or "").startswith("routes cannot be changed")
         assert take("!/list-failover-routes", at=at).reply == "r:k"
 
     def test_what_is_so_already_may_be_set(self) -> None:
-        reply = take("!/set(default-backend=openrouter)", at=desk(chat_may_change=())).reply
+        reply = take("!/set(default-backend=openrouter)", at=processor(chat_may_change=())).reply
         assert reply == "default backend set to openrouter"
 
     def test_mitmproxy_may_change_all(self) -> None:
-        at = desk(chat_may_change=())
+        at = processor(chat_may_change=())
         argument = Argument("redact-api-keys-in-prompts", "off")
         at.controls.run(Call("set", (argument,), 0, 0, True), session(), BACKENDS)
         assert not at.controls.settings.redact_api_keys_in_prompts
 
     def test_each_is_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
-        at, of = desk(), session()
+        at, of = processor(), session()
         of.agent = "codex"
         for _ in range(2):
             take("!/set(redact-api-keys-in-prompts=off, project=p) !/help", at=at, of=of)
@@ -255,16 +259,16 @@ class TestChangesForEverybody:
 class TestWhatGoesUp:
     def test_without_commands_the_very_same_chat(self) -> None:
         chat = {"messages": [user("a\u2028 !/usr/bin  !/bin/bash\t"), {"role": "x"}, 3]}
-        assert desk().take(chat, session(), None, BACKENDS).chat is chat
+        assert processor().process(chat, session(), None, BACKENDS).chat is chat
 
     def test_disabled_commands_are_text(self) -> None:
         chat = {"messages": [user("!/help"), user("!/set(project=x)")]}
         of = session()
-        turn = desk(are_commands_enabled=False).take(chat, of, None, BACKENDS)
+        turn = processor(are_commands_enabled=False).process(chat, of, None, BACKENDS)
         assert (turn.chat is chat, turn.reply) == (True, None)
 
     def test_another_prefix(self) -> None:
-        at, of = desk(), session()
+        at, of = processor(), session()
         turn = take("!/set(command-prefix=#?) then #?set(project=x) go", at=at, of=of)
         assert turn.chat["messages"][0]["content"] == "then go"
         assert turn.note == "command prefix set to #?\nproject set to x"
@@ -277,7 +281,7 @@ class TestWhatGoesUp:
         text = text.replace("!/", "! /")
         content = [{"type": "text", "text": text}] if as_part else text
         chat = {"messages": [user(content)]}
-        assert desk().take(chat, session(), None, BACKENDS).chat is chat
+        assert processor().process(chat, session(), None, BACKENDS).chat is chat
 
     @given(
         st.lists(
@@ -324,9 +328,9 @@ class TestState:
         take(
             "!/create-failover-route(name=r,policy=km) !/route-append(name=r,openrouter:a/b)"
             " !/set(default-backend=gemini)",
-            at=desk(state_file=file),
+            at=processor(state_file=file),
         )
-        again = desk(state_file=file)
+        again = processor(state_file=file)
         assert again.controls.settings.default_backend == "gemini"
         assert again.controls.routes.find("r").elements == (ModelId("openrouter", "a/b"),)
 
@@ -334,12 +338,12 @@ class TestState:
         file = tmp_path / "state.json"
         file.write_text('{"failover_routes": ')
         with pytest.raises(SettingsError, match="line 1"):
-            desk(state_file=file)
+            processor(state_file=file)
         assert file.read_text() == '{"failover_routes": '
 
     def test_what_cannot_be_saved_is_said(self, tmp_path: Path) -> None:
         file = tmp_path / "state.json"
-        at = desk(state_file=file)
+        at = processor(state_file=file)
         file.write_text("{")
         reply = take("!/set(default-backend=gemini)", at=at).reply or ""
         assert reply.startswith("default backend set to gemini\nnot saved: ")
@@ -371,5 +375,5 @@ def test_every_agent_s_conversation_goes_through(tmp_path: Path) -> None:
         recorded = json.loads(file.read_text())
         chat = recorded.get("body", recorded)
         if isinstance(chat, dict) and "messages" in chat:
-            turn = desk().take(chat, session(), names.get(file.stem), BACKENDS)
+            turn = processor().process(chat, session(), names.get(file.stem), BACKENDS)
             assert turn.chat["messages"]
