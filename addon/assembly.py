@@ -17,7 +17,7 @@ from commands.routing.routes import Route, Routes
 from commands.sessions.session import Sessions
 from commands.settings import GlobalSettings, SessionSettings
 from commands.turns.processor import CommandProcessor
-from commands.turns.proxy_state import Controls
+from commands.turns.proxy_state import ProxyState
 
 PRODUCT = "llm-interactive-proxy"
 VERSION = version(PRODUCT)
@@ -68,7 +68,7 @@ def _command_processor(settings: Settings) -> CommandProcessor:
         name: Route(name, section.policy, section.elements)
         for name, section in settings.failover_routes.items()
     }
-    controls = Controls(
+    proxy_state = ProxyState(
         configured,
         f"{PRODUCT} {VERSION}",
         VENDORS,
@@ -77,7 +77,7 @@ def _command_processor(settings: Settings) -> CommandProcessor:
         chat_may_change=settings.chat_may_change,
     )
     return CommandProcessor(
-        controls, are_commands_enabled=not settings.disable_interactive_commands
+        proxy_state, are_commands_enabled=not settings.disable_interactive_commands
     )
 
 

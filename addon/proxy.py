@@ -111,7 +111,7 @@ class LlmProxy:
         self._keeps_flows = self._recorder is not None or startup.keeps_flows()
         self._opens_listed_only = startup.opens_listed_only(self._settings)
         is_exposed = startup.is_exposed(self._client_key, self._running is not None)
-        self._access.is_exposed = self._chat.controls.is_exposed = is_exposed
+        self._access.is_exposed = self._chat.proxy_state.is_exposed = is_exposed
 
     def running(self) -> None:
         self.configure(set())

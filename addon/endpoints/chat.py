@@ -65,7 +65,7 @@ class ChatEndpoint:
         self.upstreams = upstreams
         self._models = models
         self._commands = processor
-        self.controls = processor.controls
+        self.proxy_state = processor.proxy_state
         self.sessions = sessions
         self._redactor = redactor
         self._mapping = mapping
@@ -80,12 +80,12 @@ class ChatEndpoint:
     @property
     def default_backend(self) -> BackendName:
         """Who serves what names no backend."""
-        return self.controls.settings.default_backend
+        return self.proxy_state.settings.default_backend
 
     @property
     def route_names(self) -> list[str]:
         """Failover routes can be asked for like models."""
-        return list(self.controls.routes.by_name)
+        return list(self.proxy_state.routes.by_name)
 
     async def __call__(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """Answer a message of commands alone, or send the prompt on its way. Raises ApiError."""
@@ -122,7 +122,7 @@ class ChatEndpoint:
         """Run a command of the chat that somebody else has given. Raises CommandError."""
         call = Call(name, tuple(arguments), 0, 0, has_parentheses=True)
         resting = self._cooldowns.resting(time.monotonic())
-        return self.controls.run(call, session, self._functional(), resting)
+        return self.proxy_state.run(call, session, self._functional(), resting)
 
     async def embed(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Send an embeddings request on its way; what a session has set is about chat only."""
@@ -150,7 +150,7 @@ class ChatEndpoint:
 
         `body` is the text that all of `chat` was read from, if there is one.
         """
-        is_wanted = self.controls.settings.redact_api_keys_in_prompts
+        is_wanted = self.proxy_state.settings.redact_api_keys_in_prompts
         if not is_wanted or (body is not None and not self._redactor.may_be_in(body)):
             return chat, prompt
         chat, names = self._redactor.scrub_chat(chat)
@@ -162,7 +162,7 @@ class ChatEndpoint:
         """Keep what the client asked, if somebody will look at it, and `chat` if not the same."""
         exchange.requested = chat.get("model")
         if exchange.is_kept:
-            is_redacting = self.controls.settings.redact_api_keys_in_prompts
+            is_redacting = self.proxy_state.settings.redact_api_keys_in_prompts
             clean = self._redactor.scrub_bytes(body) if is_redacting else body
             exchange.sides[flow_record.CLIENT_REQUEST] = clean
             if not is_same:
@@ -189,7 +189,7 @@ class ChatEndpoint:
 
     def _plan(self, requested: str | None, target: Target, session: Session) -> Plan:
         """The attempts for a prompt; ApiError if there are none."""
-        route = self.controls.routes.by_name.get(requested or "")
+        route = self.proxy_state.routes.by_name.get(requested or "")
         if route and target.why not in OVERRIDES:
             attempts = failover.plan(route, self.upstreams.keys)
             if not attempts:
@@ -209,7 +209,7 @@ class ChatEndpoint:
         if session.settings.is_model_invalid:
             raise bad_request("invalid or unsupported model", "model")
         if self._is_project_required and session.settings.project is None:
-            prefix = self.controls.settings.command_prefix
+            prefix = self.proxy_state.settings.command_prefix
             raise bad_request(
                 f"Project name not set. Use {prefix}set(project=<name>) before sending prompts."
             )

@@ -26,7 +26,7 @@ from commands.language.registry import Context
 from commands.language.scanner import Call, scan
 from commands.sessions.session import Run, Session, mark_of
 from commands.settings import FunctionalBackends
-from commands.turns.proxy_state import Controls
+from commands.turns.proxy_state import ProxyState
 
 Place = tuple[int, int | None]
 """A text: the index of its message, and of its part if the content is a list."""
@@ -50,10 +50,10 @@ class TurnResult(NamedTuple):
 
 
 class CommandProcessor:
-    """Takes the turns of all sessions; their commands are run against `controls`."""
+    """Takes the turns of all sessions; their commands are run against `proxy_state`."""
 
-    def __init__(self, controls: Controls, *, are_commands_enabled: bool = True) -> None:
-        self.controls = controls
+    def __init__(self, proxy_state: ProxyState, *, are_commands_enabled: bool = True) -> None:
+        self.proxy_state = proxy_state
         self._are_commands_enabled = are_commands_enabled
 
     def process(
@@ -75,7 +75,7 @@ class CommandProcessor:
         is_side = is_side_request(chat, agent)
         found = pieces(messages, typed_from) if self._may_hold_commands(messages) else []
         new = [] if is_side else [piece for piece in found if piece.is_newest]
-        context = self.controls.context(session, backends, cooldowns)
+        context = self.proxy_state.context(session, backends, cooldowns)
         run = self._run(messages, new, session, context, _mark(messages, found)) if new else None
         is_all_old = is_side or (run is not None and run.replayed is not None)
         old = [piece for piece in found if is_all_old or not piece.is_newest]
@@ -97,7 +97,7 @@ class CommandProcessor:
     def _may_hold_commands(self, messages: Messages) -> bool:
         """A quick look, so that most requests cost nothing."""
         # To find something so short, a pattern is faster than `in`.
-        found = re.compile("|".join(map(re.escape, self.controls.prefixes))).search
+        found = re.compile("|".join(map(re.escape, self.proxy_state.prefixes))).search
         return self._are_commands_enabled and any(
             found(text)
             for message in messages
@@ -140,8 +140,8 @@ class CommandProcessor:
         context = run.context
         if context.once:
             session.once = (context.once, mark)
-        if complaint := self.controls.adopt(context, session):
-            run.messages.append(complaint)
+        if save_error := self.proxy_state.committ(context, session):
+            run.messages.append(save_error)
 
     def _old_spans(
         self, messages: Messages, old: Sequence[Piece], session: Session
@@ -159,7 +159,7 @@ class CommandProcessor:
 
     def _next_old(self, text: str, start: int, end: int) -> Call | None:
         """The next command by any prefix that was ever in force."""
-        calls = (scan(text, start, end, prefix, _is_known) for prefix in self.controls.prefixes)
+        calls = (scan(text, start, end, prefix, _is_known) for prefix in self.proxy_state.prefixes)
         return min(filter(None, calls), key=lambda call: call.start, default=None)
 
     # What the client is told
@@ -188,7 +188,7 @@ class CommandProcessor:
         """The messages behind what is still to be told: an earlier note, the banner."""
         texts = [session.note]
         if session.is_banner_due and session.settings.is_interactive:
-            texts.append(self.controls.banner(session.id, backends))
+            texts.append(self.proxy_state.banner(session.id, backends))
             session.is_banner_due = False
         session.note = ""
         return "\n".join(filter(None, (*texts, *messages)))

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 NO_ROUTES = Routes()
 
 
-class Controls:
+class ProxyState:
     """What is in force for all sessions, in memory and, with `state_file`, beyond this run.
 
     `routes` are the configured ones; those of the same name in `state_file` go before them.
@@ -64,12 +64,12 @@ class Controls:
         context = self.context(session, backends, cooldowns)
         context.author, context.may_change = "mitmproxy", PROXY_WIDE
         message = COMMANDS.run(call, context)
-        return "\n".join(filter(None, (message, self.adopt(context, session))))
+        return "\n".join(filter(None, (message, self.committ(context, session))))
 
     def context(
         self, session: Session, backends: FunctionalBackends, cooldowns: Sequence[str]
     ) -> Context:
-        """What a session's chat sees and changes; `adopt` makes it the state of things."""
+        """What a session's chat sees and changes; `commit` makes it the state of things."""
         all_or_none = () if self.is_exposed else PROXY_WIDE
         allowed = self._chat_may_change
         return Context(
@@ -89,7 +89,7 @@ class Controls:
             is_banner_due=session.is_banner_due,
         )
 
-    def adopt(self, context: Context, session: Session) -> str:
+    def commit(self, context: Context, session: Session) -> str:
         """Put in force what commands have changed; returns a complaint if it cannot be saved."""
         session.settings = context.session
         session.is_banner_due = context.is_banner_due

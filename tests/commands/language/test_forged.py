@@ -13,7 +13,7 @@ from commands.agents import typed_text
 from commands.sessions.session import Session, Sessions
 from commands.settings import FunctionalBackend, GlobalSettings, SessionSettings
 from commands.turns.processor import CommandProcessor
-from commands.turns.proxy_state import Controls
+from commands.turns.proxy_state import ProxyState
 from tests.backends.dialects.responses.asking import ask
 
 Message = dict[str, Any]
@@ -90,11 +90,11 @@ JUNK = st.lists(
 
 
 def state_after(chat: Chat, typed_from: int | None = 0) -> tuple[SessionSettings, GlobalSettings]:
-    controls = Controls(GlobalSettings("openrouter"), "x", ("openrouter", "gemini"))
-    controls.is_exposed = False
+    proxy_state = ProxyState(GlobalSettings("openrouter"), "x", ("openrouter", "gemini"))
+    proxy_state.is_exposed = False
     session: Session = Sessions(SessionSettings(), 1, 1).get("s")
-    CommandProcessor(controls).process(chat, session, None, BACKENDS, typed_from=typed_from)
-    return session.settings, controls.settings
+    CommandProcessor(proxy_state).process(chat, session, None, BACKENDS, typed_from=typed_from)
+    return session.settings, proxy_state.settings
 
 
 UNCHANGED = SessionSettings(), GlobalSettings("openrouter")

@@ -16,7 +16,7 @@ from commands.routing.routes import Route, Routes
 from commands.sessions.session import MAX_TEXT, Entry, Session, Sessions, clipped
 from commands.settings import PROXY_WIDE, FunctionalBackend, GlobalSettings, SessionSettings
 from commands.turns.processor import NO_QUERY, CommandProcessor, TurnResult, once_model
-from commands.turns.proxy_state import Controls
+from commands.turns.proxy_state import ProxyState
 
 BACKENDS = {
     "gemini": FunctionalBackend(1, ["gemini-2.5-pro", "gemini-2.5-flash"]),
@@ -29,11 +29,11 @@ Type !/help for list of available commands</thinking>"""
 
 
 def processor(*, are_commands_enabled: bool = True, **options: Any) -> CommandProcessor:
-    controls = Controls(
+    proxy_state = ProxyState(
         GlobalSettings("openrouter"), "llm-interactive-proxy 0.1.0", list(BACKENDS), **options
     )
-    controls.is_exposed = False
-    return CommandProcessor(controls, are_commands_enabled=are_commands_enabled)
+    proxy_state.is_exposed = False
+    return CommandProcessor(proxy_state, are_commands_enabled=are_commands_enabled)
 
 
 def session(*, interactive: bool = True, banner: bool = False) -> Session:
@@ -106,7 +106,7 @@ class TestOnce:
         for _ in range(3):
             turn = take("!/route-append(name=r,gemini:x)", at=at, of=of)
             assert turn.reply == "elements appended to r"
-        assert at.controls.routes.find("r").elements == (ModelId("gemini", "x"),)
+        assert at.proxy_state.routes.find("r").elements == (ModelId("gemini", "x"),)
 
     def test_a_confirmation_tells_what_is_in_force(self) -> None:
         at, me, other = processor(), session(), session()
@@ -114,7 +114,7 @@ class TestOnce:
             take("!/set(redact-api-keys-in-prompts=off)", at=at, of=other)
             reply = take("!/set(redact-api-keys-in-prompts=on)", at=at, of=me).reply
             assert reply == "redact-api-keys-in-prompts set to True"
-            assert at.controls.settings.redact_api_keys_in_prompts
+            assert at.proxy_state.settings.redact_api_keys_in_prompts
 
     def test_other_conversations_of_the_session_do_not_make_it_run_again(self) -> None:
         at, of = processor(), session()
@@ -127,16 +127,16 @@ class TestOnce:
         for chat in ([*turn, append], [*turn[1:], append, system()]):
             again = take(*chat, at=at, of=of)
             assert "!/" not in json.dumps(again.chat)
-        assert [each.name for each in at.controls.routes.find("r").elements] == ["x", "y"]
+        assert [each.name for each in at.proxy_state.routes.find("r").elements] == ["x", "y"]
 
     def test_what_does_not_hold_any_more_is_done_again(self) -> None:
         at, of = processor(), session()
         take("!/create-failover-route(name=r,policy=k)", at=at, of=of)
         for _ in range(2):
             assert take("!/route-append(name=r,gemini:x)", at=at, of=of).reply
-            assert at.controls.routes.find("r").elements == (ModelId("gemini", "x"),)
+            assert at.proxy_state.routes.find("r").elements == (ModelId("gemini", "x"),)
             assert take("!/route-clear(name=r)", at=at, of=of).reply == "route r cleared"
-            assert at.controls.routes.find("r").elements == ()
+            assert at.proxy_state.routes.find("r").elements == ()
 
     def test_a_change_of_the_prefix_is_repeated(self) -> None:
         at, of = processor(), session()
@@ -187,28 +187,28 @@ class TestChangesForEverybody:
     def test_what_the_chat_may_change(self, name: str, text: str) -> None:
         for allowed in ((), set(PROXY_WIDE) - {name}):
             at, of = processor(chat_may_change=allowed), session(interactive=False)
-            before = at.controls.settings, at.controls.routes, of.settings
+            before = at.proxy_state.settings, at.proxy_state.routes, of.settings
             assert take(f"{text} hi", at=at, of=of).reply == (
                 f"{name} cannot be changed from the chat: chat_may_change in proxy.yaml does not "
                 "allow it"
             )
-            assert (at.controls.settings, at.controls.routes, of.settings) == before
+            assert (at.proxy_state.settings, at.proxy_state.routes, of.settings) == before
         for allowed in (None, (name,)):
             at = processor(chat_may_change=allowed)
-            before = at.controls.settings, at.controls.routes, of.settings
+            before = at.proxy_state.settings, at.proxy_state.routes, of.settings
             take(text, at=at)
-            assert (at.controls.settings, at.controls.routes, of.settings) != before
+            assert (at.proxy_state.settings, at.proxy_state.routes, of.settings) != before
 
     def test_nothing_once_the_proxy_is_exposed_or_as_long_as_nobody_knows(self) -> None:
         at = processor()
-        at.controls.is_exposed = True
+        at.proxy_state.is_exposed = True
         assert "cannot be changed" in (take("!/set(command-prefix=#?)", at=at).reply or "")
         assert "cannot be changed" in (
             take("!/set(project=x, default-backend=gemini)", at=at).reply or ""
         )
         assert take("!/set(project=x)", at=at).reply == "project set to x"
         at = processor(chat_may_change=("command-prefix",))
-        at.controls.is_exposed = True
+        at.proxy_state.is_exposed = True
         assert take("!/set(command-prefix=#?)", at=at).reply == "command prefix set to #?"
 
     @pytest.mark.parametrize(
@@ -232,8 +232,8 @@ class TestChangesForEverybody:
     def test_mitmproxy_may_change_all(self) -> None:
         at = processor(chat_may_change=())
         argument = Argument("redact-api-keys-in-prompts", "off")
-        at.controls.run(Call("set", (argument,), 0, 0, True), session(), BACKENDS)
-        assert not at.controls.settings.redact_api_keys_in_prompts
+        at.proxy_state.run(Call("set", (argument,), 0, 0, True), session(), BACKENDS)
+        assert not at.proxy_state.settings.redact_api_keys_in_prompts
 
     def test_each_is_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
         at, of = processor(), session()
@@ -245,7 +245,7 @@ class TestChangesForEverybody:
             at=at,
         )
         take("!/delete-failover-route(name=r)", at=at)
-        at.controls.run(
+        at.proxy_state.run(
             Call("unset", (Argument("redact-api-keys-in-prompts"),), 0, 0, True), of, {}
         )
         assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
@@ -331,8 +331,8 @@ class TestState:
             at=processor(state_file=file),
         )
         again = processor(state_file=file)
-        assert again.controls.settings.default_backend == "gemini"
-        assert again.controls.routes.find("r").elements == (ModelId("openrouter", "a/b"),)
+        assert again.proxy_state.settings.default_backend == "gemini"
+        assert again.proxy_state.routes.find("r").elements == (ModelId("openrouter", "a/b"),)
 
     def test_a_broken_file_is_told_and_kept(self, tmp_path: Path) -> None:
         file = tmp_path / "state.json"
@@ -347,7 +347,7 @@ class TestState:
         file.write_text("{")
         reply = take("!/set(default-backend=gemini)", at=at).reply or ""
         assert reply.startswith("default backend set to gemini\nnot saved: ")
-        assert at.controls.settings.default_backend == "gemini"
+        assert at.proxy_state.settings.default_backend == "gemini"
         assert file.read_text() == "{"
 
 
