@@ -62,14 +62,14 @@ class UiCommands:
         def run(session: str, *arguments: str) -> str:
             return self._run(name, self._session(session), arguments)
 
-        run.__doc__ = COMMANDS.find(name).manual("")
+        run.__doc__ = COMMANDS.find(name).help_text("")
         return run
 
     def _of_the_proxy(self, name: str) -> Callable[..., str]:
         def run(*arguments: str) -> str:
             return self._run(name, self._chat.sessions.get(DEFAULT), arguments)
 
-        run.__doc__ = COMMANDS.find(name).manual("")
+        run.__doc__ = COMMANDS.find(name).help_text("")
         return run
 
     def _run(self, name: str, session: Session, arguments: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """Commands for getting to know the others."""
 
-from commands.language.registry import Arguments, Context, command, words
+from commands.language.registry import Arguments, CommandContext, command, words
 
 
 @command(
@@ -8,15 +8,15 @@ from commands.language.registry import Arguments, Context, command, words
     "lists the commands, or explains one",
     format="help(<command>)",
     examples=("help", "help(set)"),
-    most_words=1,
+    max_words=1,
 )
-def show_help(context: Context, arguments: Arguments) -> str:
+def show_help(context: CommandContext, arguments: Arguments) -> str:
     if asked := words(arguments):
-        return context.commands.find(asked[0].lower()).manual(context.proxy.command_prefix)
+        return context.commands.find(asked[0].lower()).help_textext(context.proxy.command_prefix)
     return f"available commands: {', '.join(each.name for each in context.commands)}"
 
 
 @command("hello", "shows the welcome banner")
-def greet(context: Context, arguments: Arguments) -> str:
+def greet(context: CommandContext, arguments: Arguments) -> str:
     context.is_banner_due = False
     return context.banner()

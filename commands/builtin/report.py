@@ -1,7 +1,7 @@
 """Commands that tell how things are and change nothing."""
 
 from commands.errors import did_you_mean
-from commands.language.registry import ANY, Arguments, Context, command, words
+from commands.language.registry import UNLIMITED, Arguments, CommandContext, command, words
 from commands.routing.target import Wishes, resolve
 from commands.settings import TABLE, SessionSettings, SettingRow
 
@@ -9,13 +9,13 @@ MOST_MODELS = 50
 
 
 @command("status", "tells what is in force for this session, and why")
-def show_status(context: Context, arguments: Arguments) -> str:
+def show_status(context: CommandContext, arguments: Arguments) -> str:
     settings = (f"{row.name}: {_in_force(row, context)}" for row in TABLE)
     parts = [f"session {context.session_id}", f"prompts go to {_serving(context)}", *settings]
     return "; ".join([*parts, *(f"resting: {each}" for each in context.cooldowns)])
 
 
-def _serving(context: Context) -> str:
+def _serving(context: CommandContext) -> str:
     session = context.session
     wishes = Wishes(
         context.proxy.default_backend,
@@ -30,7 +30,7 @@ def _serving(context: Context) -> str:
     return f"{served} ({target.why}{', not available' if is_invalid else ''})"
 
 
-def _in_force(row: SettingRow, context: Context) -> str:
+def _in_force(row: SettingRow, context: CommandContext) -> str:
     """The value and who says so."""
     if row.scope == "session":
         value = getattr(context.session, row.field)
@@ -42,7 +42,7 @@ def _in_force(row: SettingRow, context: Context) -> str:
 
 
 @command("why", "tells which attempts led to the last answer of a backend")
-def explain(context: Context, arguments: Arguments) -> str:
+def explain(context: CommandContext, arguments: Arguments) -> str:
     for entry in reversed(context.history):
         if entry.handler == "backend":
             key = f" with {entry.key_name}" if entry.key_name else ""
@@ -52,7 +52,7 @@ def explain(context: Context, arguments: Arguments) -> str:
 
 
 @command("usage", "tells the tokens and the cost of this session")
-def show_usage(context: Context, arguments: Arguments) -> str:
+def show_usage(context: CommandContext, arguments: Arguments) -> str:
     asked = [entry for entry in context.history if entry.handler == "backend"]
     usages = [entry.usage for entry in asked if entry.usage]
     costs = [usage.cost for usage in usages if usage.cost is not None]
@@ -71,9 +71,9 @@ def show_usage(context: Context, arguments: Arguments) -> str:
     "lists the models whose names have all the given parts",
     format="models(<part>, ...)",
     examples=("models(claude)", "models(gemini, flash)"),
-    most_words=ANY,
+    max_words=UNLIMITED,
 )
-def list_models(context: Context, arguments: Arguments) -> str:
+def list_models(context: CommandContext, arguments: Arguments) -> str:
     parts = [part.lower() for part in words(arguments)]
     offered = {name: backend.models for name, backend in context.backends.items()}
     names = [f"{name}:{model}" for name, models in offered.items() for model in models or ()]

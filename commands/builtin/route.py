@@ -2,7 +2,15 @@
 
 from backends.model_id import ModelId
 from commands.errors import CommandError
-from commands.language.registry import ANY, Arguments, Context, Handler, command, named, words
+from commands.language.registry import (
+    UNLIMITED,
+    Arguments,
+    CommandContext,
+    Handler,
+    command,
+    named,
+    words,
+)
 from commands.routing.routes import find_policy, parse_element
 
 NOW_INTERACTIVE = "This llm-interactive-proxy session is now set to interactive mode"
@@ -11,7 +19,7 @@ NOW_INTERACTIVE = "This llm-interactive-proxy session is now set to interactive 
 def _in_interactive_mode(handler: Handler) -> Handler:
     """Who edits routes wants to see them: switch the session's interactive mode on, and say so."""
 
-    def run(context: Context, arguments: Arguments) -> str:
+    def run(context: CommandContext, arguments: Arguments) -> str:
         message = handler(context, arguments)
         if context.session.is_interactive:
             return message
@@ -30,7 +38,7 @@ def _in_interactive_mode(handler: Handler) -> Handler:
     keys=("name", "policy"),
 )
 @_in_interactive_mode
-def create(context: Context, arguments: Arguments) -> str:
+def create(context: CommandContext, arguments: Arguments) -> str:
     given = named(arguments)
     name, policy = given.get("name"), find_policy(given.get("policy", ""))
     if not name or not policy:
@@ -47,7 +55,7 @@ def create(context: Context, arguments: Arguments) -> str:
     keys=("name",),
 )
 @_in_interactive_mode
-def delete(context: Context, arguments: Arguments) -> str:
+def delete(context: CommandContext, arguments: Arguments) -> str:
     name = _name(arguments, "delete-failover-route")
     context.change_routes(context.routes.delete(name))
     return f"failover route {name} deleted"
@@ -55,7 +63,7 @@ def delete(context: Context, arguments: Arguments) -> str:
 
 @command("list-failover-routes", "lists the routes with their policies")
 @_in_interactive_mode
-def list_routes(context: Context, arguments: Arguments) -> str:
+def list_routes(context: CommandContext, arguments: Arguments) -> str:
     routes = context.routes.by_name.values()
     listed = ", ".join(f"{route.name}:{route.policy}" for route in routes)
     return listed or "no failover routes defined"
@@ -69,7 +77,7 @@ def list_routes(context: Context, arguments: Arguments) -> str:
     keys=("name",),
 )
 @_in_interactive_mode
-def list_elements(context: Context, arguments: Arguments) -> str:
+def list_elements(context: CommandContext, arguments: Arguments) -> str:
     route = context.routes.find(_name(arguments, "route-list"))
     return ", ".join(map(str, route.elements)) or "<empty>"
 
@@ -80,10 +88,10 @@ def list_elements(context: Context, arguments: Arguments) -> str:
     format="route-append(name=<route>, <backend>:<model>, ...)",
     examples=("route-append(name=night, gemini:gemini-2.5-pro, openrouter:openai/gpt-4o)",),
     keys=("name",),
-    most_words=ANY,
+    max_words=UNLIMITED,
 )
 @_in_interactive_mode
-def append(context: Context, arguments: Arguments) -> str:
+def append(context: CommandContext, arguments: Arguments) -> str:
     name = _name(arguments, "route-append")
     context.change_routes(context.routes.append(name, _elements(context, arguments)))
     return f"elements appended to {name}"
@@ -95,10 +103,10 @@ def append(context: Context, arguments: Arguments) -> str:
     format="route-prepend(name=<route>, <backend>:<model>, ...)",
     examples=("route-prepend(name=night, gemini:gemini-2.5-flash)",),
     keys=("name",),
-    most_words=ANY,
+    max_words=UNLIMITED,
 )
 @_in_interactive_mode
-def prepend(context: Context, arguments: Arguments) -> str:
+def prepend(context: CommandContext, arguments: Arguments) -> str:
     name = _name(arguments, "route-prepend")
     context.change_routes(context.routes.prepend(name, _elements(context, arguments)))
     return f"elements prepended to {name}"
@@ -112,7 +120,7 @@ def prepend(context: Context, arguments: Arguments) -> str:
     keys=("name",),
 )
 @_in_interactive_mode
-def clear(context: Context, arguments: Arguments) -> str:
+def clear(context: CommandContext, arguments: Arguments) -> str:
     name = _name(arguments, "route-clear")
     context.change_routes(context.routes.clear(name))
     return f"route {name} cleared"
@@ -125,7 +133,7 @@ def _name(arguments: Arguments, command_name: str) -> str:
     return name
 
 
-def _elements(context: Context, arguments: Arguments) -> list[ModelId]:
+def _elements(context: CommandContext, arguments: Arguments) -> list[ModelId]:
     elements = [parse_element(word, context.known) for word in words(arguments)]
     if not elements:
         raise CommandError("no route elements specified")

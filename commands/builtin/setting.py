@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from commands.errors import CommandError, ModelNotAvailable, did_you_mean
-from commands.language.registry import Arguments, Context, command, named, words
+from commands.language.registry import Arguments, CommandContext, command, named, words
 from commands.language.scanner import Argument
 from commands.settings import NAMES, TABLE, Scope, SettingRow
 
@@ -18,7 +18,7 @@ MODEL, BACKEND = NAMES["model"], NAMES["backend"]
     examples=("set(model=openrouter:openai/gpt-4o-mini)", "set(project=home, interactive=off)"),
     keys=None,
 )
-def assign(context: Context, arguments: Arguments) -> str:
+def assign(context: CommandContext, arguments: Arguments) -> str:
     changes = _Changes()
     for row, argument in _rows("set", "no valid parameters", arguments):
         if argument.value is None:
@@ -34,7 +34,7 @@ def assign(context: Context, arguments: Arguments) -> str:
     examples=("unset(model)", "unset(backend, project)"),
     keys=None,
 )
-def take_back(context: Context, arguments: Arguments) -> str:
+def take_back(context: CommandContext, arguments: Arguments) -> str:
     changes = _Changes()
     for row, _ in _rows("unset", "nothing to do", arguments):
         changes.take_back(row, context)
@@ -46,9 +46,9 @@ def take_back(context: Context, arguments: Arguments) -> str:
     "sets the model of this session, in short",
     format="model(<backend>:<model>)",
     examples=("model(gemini:gemini-2.5-pro)",),
-    most_words=1,
+    max_words=1,
 )
-def choose_model(context: Context, arguments: Arguments) -> str:
+def choose_model(context: CommandContext, arguments: Arguments) -> str:
     return _assign_word(MODEL, context, arguments)
 
 
@@ -57,9 +57,9 @@ def choose_model(context: Context, arguments: Arguments) -> str:
     "sets the backend of this session, in short",
     format="backend(<name>)",
     examples=("backend(gemini)",),
-    most_words=1,
+    max_words=1,
 )
-def choose_backend(context: Context, arguments: Arguments) -> str:
+def choose_backend(context: CommandContext, arguments: Arguments) -> str:
     return _assign_word(BACKEND, context, arguments)
 
 
@@ -70,7 +70,7 @@ def choose_backend(context: Context, arguments: Arguments) -> str:
     examples=("once(model=gemini:gemini-2.5-pro)",),
     keys=("model",),
 )
-def choose_once(context: Context, arguments: Arguments) -> str:
+def choose_once(context: CommandContext, arguments: Arguments) -> str:
     model = MODEL.read(named(arguments).get("model", ""), context.known)
     MODEL.check(model, context.backends)
     context.once = model
@@ -84,7 +84,7 @@ class _Changes:
         self._fields: dict[Scope, dict[str, Any]] = {"session": {}, "proxy": {}}
         self._messages: list[str] = []
 
-    def add(self, row: SettingRow, text: str, context: Context) -> None:
+    def add(self, row: SettingRow, text: str, context: CommandContext) -> None:
         value = row.read(text, context.known)
         fields = self._fields[row.scope]
         fields[row.field] = value
@@ -99,20 +99,20 @@ class _Changes:
             fields["is_model_invalid"] = True
         self._messages.append(row.when_set(value))
 
-    def take_back(self, row: SettingRow, context: Context) -> None:
+    def take_back(self, row: SettingRow, context: CommandContext) -> None:
         fields = self._fields[row.scope]
         fields[row.field] = row.when_unset(context.configured)
         if row is MODEL:
             fields["is_model_invalid"] = False
         self._messages.append(row.confirmed_unset)
 
-    def apply(self, context: Context) -> str:
+    def apply(self, context: CommandContext) -> str:
         context.change_proxy(**self._fields["proxy"])
         context.change_session(**self._fields["session"])
         return "; ".join(self._messages)
 
 
-def _assign_word(row: SettingRow, context: Context, arguments: Arguments) -> str:
+def _assign_word(row: SettingRow, context: CommandContext, arguments: Arguments) -> str:
     changes = _Changes()
     changes.add(row, "".join(words(arguments)), context)
     return changes.apply(context)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from commands.language.registry import Context
+from commands.language.registry import CommandContext
 from commands.routing.routes import Route, Routes
 from commands.settings import TABLE, GlobalSettings
 
@@ -10,7 +10,7 @@ Facts = Mapping[str, object]
 """Values by the name of a setting, and routes by theirs."""
 
 
-def facts_of(context: Context) -> Facts:
+def facts_of(context: CommandContext) -> Facts:
     """Everything that commands can change."""
     session = {
         row.name: getattr(context.session, row.field) for row in TABLE if row.scope == "session"

@@ -16,12 +16,12 @@ from commands.routing.routes import Routes
 from commands.sessions.session import Entry
 from commands.settings import ROUTES, SAVED, FunctionalBackends, GlobalSettings, SessionSettings
 
-ANY = sys.maxsize
+UNLIMITED = sys.maxsize
 """As many words as one likes."""
 
 
 @dataclass(slots=True)
-class Context:
+class CommandContext:
     """What commands see, and what they change by putting a new value in place of the old one.
 
     `known` are all backends, `backends` those that can serve. They change `session`, `proxy`,
@@ -75,7 +75,7 @@ class Context:
 
 
 Arguments = Sequence[Argument]
-Handler = Callable[[Context, Arguments], str]
+Handler = Callable[[CommandContext, Arguments], str]
 """Returns the confirmation; changes nothing in the context if it raises CommandError."""
 
 
@@ -93,7 +93,7 @@ def named(arguments: Arguments) -> dict[str, str]:
 class Command:
     """A command and its manual. `format` and `examples` are without prefix.
 
-    Before the handler runs, keys that are not in `keys` and more words than `most_words` are
+    Before the handler runs, keys that are not in `keys` and more words than `max_words` are
     refused. `keys` is None if the handler knows better what may be given.
     """
 
@@ -102,14 +102,14 @@ class Command:
     format: str
     examples: Sequence[str]
     keys: Sequence[str] | None
-    most_words: int
+    max_words: int
     handler: Handler
 
-    def run(self, context: Context, arguments: Arguments) -> str:
+    def run(self, context: CommandContext, arguments: Arguments) -> str:
         """What to tell about what was done. Raises CommandError."""
         if self.keys is not None:
             wrong = [key for key in named(arguments) if key not in self.keys]
-            wrong += words(arguments)[self.most_words :]
+            wrong += words(arguments)[self.max_words :]
             if wrong:
                 hint = did_you_mean(wrong[0], self.keys)
                 raise CommandError(
@@ -117,7 +117,7 @@ class Command:
                 )
         return self.handler(context, arguments)
 
-    def manual(self, prefix: str) -> str:
+    def help_text(self, prefix: str) -> str:
         """The help for this command."""
         examples = ", ".join(f"{prefix}{example}" for example in self.examples)
         return f"{self.name} - {self.summary}; format: {self.format}; examples: {examples}"
@@ -130,14 +130,12 @@ def command(
     format: str = "",
     examples: Sequence[str] = (),
     keys: Sequence[str] | None = (),
-    most_words: int = 0,
+    max_words: int = 0,
 ) -> Callable[[Handler], Command]:
     """Make a command of its handler. Format and example default to the bare name."""
 
     def declare(handler: Handler) -> Command:
-        return Command(
-            name, summary, format or name, examples or (name,), keys, most_words, handler
-        )
+        return Command(name, summary, format or name, examples or (name,), keys, max_words, handler)
 
     return declare
 
@@ -167,6 +165,6 @@ class Registry:
             raise CommandError(f"unknown command: {name}{did_you_mean(name, self._by_name)}")
         return self._by_name[name]
 
-    def run(self, call: Call, context: Context) -> str:
+    def run(self, call: Call, context: CommandContext) -> str:
         """Run what the scanner has found. CommandError tells why nothing was done."""
         return self.find(call.name).run(context, call.arguments)

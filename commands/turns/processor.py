@@ -22,7 +22,7 @@ from commands.language.messages import (
     is_side_request,
     pieces,
 )
-from commands.language.registry import Context
+from commands.language.registry import CommandContext
 from commands.language.scanner import Call, scan
 from commands.sessions.session import Run, Session, mark_of
 from commands.settings import FunctionalBackends
@@ -110,7 +110,7 @@ class CommandProcessor:
         messages: Messages,
         new: Sequence[Piece],
         session: Session,
-        context: Context,
+        context: CommandContext,
         mark: str,
     ) -> "_CommandRun | None":
         """Run the commands in `new` in order, up to the first that fails; None if there is none."""
@@ -198,7 +198,7 @@ class CommandProcessor:
 class _CommandRun:
     """What running a turn's commands comes to; `replayed` is what was said if they ran before."""
 
-    context: Context
+    context: CommandContext
     spans: dict[Place, list[Range]] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     has_failed: bool = False

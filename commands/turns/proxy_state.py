@@ -10,7 +10,7 @@ from commands.builtin import COMMANDS
 from commands.config.sources import SettingsError
 from commands.config.state_file import State, load_state, save_state
 from commands.language.changes import changes, proxy_facts
-from commands.language.registry import Context
+from commands.language.registry import CommandContext
 from commands.language.scanner import Call
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import Session
@@ -68,11 +68,11 @@ class ProxyState:
 
     def context(
         self, session: Session, backends: FunctionalBackends, cooldowns: Sequence[str]
-    ) -> Context:
+    ) -> CommandContext:
         """What a session's chat sees and changes; `commit` makes it the state of things."""
         all_or_none = () if self.is_exposed else PROXY_WIDE
         allowed = self._chat_may_change
-        return Context(
+        return CommandContext(
             commands=COMMANDS,
             session_id=session.id,
             session=session.settings,
@@ -89,7 +89,7 @@ class ProxyState:
             is_banner_due=session.is_banner_due,
         )
 
-    def commit(self, context: Context, session: Session) -> str:
+    def commit(self, context: CommandContext, session: Session) -> str:
         """Put in force what commands have changed; returns a complaint if it cannot be saved."""
         session.settings = context.session
         session.is_banner_due = context.is_banner_due

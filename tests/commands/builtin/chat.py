@@ -6,7 +6,7 @@ import pytest
 
 from commands.builtin import COMMANDS
 from commands.errors import CommandError
-from commands.language.registry import Context
+from commands.language.registry import CommandContext
 from commands.language.scanner import scan
 from commands.routing.routes import Routes
 from commands.settings import (
@@ -19,10 +19,10 @@ from commands.settings import (
 BANNER = "Hello, this is ..."
 
 
-def new_context() -> Context:
+def new_context() -> CommandContext:
     """Both backends work, of Gemini the list of models is not known."""
     configured = GlobalSettings("openrouter", command_prefix="#?")
-    return Context(
+    return CommandContext(
         commands=COMMANDS,
         session_id="default",
         session=SessionSettings(),
@@ -42,7 +42,7 @@ def new_context() -> Context:
     )
 
 
-def run(context: Context, text: str) -> str:
+def run(context: CommandContext, text: str) -> str:
     """Run a command written without prefix."""
     call = scan(f"!/{text}", 0, len(text) + 2, "!/", COMMANDS.__contains__)
     assert call
@@ -50,7 +50,7 @@ def run(context: Context, text: str) -> str:
     return COMMANDS.run(call, context)
 
 
-def refused(context: Context, text: str) -> str:
+def refused(context: CommandContext, text: str) -> str:
     """Why a command is not run; it must not have changed anything."""
     before = replace(context)
     with pytest.raises(CommandError) as raised:

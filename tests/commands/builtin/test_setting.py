@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from backends.model_id import ModelId
-from commands.language.registry import Context
+from commands.language.registry import CommandContext
 from commands.settings import FunctionalBackend
 from tests.commands.builtin.chat import new_context, refused, run
 
@@ -133,7 +133,7 @@ def test_backend_without_key() -> None:
     ],
 )
 def test_set_and_unset(
-    key: str, text: str, read: Callable[[Context], object], expected: object
+    key: str, text: str, read: Callable[[CommandContext], object], expected: object
 ) -> None:
     context = new_context()
     before = read(context)
