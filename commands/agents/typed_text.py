@@ -147,7 +147,7 @@ _TYPED_ANSWER = re.compile(
 )
 
 
-class _Mode(Enum):
+class _Origin(Enum):
     """Whose the text from here on is."""
 
     TYPED = auto()
@@ -159,10 +159,10 @@ class _Mode(Enum):
     """Taken for a result, unless it is sure to be in the middle of something else."""
 
 
-_MODES = {
-    "answer": _Mode.ANSWER,
-    "result": _Mode.RESULT,
-    "context": _Mode.CONTEXT,
+_ORIGINS = {
+    "answer": _Origin.ANSWER,
+    "result": _Origin.RESULT,
+    "context": _Origin.CONTEXT,
 }
 """By the group of `_OPENING` that matched last."""
 
@@ -171,26 +171,26 @@ _CLOSED = ("tag", "fence")
 
 
 @dataclass(slots=True)
-class Reading:
+class TypedText:
     """What a text is made of: `typed` are the human's ranges of it, in order.
 
-    `has_more`: also of something that is not known to be context, such as code in a fence or the
+    `has_other_content`: also of something that is not known to be context, such as code in a fence or the
     result of a tool.
     """
 
     typed: list[Range] = field(default_factory=list)
-    has_more: bool = False
+    has_other_content: bool = False
 
 
-def read(texts: Iterable[str]) -> list[Reading]:
+def read(texts: Iterable[str]) -> list[TypedText]:
     """Tell the human's words from an agent's, in all texts of one user message in their order."""
-    mode = _Mode.TYPED
+    mode = _Origin.TYPED
     readings = []
     for text in texts:
-        reading = Reading()
-        mode = _read(text, mode, reading)
-        reading.has_more |= mode is _Mode.RESULT
-        readings.append(reading)
+        typed_text = TypedText()
+        mode = _read(text, mode, typed_text)
+        typed_text.has_other_content |= mode is _Origin.RESULT
+        readings.append(typed_text)
     return readings
 
 
@@ -216,23 +216,23 @@ def _is_mark(character: str) -> bool:
     return unicodedata.category(character)[0] in "PZC"
 
 
-def _read(text: str, mode: _Mode, reading: Reading) -> _Mode:
+def _read(text: str, mode: _Origin, typed_text: TypedText) -> _Origin:
     """Fill the reading of a text that begins in `mode`; the mode in which the next one begins."""
     stop = 0
-    if mode is _Mode.TYPED:
+    if mode is _Origin.TYPED:
         if text.startswith(_QUESTION) and text.rstrip().endswith("] Result:"):
-            return _Mode.ANSWER
-        mode, stop = _search(text, 0, len(text), reading)
-    if mode is not _Mode.ANSWER:
+            return _Origin.ANSWER
+        mode, stop = _search(text, 0, len(text), typed_text)
+    if mode is not _Origin.ANSWER:
         return mode
     if answer := _TYPED_ANSWER.match(text, stop):
         end = text.find(f"</{answer['tag']}>", answer.end())
-        _search(text, answer.end(), len(text) if end < 0 else end, reading)
-        return _Mode.CONTEXT
-    return _Mode.RESULT if text[stop:].strip() else _Mode.ANSWER
+        _search(text, answer.end(), len(text) if end < 0 else end, typed_text)
+        return _Origin.CONTEXT
+    return _Origin.RESULT if text[stop:].strip() else _Origin.ANSWER
 
 
-def _search(text: str, start: int, end: int, reading: Reading) -> tuple[_Mode, int]:
+def _search(text: str, start: int, end: int, typed_text: TypedText) -> tuple[_Origin, int]:
     """Fill the reading of a range that begins with the human's words; their mode after it.
 
     The number is where the search stopped.
@@ -247,25 +247,25 @@ def _search(text: str, start: int, end: int, reading: Reading) -> tuple[_Mode, i
         ends = closings.get(opening["tag"], []) if opening.lastgroup in _CLOSED else []
         is_inside = opening.start() < blocks_end
         is_block = bool(ends) and ends[-1] > opening.end()
-        mode = None if is_block else _MODES.get(opening.lastgroup or "", _Mode.DOUBT)
-        if mode is _Mode.DOUBT:
+        mode = None if is_block else _ORIGINS.get(opening.lastgroup or "", _Origin.DOUBT)
+        if mode is _Origin.DOUBT:
             is_closing = is_inside and opening.lastgroup == "fence"
             if opening.start() < sure_end or is_closing or _is_glued(opening):
                 continue
-            mode = _Mode.RESULT
+            mode = _Origin.RESULT
         if opening.start() > blocks_end:
-            reading.typed.append((blocks_end, opening.start()))
+            typed_text.typed.append((blocks_end, opening.start()))
         if mode:
             # Inside of a block this may be what holds the tag that seemed to close the block.
-            return (_Mode.TYPED, end) if is_inside else (mode, opening.end())
+            return (_Origin.TYPED, end) if is_inside else (mode, opening.end())
         if opening.start() >= sure_end:
             sure_end = ends[bisect_right(ends, opening.end())]
         if ends[-1] > blocks_end:
-            reading.has_more |= opening["tag"] not in CONTEXT_TAGS
+            typed_text.has_other_content |= opening["tag"] not in CONTEXT_TAGS
             blocks_end = ends[-1]
     if end > blocks_end:
-        reading.typed.append((blocks_end, end))
-    return _Mode.TYPED, end
+        typed_text.typed.append((blocks_end, end))
+    return _Origin.TYPED, end
 
 
 def _is_glued(opening: re.Match[str]) -> bool:

@@ -204,7 +204,9 @@ def _is_blank(message: Mapping[str, Any]) -> bool:
         return False
     texts = list(texts_of(message))
     readings = typed_text.read(text for _, text in texts)
-    return not (any(reading.has_more for reading in readings) or _has_words(texts, readings))
+    return not (
+        any(reading.has_other_content for reading in readings) or _has_words(texts, readings)
+    )
 
 
 def _has_more_than_text(message: Mapping[str, Any]) -> bool:
@@ -214,7 +216,7 @@ def _has_more_than_text(message: Mapping[str, Any]) -> bool:
 
 
 def _has_words(
-    texts: Sequence[tuple[int | None, str]], readings: Sequence[typed_text.Reading]
+    texts: Sequence[tuple[int | None, str]], readings: Sequence[typed_text.TypedText]
 ) -> bool:
     """Whether the human has typed any."""
     return any(

@@ -24,7 +24,7 @@ def test_context_blocks(tag: str) -> None:
     assert typed(f"before {block} behind") == ["before ", " behind"]
     assert typed(f"before <{tag}>{EVIL}", EVIL) == ["before "]
     [reading] = typed_text.read([f"x\n{block}"])
-    assert not reading.has_more
+    assert not reading.has_other_content
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ def test_a_wrapper_may_have_attributes(mode: str) -> None:
     start, end = f'<user_input mode="{mode}">', "!/a</user_input>"
     assert typed(f"{start}{notice}{end}") == [start, end]
     [reading] = typed_text.read([f"{start}{notice}</user_input>"])
-    assert not reading.has_more
+    assert not reading.has_other_content
     assert not typed_text.has_words(start, [(0, len(start))])
 
 
 @pytest.mark.parametrize(
-    ("line", "has_more"),
+    ("line", "has_other_content"),
     [
         ("# AGENTS.md instructions for /w", False),
         ("This is the Qwen Code. We are setting up the context", False),
@@ -174,10 +174,12 @@ def test_a_wrapper_may_have_attributes(mode: str) -> None:
         ("## Current State", False),
     ],
 )
-def test_lines_that_end_the_typed_text(line: str, has_more: bool) -> None:
+def test_lines_that_end_the_typed_text(line: str, has_other_content: bool) -> None:
     texts = [f"typed\n\n  {line}\n{EVIL}", EVIL, f"<feedback>{EVIL}</feedback>"]
     assert typed(*texts) == ["typed\n\n"]
-    assert [reading.has_more for reading in typed_text.read(texts)] == [has_more] * 3
+    assert [reading.has_other_content for reading in typed_text.read(texts)] == [
+        has_other_content
+    ] * 3
     assert typed(f"no {line} {EVIL}") == [f"no {line} {EVIL}"]
 
 
