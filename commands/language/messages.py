@@ -16,7 +16,7 @@ from commands.agents.typed_text import Range
 
 Messages = list[Any]
 
-NEUTRAL = "Hello"
+PLACEHOLDER_TEXT = "Hello"
 """What goes up in place of a message of which nothing is left, if one has to go up."""
 
 _BACKGROUND_ROLES = ("system", "developer")
@@ -26,7 +26,7 @@ _SPACES = (" ", "\t")
 _SPACE = "".join(_SPACES)
 _LINE_END = re.compile(r"[ \t]*(\r?\n|\Z)")
 
-_SIDE_PROMPTS = re.compile(
+_BACKGROUND_PROMPTS = re.compile(
     r"You are a title generator"  # opencode, Kilo
     r"|Generate a (?:concise |short |brief )?title"
     r"|[Yy]ou will generate a short title"  # Crush
@@ -38,7 +38,7 @@ _SIDE_PROMPTS = re.compile(
 )
 """What the beginning of a system prompt says if the model works for the agent itself."""
 
-_SIDE_TEXTS = re.compile(
+_BACKGROUND_TEXTS = re.compile(
     r"\s*(?:Generate a concise, single-line task title"  # Codex
     r"|You are performing a CONTEXT CHECKPOINT"
     r"|Generate a (?:concise |short |brief )?title for "  # opencode, Kilo, Crush
@@ -49,7 +49,7 @@ _SIDE_TEXTS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TypedRange:
     """A range of a text that the human typed, so that commands in it are the human's.
 
     `part` is None where the content is the text itself. `is_newest`: it is in the last message that
@@ -65,10 +65,10 @@ class Piece:
 
 
 Spans = Mapping[tuple[int, int | None], Sequence[Range]]
-"""By message and part (as in `Piece`), the ranges to cut out: in order, without overlaps."""
+"""By message and part (as in `TypedRange`), the ranges to cut out: in order, without overlaps."""
 
 
-def pieces(messages: Messages, since: int = 0) -> list[Piece]:
+def typed_ranges(messages: Messages, since: int = 0) -> list[TypedRange]:
     """Everything that the human typed, in order; see `context` for what is not.
 
     What stands before the message `since` was taken up by the model, whatever its role.
@@ -88,10 +88,10 @@ def pieces(messages: Messages, since: int = 0) -> list[Piece]:
             if index in turn and (_has_more_than_text(message) or _has_words(texts, readings)):
                 newest = index
             ranges += typed
-    return [Piece(index, part, *each, index == newest) for index, part, each in ranges]
+    return [TypedRange(index, part, *each, index == newest) for index, part, each in ranges]
 
 
-def cut(messages: Messages, spans: Spans) -> Messages:
+def remove(messages: Messages, spans: Spans) -> Messages:
     """The messages without the spans; each takes one adjoining space along, or its whole line.
 
     A text part of which nothing but white space is left goes too. Messages stay, even if empty
@@ -101,12 +101,12 @@ def cut(messages: Messages, spans: Spans) -> Messages:
     for index in {index for index, _ in spans}:
         content = messages[index]["content"]
         if isinstance(content, str):
-            content = _cut_text(content, spans[index, None])
+            content = _remove_from_text(content, spans[index, None])
         else:
             content = [
                 left
                 for number, part in enumerate(content)
-                for left in _cut_part(part, spans.get((index, number), ()))
+                for left in _remove_from_part(part, spans.get((index, number), ()))
             ]
         result[index] = {**messages[index], "content": content}
     return result
@@ -123,12 +123,16 @@ def is_blank(messages: Messages, since: int = 0) -> bool:
 
 
 def drop_old_commands(
-    messages: Messages, changed: Collection[int], since: int = 0, *, is_side_request: bool = False
+    messages: Messages,
+    changed: Collection[int],
+    since: int = 0,
+    *,
+    is_background_request: bool = False,
 ) -> Messages:
     """The messages without those that were only commands, and the proxy's own answers to them.
 
     `changed` are the indexes of messages that something was cut out of. Where a message cannot be
-    missed, `NEUTRAL` takes its place: it is the newest turn, a side request is about it, or what
+    missed, `PLACEHOLDER_TEXT` takes its place: it is the newest turn, a side request is about it, or what
     comes after it is not our answer.
     """
     result: dict[int, Any] = dict(enumerate(messages))
@@ -142,20 +146,20 @@ def drop_old_commands(
         answer = _own_answer(messages, turn.stop) if is_all else None
         for index in (*emptied, *(answer or ())):
             del result[index]
-        if (is_newest and is_side_request) or (is_all and not answer):
-            result[emptied[-1]] = {**messages[emptied[-1]], "content": NEUTRAL}
+        if (is_newest and is_background_request) or (is_all and not answer):
+            result[emptied[-1]] = {**messages[emptied[-1]], "content": PLACEHOLDER_TEXT}
         for index in answer or ():
             if index > turn.stop and not _is_blank(messages[index]):
                 result[index] = {"role": "user", "content": messages[index]["content"]}
     return [result[index] for index in sorted(result)]
 
 
-def is_side_request(chat: Chat, agent: Agent | None) -> bool:
+def is_background_request(chat: Chat, agent: Agent | None) -> bool:
     """Whether an agent asks for itself (a title, a summary, a memory), with the human's words.
 
     Commands in such a request are cut out, but neither run nor answered.
     """
-    if any(_SIDE_PROMPTS.search(head) for head in prompt_heads(chat)):
+    if any(_BACKGROUND_PROMPTS.search(head) for head in prompt_heads(chat)):
         return True
     if agent is None:
         return False
@@ -165,7 +169,7 @@ def is_side_request(chat: Chat, agent: Agent | None) -> bool:
     if agent.always_offers_tools and not chat.get("tools"):
         return True
     newest = _newest_from_user(chat["messages"])
-    return any(_SIDE_TEXTS.match(text) for message in newest for _, text in texts_of(message))
+    return any(_BACKGROUND_TEXTS.match(text) for message in newest for _, text in texts_of(message))
 
 
 def _role(message: object) -> object:
@@ -251,15 +255,15 @@ def _is_completion(call: object) -> bool:
     return isinstance(function, dict) and function.get("name") == COMPLETION_TOOL
 
 
-def _cut_part(part: Any, spans: Sequence[Range]) -> list[Any]:
+def _remove_from_part(part: Any, spans: Sequence[Range]) -> list[Any]:
     """The part without the spans, if anything is left of it."""
     if not spans:
         return [part]
-    text = _cut_text(part["text"], spans)
+    text = _remove_from_text(part["text"], spans)
     return [{**part, "text": text}] if text.strip() else []
 
 
-def _cut_text(text: str, spans: Sequence[Range]) -> str:
+def _remove_from_text(text: str, spans: Sequence[Range]) -> str:
     kept: list[str] = []
     done = 0
     is_last_line = False

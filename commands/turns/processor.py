@@ -15,12 +15,12 @@ from commands.errors import CommandError
 from commands.language.changes import changes, facts_of, still_hold
 from commands.language.messages import (
     Messages,
-    Piece,
-    cut,
+    TypedRange,
     drop_old_commands,
+    is_background_request,
     is_blank,
-    is_side_request,
-    pieces,
+    remove,
+    typed_ranges,
 )
 from commands.language.registry import CommandContext
 from commands.language.scanner import Call, scan
@@ -72,18 +72,18 @@ class CommandProcessor:
         messages: Messages = chat["messages"]
         if typed_from is None:
             return TurnResult(chat, None, "", newest_text(messages))
-        is_side = is_side_request(chat, agent)
-        found = pieces(messages, typed_from) if self._may_hold_commands(messages) else []
-        new = [] if is_side else [piece for piece in found if piece.is_newest]
+        is_side = is_background_request(chat, agent)
+        found = typed_ranges(messages, typed_from) if self._may_hold_commands(messages) else []
+        new = [] if is_side else [typed_range for typed_range in found if typed_range.is_newest]
         context = self.proxy_state.context(session, backends, cooldowns)
         run = self._run(messages, new, session, context, _mark(messages, found)) if new else None
         is_all_old = is_side or (run is not None and run.replayed is not None)
-        old = [piece for piece in found if is_all_old or not piece.is_newest]
+        old = [typed_range for typed_range in found if is_all_old or not typed_range.is_newest]
         spans = self._old_spans(messages, old, session) | (run.spans if run else {})
-        left = cut(messages, spans) if spans else messages
+        left = remove(messages, spans) if spans else messages
         if spans:
             places = {index for index, _ in spans}
-            going_up = drop_old_commands(left, places, typed_from, is_side_request=is_side)
+            going_up = drop_old_commands(left, places, typed_from, is_background_request=is_side)
             chat = {**chat, "messages": going_up}
         prompt = newest_text(left) or newest_text(messages)
         typed = _typed(messages, new, spans)
@@ -108,7 +108,7 @@ class CommandProcessor:
     def _run(
         self,
         messages: Messages,
-        new: Sequence[Piece],
+        new: Sequence[TypedRange],
         session: Session,
         context: CommandContext,
         mark: str,
@@ -121,12 +121,14 @@ class CommandProcessor:
             if last.mark == mark and still_hold(last.changed, before):
                 return _CommandRun(context, replayed=last.reply, has_failed=last.has_failed)
         run = _CommandRun(context)
-        for piece in new:
-            text, at = text_at(messages, piece), piece.start
-            while call := scan(text, at, piece.end, run.context.proxy.command_prefix, _is_known):
+        for typed_range in new:
+            text, at = text_at(messages, typed_range), typed_range.start
+            while call := scan(
+                text, at, typed_range.end, run.context.proxy.command_prefix, _is_known
+            ):
                 at = call.end
                 if call.name in COMMANDS or run.context.session.is_interactive:
-                    run.process(call, piece)
+                    run.process(call, typed_range)
         if not run.spans:
             return None
         if changed := changes(before, facts_of(context)):
@@ -144,16 +146,16 @@ class CommandProcessor:
             run.messages.append(save_error)
 
     def _old_spans(
-        self, messages: Messages, old: Sequence[Piece], session: Session
+        self, messages: Messages, old: Sequence[TypedRange], session: Session
     ) -> dict[Place, list[Range]]:
         """The commands in pieces where they do not run: any more, or at all."""
         spans: dict[Place, list[Range]] = {}
-        for piece in old:
-            text, at = text_at(messages, piece), piece.start
-            while call := self._next_old(text, at, piece.end):
+        for typed_range in old:
+            text, at = text_at(messages, typed_range), typed_range.start
+            while call := self._next_old(text, at, typed_range.end):
                 at = call.end
                 if call.name in COMMANDS or session.settings.is_interactive:
-                    place = (piece.message, piece.part)
+                    place = (typed_range.message, typed_range.part)
                     spans.setdefault(place, []).append((call.start, call.end))
         return spans
 
@@ -204,9 +206,11 @@ class _CommandRun:
     has_failed: bool = False
     replayed: str | None = None
 
-    def process(self, call: Call, piece: Piece) -> None:
+    def process(self, call: Call, typed_range: TypedRange) -> None:
         """Run one command, unless one before it has failed."""
-        self.spans.setdefault((piece.message, piece.part), []).append((call.start, call.end))
+        self.spans.setdefault((typed_range.message, typed_range.part), []).append(
+            (call.start, call.end)
+        )
         if self.has_failed:
             return
         before = self._state()
@@ -231,27 +235,27 @@ def once_model(chat: Chat, session: Session) -> ModelId | None:
     if session.once is None:
         return None
     model, mark = session.once
-    if _mark(chat["messages"], pieces(chat["messages"])) == mark:
+    if _mark(chat["messages"], typed_ranges(chat["messages"])) == mark:
         return model
     session.once = None
     return None
 
 
-def text_at(messages: Messages, piece: Piece) -> str:
+def text_at(messages: Messages, typed_range: TypedRange) -> str:
     """The text that a piece is a range of."""
-    content = messages[piece.message]["content"]
-    return str(content if piece.part is None else content[piece.part]["text"])
+    content = messages[typed_range.message]["content"]
+    return str(content if typed_range.part is None else content[typed_range.part]["text"])
 
 
 def _typed(
-    messages: Messages, new: Sequence[Piece], spans: Mapping[Place, Sequence[Range]]
+    messages: Messages, new: Sequence[TypedRange], spans: Mapping[Place, Sequence[Range]]
 ) -> tuple[str, ...]:
     """The commands of the newest turn, as the human wrote them."""
     return tuple(
-        text_at(messages, piece)[start:end]
-        for piece in new
-        for start, end in spans.get((piece.message, piece.part), ())
-        if piece.start <= start < piece.end
+        text_at(messages, typed_range)[start:end]
+        for typed_range in new
+        for start, end in spans.get((typed_range.message, typed_range.part), ())
+        if typed_range.start <= start < typed_range.end
     )
 
 
@@ -267,9 +271,12 @@ def _is_known(name: str) -> bool:
     return name in COMMANDS
 
 
-def _mark(messages: Messages, typed: Sequence[Piece]) -> str:
+def _mark(messages: Messages, typed: Sequence[TypedRange]) -> str:
     """Tells a turn from every other: all that the human has said up to it."""
-    texts = ((text_at(messages, piece), (piece.start, piece.end)) for piece in typed)
+    texts = (
+        (text_at(messages, typed_range), (typed_range.start, typed_range.end))
+        for typed_range in typed
+    )
     said = [text[slice(*place)] for text, place in texts if has_words(text, [place])]
     return mark_of(jsonio.encode(said))
 

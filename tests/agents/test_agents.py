@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from addon.launch.agents import Mode
-from commands.language.messages import is_side_request
+from commands.language.messages import is_background_request
 from tests.agents.installing import CannotInstall
 from tests.agents.table import AGENTS, PRINTED, Agent
 from tests.harness import CLIENT_KEY, RunningProxy, running_proxy
@@ -66,7 +66,7 @@ class Lab(NamedTuple):
     @property
     def turns(self) -> list[Any]:
         """Those of them that are the human's turns, and not the agent's own."""
-        from_human = [chat for chat in self.sent if not is_side_request(chat, None)]
+        from_human = [chat for chat in self.sent if not is_background_request(chat, None)]
         return [chat for chat in from_human if not self.agent.tool or chat.get("tools")]
 
 

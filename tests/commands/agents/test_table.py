@@ -41,10 +41,10 @@ def test_requests_of_agents(path: Path) -> None:
     agent = detect(headers, chat)
     assert (agent.name if agent else None) == expected["agent"]
     assert session_id(headers, chat, agent) == expected["session"]
-    assert messages.is_side_request(chat, agent) == expected["is_side_request"]
+    assert messages.is_background_request(chat, agent) == expected["is_background_request"]
     typed = []
     commands: dict[tuple[int, int | None], list[tuple[int, int]]] = {}
-    for piece in messages.pieces(chat["messages"]):
+    for piece in messages.typed_ranges(chat["messages"]):
         content = chat["messages"][piece.message]["content"]
         text = content if piece.part is None else content[piece.part]["text"]
         assert "evil" not in text[piece.start : piece.end]
@@ -55,7 +55,7 @@ def test_requests_of_agents(path: Path) -> None:
             commands.setdefault((piece.message, piece.part), []).append((call.start, call.end))
             at = call.end
     assert typed == expected["typed"]
-    left = str(messages.cut(chat["messages"], commands))
+    left = str(messages.remove(chat["messages"], commands))
     assert re.findall(r"!/\w+\((?!\w+=evil)", left) == []
 
 
@@ -257,4 +257,4 @@ def test_side_requests(
         "messages": [*prompted(prompt)["messages"], {"role": "user", "content": typed}],
         **fields,
     }
-    assert messages.is_side_request(chat, BY_NAME[agent] if agent else None) is expected
+    assert messages.is_background_request(chat, BY_NAME[agent] if agent else None) is expected

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from commands.agents.table import AGENTS, Agent
 from commands.language import messages
-from commands.language.messages import NEUTRAL, Messages, Piece, Spans
+from commands.language.messages import PLACEHOLDER_TEXT, Messages, Spans, TypedRange
 
 COMMAND = re.compile(r"!/\w+(\([^)]*\))?")
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -46,7 +46,7 @@ def result(content: Any) -> dict[str, Any]:
 def spans_of(chat: Messages) -> Spans:
     """All that looks like a command in the pieces: what the scanner will do."""
     spans: dict[tuple[int, int | None], list[tuple[int, int]]] = {}
-    for piece in messages.pieces(chat):
+    for piece in messages.typed_ranges(chat):
         content = chat[piece.message]["content"]
         whole = content if piece.part is None else content[piece.part]["text"]
         for found in COMMAND.finditer(whole, piece.start, piece.end):
@@ -54,13 +54,13 @@ def spans_of(chat: Messages) -> Spans:
     return spans
 
 
-def upstream(chat: Messages, *, is_side_request: bool = False) -> Messages:
+def upstream(chat: Messages, *, is_background_request: bool = False) -> Messages:
     """What goes upstream; fails if the given messages are changed."""
     before = copy.deepcopy(chat)
     spans = spans_of(chat)
-    after = messages.cut(chat, spans)
+    after = messages.remove(chat, spans)
     changed = {index for index, _ in spans}
-    after = messages.drop_old_commands(after, changed, is_side_request=is_side_request)
+    after = messages.drop_old_commands(after, changed, is_background_request=is_background_request)
     assert chat == before
     return after
 
@@ -75,11 +75,11 @@ def test_pieces_in_order() -> None:
         system("s"),
         {"role": "developer", "content": "d"},
     ]
-    assert messages.pieces(chat) == [
-        Piece(1, None, 0, 3, False),
-        Piece(3, 0, 0, 3, False),
-        Piece(3, 2, 0, 3, False),
-        Piece(4, None, 0, 5, True),
+    assert messages.typed_ranges(chat) == [
+        TypedRange(1, None, 0, 3, False),
+        TypedRange(3, 0, 0, 3, False),
+        TypedRange(3, 2, 0, 3, False),
+        TypedRange(4, None, 0, 5, True),
     ]
 
 
@@ -99,18 +99,18 @@ def test_pieces_in_order() -> None:
 def test_only_the_last_message_of_the_human_is_searched(
     behind: Messages, newest: list[int]
 ) -> None:
-    found = messages.pieces([user("a"), *behind])
+    found = messages.typed_ranges([user("a"), *behind])
     assert sorted({piece.message for piece in found if piece.is_newest}) == newest
 
 
 def test_what_stands_before_a_given_message_is_old() -> None:
     chat = [user("a"), user("!/b")]
-    assert [piece.is_newest for piece in messages.pieces(chat, 1)] == [False, True]
-    assert not any(piece.is_newest for piece in messages.pieces(chat, 2))
-    after = messages.cut(chat, spans_of(chat))
+    assert [piece.is_newest for piece in messages.typed_ranges(chat, 1)] == [False, True]
+    assert not any(piece.is_newest for piece in messages.typed_ranges(chat, 2))
+    after = messages.remove(chat, spans_of(chat))
     assert messages.is_blank(after, 1)
     assert not messages.is_blank(after)
-    assert messages.drop_old_commands(after, {1}, 1) == [user("a"), user(NEUTRAL)]
+    assert messages.drop_old_commands(after, {1}, 1) == [user("a"), user(PLACEHOLDER_TEXT)]
 
 
 SUMMARY = "Another language model started to solve this problem and produced a summary: !/evil"
@@ -136,7 +136,7 @@ SUMMARY = "Another language model started to solve this problem and produced a s
     ],
 )
 def test_a_turn_that_was_taken_up_is_not_the_newest(last: Any) -> None:
-    assert not any(piece.is_newest for piece in messages.pieces([user("a"), last]))
+    assert not any(piece.is_newest for piece in messages.typed_ranges([user("a"), last]))
 
 
 @pytest.mark.parametrize(
@@ -199,10 +199,10 @@ SHAPES = st.recursive(
 @given(st.lists(SHAPES), st.sampled_from([None, *AGENTS]))
 def test_odd_shapes_never_raise(chat: Messages, agent: Agent | None) -> None:
     messages.is_blank(chat)
-    messages.is_side_request({"messages": chat, "tools": chat}, agent)
+    messages.is_background_request({"messages": chat, "tools": chat}, agent)
     if not spans_of(chat):
         assert all(one is other for one, other in zip(upstream(chat), chat, strict=True))
-    upstream(chat, is_side_request=True)
+    upstream(chat, is_background_request=True)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_odd_shapes_never_raise(chat: Messages, agent: Agent | None) -> None:
 )
 def test_cutting(before: str, after: str) -> None:
     found = [match.span() for match in COMMAND.finditer(before)]
-    assert messages.cut([user(before)], {(0, None): found}) == [user(after)]
+    assert messages.remove([user(before)], {(0, None): found}) == [user(after)]
 
 
 TOKENS = st.sampled_from([".", " ", "\t", "\n", "!/do"])
@@ -247,7 +247,7 @@ TOKENS = st.sampled_from([".", " ", "\t", "\n", "!/do"])
 @given(st.lists(TOKENS).map("".join))
 def test_exactly_the_commands_go(before: str) -> None:
     chat = [user(before)]
-    after = messages.cut(chat, spans_of(chat))[0]["content"]
+    after = messages.remove(chat, spans_of(chat))[0]["content"]
     lines = [line for line in before.split("\n") if "." in line or "!" not in line]
     for line, left in zip(lines or [""], after.split("\n"), strict=True):
         rest = line.replace("!/do", "")
@@ -263,25 +263,27 @@ def test_any_spans_can_be_cut(before: str, places: set[int]) -> None:
         [0, *(end for _, end in spans)], [*(start for start, _ in spans), None], strict=True
     )
     rest = "".join(before[start:end] for start, end in bounds)
-    after = messages.cut([user(before)], {(0, None): spans} if spans else {})[0]["content"]
+    after = messages.remove([user(before)], {(0, None): spans} if spans else {})[0]["content"]
     assert "".join(after.split()) == "".join(rest.split())
 
 
 @given(st.lists(st.builds(user, st.text() | st.lists(st.builds(text, st.text())))))
 def test_without_commands_all_stays_the_same_objects(chat: Messages) -> None:
-    assert all(one is other for one, other in zip(messages.cut(chat, {}), chat, strict=True))
+    assert all(one is other for one, other in zip(messages.remove(chat, {}), chat, strict=True))
     assert messages.drop_old_commands(chat, ()) == chat
 
 
 def test_cutting_copies_only_what_differs() -> None:
     part, other = text("!/a b"), text("c")
     chat = [system("s"), user([part, IMAGE, other, text("!/d"), {}, None]), user("e")]
-    after = messages.cut(chat, spans_of(chat))
+    after = messages.remove(chat, spans_of(chat))
     assert after == [system("s"), user([text("b"), IMAGE, other, {}, None]), user("e")]
     assert (after[0], after[2]) == (chat[0], chat[2])
     assert after[1]["content"][2] is other
     assert part == text("!/a b")
-    assert list(messages.cut([{"content": "!/a", "role": "user"}], {(0, None): [(0, 3)]})[0]) == [
+    assert list(
+        messages.remove([{"content": "!/a", "role": "user"}], {(0, None): [(0, 3)]})[0]
+    ) == [
         "content",
         "role",
     ]
@@ -290,7 +292,9 @@ def test_cutting_copies_only_what_differs() -> None:
 def test_cutting_takes_linear_time() -> None:
     whole = "!/a b " * 150_000
     start = time.process_time()
-    [after] = messages.cut([user(whole)], {(0, None): [m.span() for m in COMMAND.finditer(whole)]})
+    [after] = messages.remove(
+        [user(whole)], {(0, None): [m.span() for m in COMMAND.finditer(whole)]}
+    )
     assert time.process_time() - start < 3
     assert after["content"].split() == ["b"] * 150_000
 
@@ -322,7 +326,7 @@ def test_cutting_takes_linear_time() -> None:
 )
 def test_whether_anything_is_left(content: Any, expected: bool) -> None:
     chat = [user("real"), assistant("a"), user(content), system("s")]
-    assert messages.is_blank(messages.cut(chat, spans_of(chat))) is expected
+    assert messages.is_blank(messages.remove(chat, spans_of(chat))) is expected
 
 
 def test_all_of_the_newest_turn_counts() -> None:
@@ -346,7 +350,7 @@ KINDS: dict[str, Callable[[str], dict[str, Any]]] = {
 def script(lines: str) -> Messages:
     """Messages in short: `u hi | a hello`, kinds as in `KINDS`; `-` for the neutral word."""
     parts = [line.strip().partition(" ") for line in lines.split("|")]
-    return [KINDS[kind](NEUTRAL if rest == "-" else rest) for kind, _, rest in parts]
+    return [KINDS[kind](PLACEHOLDER_TEXT if rest == "-" else rest) for kind, _, rest in parts]
 
 
 @pytest.mark.parametrize(
@@ -393,8 +397,8 @@ def test_old_commands_and_our_answers_go(before: str, after: str) -> None:
     )
 )
 def test_no_message_goes_up_empty(chat: Messages) -> None:
-    for is_side_request in (False, True):
-        after = upstream(chat, is_side_request=is_side_request)
+    for is_background_request in (False, True):
+        after = upstream(chat, is_background_request=is_background_request)
         assert not any(message["content"] in ("", []) for message in after)
         assert not spans_of(after)
         if any(message["role"] == "user" for message in chat):
@@ -403,5 +407,5 @@ def test_no_message_goes_up_empty(chat: Messages) -> None:
 
 def test_side_requests_are_left_something() -> None:
     chat = [system("You are a title generator."), user("Generate a title:"), user('"!/a"')]
-    assert upstream(chat, is_side_request=True) == [*chat[:2], user(NEUTRAL)]
+    assert upstream(chat, is_background_request=True) == [*chat[:2], user(PLACEHOLDER_TEXT)]
     assert upstream(chat) == chat[:2]

@@ -110,7 +110,7 @@ def test_agent_and_commands_are_found() -> None:
     agent = detect([], chat)
     assert agent is not None
     assert agent.name == "codex"
-    assert not messages.is_side_request(chat, agent)
+    assert not messages.is_background_request(chat, agent)
     typed = [
         chat["messages"][piece.message]["content"][piece.part]["text"][piece.start : piece.end]
         for piece in messages.pieces(chat["messages"])

@@ -44,7 +44,7 @@ def test_the_model_gets_a_request_for_a_summary_only() -> None:
         "user",
     ]
     assert chat["messages"][-1]["content"] == compaction.REQUEST
-    assert messages.is_side_request(chat, AGENTS[0])
+    assert messages.is_background_request(chat, AGENTS[0])
 
 
 @pytest.mark.parametrize("include", [[], ["reasoning.encrypted_content"]])
