@@ -198,7 +198,7 @@ class ChatEndpoint:
             route = None
             self.upstreams.check(target.backend)
             attempts = failover.plan_model(target.backend, target.name, self.upstreams.keys)
-        settings, last = session.sticky or (None, None)
+        settings, last = session.last_target or (None, None)
         if self._is_sticky and settings == session.settings and last in attempts:
             attempts.sort(key=lambda attempt: attempt != last)
         why = f"route {route.name}" if route else target.why
@@ -242,7 +242,7 @@ class ChatEndpoint:
             talk.session.note = "\n".join(filter(None, (exchange.note.text, earlier)))
         if exchange.attempts and not exchange.outcome.error:
             self._cooldowns.forgive(exchange.attempts.current)
-            talk.session.sticky = (talk.session.settings, exchange.attempts.current)
+            talk.session.last_target = (talk.session.settings, exchange.attempts.current)
         entry = entry_of(exchange, talk, self._redactor.scrub, time.monotonic())
         talk.session.history.append(entry)
         if self._log:

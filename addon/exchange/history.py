@@ -5,7 +5,7 @@ from collections.abc import Callable
 from addon.exchange.exchange import Exchange, Talk
 from backends.usage import read_usage
 from commands.routing.attempt import AttemptResult
-from commands.sessions.session import Entry, clipped
+from commands.sessions.session import Entry, truncated
 
 Clean = Callable[[str], str]
 
@@ -21,8 +21,8 @@ def entry_of(exchange: Exchange, talk: Talk, clean: Clean, now: float) -> Entry:
     return Entry(
         time=talk.time,
         handler="backend" if served else "proxy",
-        prompt=clipped(talk.prompt),
-        text=clipped(clean(text)),
+        prompt=truncated(talk.prompt),
+        text=truncated(clean(text)),
         model=str(served.target) if served else talk.model,
         project=talk.session.settings.project,
         key_name=served.key_name if served else None,

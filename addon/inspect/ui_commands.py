@@ -85,7 +85,7 @@ class UiCommands:
             if not ids:
                 raise exceptions.CommandError(f"no flow of {name} belongs to a session")
             name = ids[0]
-        session = self._chat.sessions.find(name)
+        session = self._chat.sessions.peek(name)
         if session is None and name != DEFAULT:
             known = ", ".join(each.id for each in self._chat.sessions)
             raise exceptions.CommandError(f"no session {name}; there are: {known or 'none'}")

@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 class Run(NamedTuple):
     """The commands of a turn: what was said to them, and what they have `changed`, by its name."""
 
-    mark: str
+    turn_id: str
     reply: str
     has_failed: bool
     changed: Mapping[str, object]
@@ -53,7 +53,7 @@ class Session:
     """One conversation's settings and history. `note` waits for an answer to be put in front of.
 
     `runs` are the last that changed something, newest first. `once` is the model of a single turn,
-    with the mark of that turn. `sticky` is the attempt that worked last, with the settings that it
+    with the mark of that turn. `last_target` is the attempt that worked last, with the settings that it
     was made under.
     """
 
@@ -62,7 +62,7 @@ class Session:
     history: deque[Entry]
     runs: deque[Run] = field(default_factory=lambda: deque(maxlen=MAX_RUNS))
     once: tuple[ModelId, str] | None = None
-    sticky: tuple[SessionSettings, Attempt] | None = None
+    last_target: tuple[SessionSettings, Attempt] | None = None
     note: str = ""
     is_banner_due: bool = True
     agent: str | None = None
@@ -88,7 +88,7 @@ class Sessions:
         self._sessions.move_to_end(id)
         return session
 
-    def find(self, id: str) -> Session | None:
+    def peek(self, id: str) -> Session | None:
         """The session of this id, which does not count as using it."""
         return self._sessions.get(id)
 
@@ -100,11 +100,11 @@ class Sessions:
         return len(self._sessions)
 
 
-def clipped(text: str) -> str:
+def truncated(text: str) -> str:
     """`text`, or as much of it as the history keeps."""
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}... ({len(text)} characters)"
 
 
-def mark_of(data: bytes) -> str:
+def digest(data: bytes) -> str:
     """Tells one turn of a conversation from another."""
     return hashlib.sha256(data).hexdigest()

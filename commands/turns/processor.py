@@ -24,7 +24,7 @@ from commands.language.messages import (
 )
 from commands.language.registry import CommandContext
 from commands.language.scanner import Call, scan
-from commands.sessions.session import Run, Session, mark_of
+from commands.sessions.session import Run, Session, digest
 from commands.settings import FunctionalBackends
 from commands.turns.proxy_state import ProxyState
 
@@ -76,7 +76,7 @@ class CommandProcessor:
         found = typed_ranges(messages, typed_from) if self._may_hold_commands(messages) else []
         new = [] if is_side else [typed_range for typed_range in found if typed_range.is_newest]
         context = self.proxy_state.context(session, backends, cooldowns)
-        run = self._run(messages, new, session, context, _mark(messages, found)) if new else None
+        run = self._run(messages, new, session, context, _turn_id(messages, found)) if new else None
         is_all_old = is_side or (run is not None and run.replayed is not None)
         old = [typed_range for typed_range in found if is_all_old or not typed_range.is_newest]
         spans = self._old_spans(messages, old, session) | (run.spans if run else {})
@@ -111,14 +111,14 @@ class CommandProcessor:
         new: Sequence[TypedRange],
         session: Session,
         context: CommandContext,
-        mark: str,
+        turn_id: str,
     ) -> "_CommandRun | None":
         """Run the commands in `new` in order, up to the first that fails; None if there is none."""
-        if session.once and session.once[1] == mark:
+        if session.once and session.once[1] == turn_id:
             context.once = session.once[0]
         before = facts_of(context)
         for last in session.runs:
-            if last.mark == mark and still_hold(last.changed, before):
+            if last.turn_id == turn_id and still_hold(last.changed, before):
                 return _CommandRun(context, replayed=last.reply, has_failed=last.has_failed)
         run = _CommandRun(context)
         for typed_range in new:
@@ -133,15 +133,15 @@ class CommandProcessor:
             return None
         if changed := changes(before, facts_of(context)):
             said = "\n".join(run.messages)
-            session.runs.appendleft(Run(mark, said, run.has_failed, changed))
-        self._keep(run, session, mark)
+            session.runs.appendleft(Run(turn_id, said, run.has_failed, changed))
+        self._keep(run, session, turn_id)
         return run
 
-    def _keep(self, run: "_CommandRun", session: Session, mark: str) -> None:
+    def _keep(self, run: "_CommandRun", session: Session, turn_id: str) -> None:
         """Make what the commands have changed the state of things."""
         context = run.context
         if context.once:
-            session.once = (context.once, mark)
+            session.once = (context.once, turn_id)
         if save_error := self.proxy_state.committ(context, session):
             run.messages.append(save_error)
 
@@ -234,8 +234,8 @@ def once_model(chat: Chat, session: Session) -> ModelId | None:
     """The model of `!/once`, while the turn lasts that it was given in, tool calls included."""
     if session.once is None:
         return None
-    model, mark = session.once
-    if _mark(chat["messages"], typed_ranges(chat["messages"])) == mark:
+    model, turn_id = session.once
+    if _turn_id(chat["messages"], typed_ranges(chat["messages"])) == turn_id:
         return model
     session.once = None
     return None
@@ -271,14 +271,14 @@ def _is_known(name: str) -> bool:
     return name in COMMANDS
 
 
-def _mark(messages: Messages, typed: Sequence[TypedRange]) -> str:
+def _turn_id(messages: Messages, typed: Sequence[TypedRange]) -> str:
     """Tells a turn from every other: all that the human has said up to it."""
     texts = (
         (text_at(messages, typed_range), (typed_range.start, typed_range.end))
         for typed_range in typed
     )
     said = [text[slice(*place)] for text, place in texts if has_words(text, [place])]
-    return mark_of(jsonio.encode(said))
+    return digest(jsonio.encode(said))
 
 
 def _has_place_for_note(chat: Chat) -> bool:
