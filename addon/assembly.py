@@ -12,7 +12,7 @@ from addon.exchange.session_log import SessionLog
 from backends.dialects.registry import DIALECTS
 from backends.redact import Redactor
 from backends.vendors.registry import VENDORS, ConfiguredBackends, make_backends
-from commands.config.model import Settings
+from commands.config.model import Config
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import Sessions
 from commands.settings import GlobalSettings, SessionSettings
@@ -23,8 +23,8 @@ PRODUCT = "llm-interactive-proxy"
 VERSION = version(PRODUCT)
 
 
-def make_chat(settings: Settings, models: ModelsList, redactor: Redactor) -> ChatEndpoint:
-    """Raises SettingsError if the file of `--config` is broken."""
+def make_chat(settings: Config, models: ModelsList, redactor: Redactor) -> ChatEndpoint:
+    """Raises ConfigError if the file of `--config` is broken."""
     log_dir = settings.sessions.log_dir
     return ChatEndpoint(
         _upstreams(settings),
@@ -45,10 +45,10 @@ def make_chat(settings: Settings, models: ModelsList, redactor: Redactor) -> Cha
     )
 
 
-def stand_in(settings: Settings) -> AbstractAsyncContextManager[ConfiguredBackends] | None:
+def stand_in(settings: Config) -> AbstractAsyncContextManager[ConfiguredBackends] | None:
     """What is asked in the place of the vendors, if anything is.
 
-    Raises SettingsError if a cassette cannot be played back.
+    Raises ConfigError if a cassette cannot be played back.
     """
     if settings.playback:
         from addon.cassettes import files, server  # imported only if they are used
@@ -58,7 +58,7 @@ def stand_in(settings: Settings) -> AbstractAsyncContextManager[ConfiguredBacken
     return start.upstreams(settings) if settings.is_demo else None
 
 
-def _command_processor(settings: Settings) -> CommandProcessor:
+def _command_processor(settings: Config) -> CommandProcessor:
     configured = GlobalSettings(
         settings.effective_default_backend,
         settings.redact_api_keys_in_prompts,
@@ -81,11 +81,11 @@ def _command_processor(settings: Settings) -> CommandProcessor:
     )
 
 
-def _sessions(settings: Settings) -> Sessions:
+def _sessions(settings: Config) -> Sessions:
     initial = SessionSettings(is_interactive=not settings.disable_interactive_mode)
     return Sessions(initial, settings.sessions.max, settings.sessions.history)
 
 
-def _upstreams(settings: Settings) -> ConfiguredBackends:
+def _upstreams(settings: Config) -> ConfiguredBackends:
     backends = make_backends(settings.base_urls, settings.app_site_url, settings.app_x_title)
     return ConfiguredBackends(backends, settings.api_keys)

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from addon.program import flags as setting_flags
-from commands.config.levels import SettingsError
+from commands.config.levels import ConfigError
 from commands.config.load import read
 
 SUBCOMMANDS = {
@@ -49,7 +49,7 @@ def _proxy(arguments: Sequence[str]) -> int:
     try:
         configured = read(flags, os.environ, directory)
         addon = LlmProxy(configured.settings, layers.missing(), configured.warning)
-    except SettingsError as error:
+    except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
     run(addon, theirs)

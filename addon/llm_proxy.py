@@ -13,12 +13,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from addon import layers, proxy, sentinel
 from commands.config import load
-from commands.config.levels import SettingsError
+from commands.config.levels import ConfigError
 
 sentinel.post(__file__)
 try:
     configured = load.read({}, os.environ, Path.cwd())
     addons = [proxy.LlmProxy(configured.settings, layers.missing(), configured.warning)]
-except SettingsError as problem:
+except ConfigError as problem:
     # SystemExit, and not an error that mitmproxy would log: without us it would be an open proxy.
     raise SystemExit(str(problem)) from None

@@ -42,7 +42,7 @@ from backends.errors import ApiError, bad_request
 from backends.keys import Key
 from backends.redact import Redactor
 from backends.stream import Pipe
-from commands.config.model import Settings
+from commands.config.model import Config
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class LlmProxy:
     _opens_listed_only = True
 
     def __init__(
-        self, settings: Settings, misfit: str | None = None, warning: str | None = None
+        self, settings: Config, misfit: str | None = None, warning: str | None = None
     ) -> None:
         self._settings = settings
         self._misfit = misfit

@@ -16,7 +16,7 @@ from tests.browser import Browser, running_browser
 from tests.harness import CLIENT_KEY
 from tests.process import running_process
 
-SETTINGS = {
+CONFIG_FIELDS = {
     "disable_interactive_mode": True,
     "failover_routes": {
         "best": {"policy": "m", "elements": ["openrouter:demo/error-503", "gemini:gemini-2.5-pro"]}
@@ -94,7 +94,7 @@ def running_mitmweb(directory: Path, confdir: Path) -> Iterator[tuple[MitmWeb, o
         command += ["--set", option]
     # mitmweb shows a port 0 as 8080.
     environ = {"PROXY_PORT": str(_free_port()), "LLM_INTERACTIVE_PROXY_API_KEY": CLIENT_KEY}
-    (directory / "proxy.yaml").write_text(json.dumps(SETTINGS))
+    (directory / "proxy.yaml").write_text(json.dumps(CONFIG_FIELDS))
     with running_process(directory, command, environ) as process, running_browser() as browser:
         client = openai.OpenAI(
             api_key=CLIENT_KEY,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands.config.load import load
-from commands.config.model import SETTINGS, Settings
+from commands.config.model import CONFIG_FIELDS, Config
 from commands.config.sources import Risk
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -177,20 +177,20 @@ def test_packages_are_typed(package: str) -> None:
 def test_sample_files_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "proxy.yaml").write_text((ROOT / "proxy.yaml").read_text())
     (tmp_path / ".env").write_text((ROOT / ".env.example").read_text())
-    assert load({}, {}, tmp_path) == Settings()
+    assert load({}, {}, tmp_path) == Config()
 
 
 def test_sample_files_show_the_defaults(tmp_path: Path) -> None:
     for sample, name in (("proxy.yaml", "proxy.yaml"), (".env.example", ".env")):
         text = COMMENTED_OUT.sub("", (ROOT / sample).read_text())
         (tmp_path / name).write_text(text)
-        assert load({}, {}, tmp_path) == Settings()
+        assert load({}, {}, tmp_path) == Config()
         (tmp_path / name).unlink()
 
 
 def test_samples_are_complete() -> None:
     yaml_names = re.findall(r"^#(\w+):", (ROOT / "proxy.yaml").read_text(), re.MULTILINE)
-    assert sorted(yaml_names) == sorted(each.name for each in SETTINGS if each.in_yaml)
+    assert sorted(yaml_names) == sorted(each.name for each in CONFIG_FIELDS if each.in_yaml)
     variables = re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
-    known = [each.env for each in SETTINGS if each.env and each.risk is not Risk.BARRED]
+    known = [each.env for each in CONFIG_FIELDS if each.env and each.risk is not Risk.BARRED]
     assert sorted(variables) == sorted(known)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from commands.config.model import SETTINGS
-from commands.config.sources import Setting
+from commands.config.model import CONFIG_FIELDS
+from commands.config.sources import ConfigField
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_every_setting_has_its_row(setting: Setting) -> None:
+@pytest.mark.parametrize("setting", CONFIG_FIELDS, ids=lambda setting: setting.name)
+def test_every_setting_has_its_row(setting: ConfigField) -> None:
     names = [setting.flag, setting.env, None if setting.read else setting.name]
     wanted = [f"`{name}`" for name in names if name and (setting.in_yaml or name == setting.flag)]
     rows = [line for line in README.splitlines() if line.startswith("|")]

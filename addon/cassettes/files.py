@@ -21,7 +21,7 @@ from backends.dialects.registry import DIALECTS
 from backends.errors import ApiError
 from backends.model_id import BackendName
 from backends.recordings.cassette import CHAT, EMBEDDINGS, Cassette, Recording
-from commands.config.levels import SettingsError
+from commands.config.levels import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _READERS: Mapping[str, Callable[[bytes], dict[str, Any]]] = {
 class Recorder:
     """Appends flows to a file: what is in it has cost money, and is never overwritten.
 
-    Raises SettingsError if the file cannot be written, or nothing could be read behind what it has.
+    Raises ConfigError if the file cannot be written, or nothing could be read behind what it has.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,9 +45,9 @@ class Recorder:
             path.open("ab").close()
             deque(_flows(path), maxlen=0)
         except OSError as error:
-            raise SettingsError(f"{path}: cannot be recorded to: {error.strerror}") from None
+            raise ConfigError(f"{path}: cannot be recorded to: {error.strerror}") from None
         except FlowReadException:
-            raise SettingsError(
+            raise ConfigError(
                 f"{path}: cannot be recorded to: it is no file of flows, or the last is cut off"
             ) from None
 
@@ -67,7 +67,7 @@ class Recorder:
 
 
 def load(path: Path, known: Collection[BackendName]) -> Cassette:
-    """What can be played of a file. Raises SettingsError if that is nothing."""
+    """What can be played of a file. Raises ConfigError if that is nothing."""
     cassette = Cassette(path.name, known)
     try:
         for flow in _flows(path):
@@ -78,17 +78,17 @@ def load(path: Path, known: Collection[BackendName]) -> Cassette:
                 to_completion = dialect.from_response if dialect else None
                 cassette.add(kind, request, _recording_of(flow, to_completion))
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be played back: {error.strerror}") from None
+        raise ConfigError(f"{path}: cannot be played back: {error.strerror}") from None
     except FlowReadException as error:
         if not cassette.recordings:
-            raise SettingsError(f"{path}: cannot be played back: {error}") from None
+            raise ConfigError(f"{path}: cannot be played back: {error}") from None
         logger.warning(
             "%s is cut off or broken: only what is before is played (requests: %d)",
             path,
             len(cassette.recordings),
         )
     if not cassette.recordings:
-        raise SettingsError(f"{path}: cannot be played back: no answer of a model is in it")
+        raise ConfigError(f"{path}: cannot be played back: no answer of a model is in it")
     return cassette
 
 

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 
 from backends.keys import Key
 from backends.vendors.registry import ConfiguredBackends, make_backends
-from commands.config.model import Settings
+from commands.config.model import Config
 
 MODEL = "openrouter:demo/echo"
 KEY = Key("DEMO_KEY", "demo")
 
 
 @contextlib.asynccontextmanager
-async def upstreams(settings: Settings) -> AsyncIterator[ConfiguredBackends]:
+async def upstreams(settings: Config) -> AsyncIterator[ConfiguredBackends]:
     """The simulated upstreams, while they run; configured keys are not used."""
     from addon.demo.simulator import Simulator  # imported only if it is used
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from addon.endpoints import names
 from backends.errors import ApiError
-from commands.config.model import Settings
+from commands.config.model import Config
 
 # What browsers alone send. Node's fetch has `sec-fetch-mode`, wherever it runs.
 MARKS = ("origin", "sec-fetch-site", "sec-fetch-dest")
@@ -36,7 +36,7 @@ class Browsers:
     is_keyless: bool
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: Config) -> Self:
         hosts = {names.host_name(settings.host), *settings.allowed_hosts}
         return cls(hosts, settings.allowed_origins, settings.disable_auth)
 

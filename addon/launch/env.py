@@ -11,12 +11,12 @@ from addon.launch.agents import PLACEHOLDER, Agent, Mode, fill, find_agent
 from addon.launch.environment import Proxy, additions
 from addon.launch.run import WRONG_USAGE, add_mode
 from addon.program import flags as setting_flags
-from commands.config.levels import SettingsError
+from commands.config.levels import ConfigError
 from commands.config.load import load
-from commands.config.model import SETTINGS
+from commands.config.model import CONFIG_FIELDS
 
 # In a shell they would be taken for the proxy's own at its next start.
-OURS = frozenset(setting.env for setting in SETTINGS if setting.env)
+OURS = frozenset(setting.env for setting in CONFIG_FIELDS if setting.env)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = load(flags, os.environ, None)
         url = proxy_process.url_of(settings, settings.port)
-    except (SettingsError, proxy_process.LaunchError) as error:
+    except (ConfigError, proxy_process.LaunchError) as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
     known = settings.client_key

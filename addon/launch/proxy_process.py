@@ -18,10 +18,10 @@ from addon.launch.agents import PLACEHOLDER
 from addon.launch.ca_bundle import CERTIFICATE, CONFDIR
 from addon.launch.environment import Proxy
 from backends.keys import Key
-from commands.config.model import SETTINGS, Settings
+from commands.config.model import CONFIG_FIELDS, Config
 
 PRODUCT = "llm-interactive-proxy"
-CLIENT_KEY_NAME = {setting.name: setting.env or "" for setting in SETTINGS}["client_key"]
+CLIENT_KEY_NAME = {setting.name: setting.env or "" for setting in CONFIG_FIELDS}["client_key"]
 LOG = CONFDIR / "llm-proxy-run.log"
 TIMEOUT_S = 3.0
 """Nothing on this machine takes longer, unless it does not speak HTTP."""
@@ -44,7 +44,7 @@ class Tenant(Enum):
     STRANGER = "stranger"
 
 
-def url_of(settings: Settings, port: int) -> str:
+def url_of(settings: Config, port: int) -> str:
     """Where programs on this machine reach a proxy with these settings; LaunchError if nowhere."""
     try:
         found = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM)
@@ -72,7 +72,7 @@ def tenant_of(url: str, client_key: Key | None) -> Tenant:
     return Tenant.PROVEN if is_proven else Tenant.OURS
 
 
-def running_proxy(url: str, tenant: Tenant, settings: Settings) -> Proxy | None:
+def running_proxy(url: str, tenant: Tenant, settings: Config) -> Proxy | None:
     """The proxy that runs at `url`, with the key to show; None if its key is not known here."""
     known = settings.client_key
     if known and not settings.disable_auth:
@@ -110,7 +110,7 @@ def shows_another_ca(proxy: Proxy, llm_host: str) -> bool:
 
 @contextlib.contextmanager
 def at_hand(
-    settings: Settings, flags: Sequence[str], environ: Mapping[str, str]
+    settings: Config, flags: Sequence[str], environ: Mapping[str, str]
 ) -> Iterator[tuple[Proxy, str]]:
     """A proxy while the block runs, and a line that tells about it. LaunchError if there is none.
 
@@ -136,7 +136,7 @@ def at_hand(
                 yield Proxy(url, key), f"started a proxy at {url}, its log: {LOG}"
 
 
-def _running(url: str, tenant: Tenant, settings: Settings) -> Proxy:
+def _running(url: str, tenant: Tenant, settings: Config) -> Proxy:
     if proxy := running_proxy(url, tenant, settings):
         return proxy
     reason = (

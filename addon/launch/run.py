@@ -14,7 +14,7 @@ from addon.launch import ca_bundle, proxy_process
 from addon.launch.agents import Mode, fill, find_agent
 from addon.launch.environment import additions, without_secrets
 from addon.program import flags as setting_flags
-from commands.config.levels import FILE_FLAG, SettingsError, unread_files
+from commands.config.levels import FILE_FLAG, ConfigError, unread_files
 from commands.config.load import Configuration, read
 
 # The terminal sends these to the agent as well as to us; the others only one of us gets.
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         configured = read(flags, os.environ, None)
         return _run(command, Mode(flags["mode"]), configured, setting_flags.given_settings(flags))
-    except SettingsError as error:
+    except ConfigError as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
     except proxy_process.LaunchError as error:

@@ -3,13 +3,13 @@
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 
-from commands.config.model import SETTINGS
+from commands.config.model import CONFIG_FIELDS
 from commands.config.sources import Risk
 
 
 def add_settings(parser: ArgumentParser, *, reads_folder: bool = False) -> None:
     """A flag for each setting that has one; some are only for who reads the working directory."""
-    for setting in SETTINGS:
+    for setting in CONFIG_FIELDS:
         if setting.flag and (reads_folder or setting.risk is not Risk.BARRED):
             parser.add_argument(setting.flag, **setting.argument())
 
@@ -18,7 +18,7 @@ def given_settings(flags: Mapping[str, object]) -> list[str]:
     """The flags that were given, as one would type them; `flags` has the values by name."""
     given = [
         (setting, setting.flag, flags[setting.dest])
-        for setting in SETTINGS
+        for setting in CONFIG_FIELDS
         if setting.flag and flags.get(setting.dest) is not None
     ]
     return [flag if setting.is_switch else f"{flag}={value}" for setting, flag, value in given]

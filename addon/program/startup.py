@@ -13,7 +13,7 @@ from mitmproxy.utils import human
 
 from backends.keys import Key
 from backends.vendors.registry import ConfiguredBackends
-from commands.config.model import Settings
+from commands.config.model import Config
 from commands.config.values import is_loopback
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ MODES_OF_THIS_MACHINE = (mode_specs.LocalMode, mode_specs.TunMode)
 WEB_COLUMNS = ["icon", "path", "comment", "status", "size", "time"]
 
 
-def set_options(settings: Settings) -> None:
+def set_options(settings: Config) -> None:
     """Options of mitmproxy that we depend on, or whose default is wrong for us.
 
     What the user gave on mitmproxy's command line stays, except for those without which the
@@ -52,12 +52,12 @@ def set_options(settings: Settings) -> None:
         options.update(web_columns=WEB_COLUMNS)
 
 
-def opens_listed_only(settings: Settings) -> bool:
+def opens_listed_only(settings: Config) -> bool:
     """Whether no other TLS is decrypted than that of the listed hosts."""
     return list(ctx.options.allow_hosts) == _listed(settings)
 
 
-def _listed(settings: Settings) -> list[str]:
+def _listed(settings: Config) -> list[str]:
     """What decides whose TLS is decrypted; every other host is tunnelled untouched."""
     names = (host.replace(".", "[.]") for host in settings.intercept_hosts)
     return [rf"^{name}[.]?:\d+$" for name in names]
@@ -125,7 +125,7 @@ def local_url(address: Address) -> str:
 
 def announce(
     address: Address,
-    settings: Settings,
+    settings: Config,
     upstreams: ConfiguredBackends,
     client_key: Key | None,
     hint: Callable[[str, str | None], str] | None,

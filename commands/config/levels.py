@@ -26,7 +26,7 @@ _NO_FILE = read_yaml("", "")
 _MAY_HOLD_SECRET = re.compile(r"//.*[@?]|:.*@", re.DOTALL)
 
 
-class SettingsError(Exception):
+class ConfigError(Exception):
     """What is wrong with the settings, one line for each fault, fit for the user's eyes."""
 
 
@@ -59,7 +59,7 @@ def read_levels(
 ) -> list[Level]:
     """All levels, nearest first. `file` is the flag's; `directory` None is not read.
 
-    Raises SettingsError if a file cannot be read.
+    Raises ConfigError if a file cannot be read.
     """
     own = user_folder(environ)
     levels = [_for_this_start(file, environ, directory or Path())]
@@ -139,14 +139,14 @@ def _to_yaml(text: str, name: str) -> YamlFile:
     try:
         return read_yaml(text, shown(name))
     except YamlError as error:
-        raise SettingsError(str(error)) from None
+        raise ConfigError(str(error)) from None
 
 
 def _read_named(directory: Path, name: str, written: str) -> str:
     """What is in a file that the user has named, relative to `directory`."""
     text = _read_text(directory / os.path.expanduser(name))
     if text is None:
-        raise SettingsError(f"{written}: must be the path of a file that exists")
+        raise ConfigError(f"{written}: must be the path of a file that exists")
     return text
 
 
@@ -161,9 +161,9 @@ def _read_text(path: Path) -> str | None:
     ):  # some keep a virtual environment in .env
         return None
     except UnicodeDecodeError:
-        raise SettingsError(f"{path}: must be UTF-8 text") from None
+        raise ConfigError(f"{path}: must be UTF-8 text") from None
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def shown(value: object) -> str:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from backends.vendors.registry import VENDORS
-from commands.config.levels import SettingsError
-from commands.config.model import SETTINGS, Settings
+from commands.config.levels import ConfigError
+from commands.config.model import CONFIG_FIELDS, Config
 from commands.config.sources import Risk, Sources, read_sources, to_line
 from commands.config.values import is_loopback
 
@@ -20,15 +20,13 @@ class Configuration(NamedTuple):
     `warning` names what the working directory decides, in one line, if that is worth a look.
     """
 
-    settings: Settings
+    settings: Config
     files: tuple[str, ...]
     secrets: frozenset[str]
     warning: str | None
 
 
-def load(
-    flags: Mapping[str, object], environ: Mapping[str, str], directory: Path | None
-) -> Settings:
+def load(flags: Mapping[str, object], environ: Mapping[str, str], directory: Path | None) -> Config:
     """The settings of `read`, for those who need no more."""
     return read(flags, environ, directory).settings
 
@@ -38,29 +36,29 @@ def read(
 ) -> Configuration:
     """What is configured; reads `.env` and `proxy.yaml` in `directory`, if it is given.
 
-    `flags` has the flags' values by `Setting.dest`, None for those not given; what else is in it is
-    ignored. Raises SettingsError with all that is wrong.
+    `flags` has the flags' values by `ConfigField.dest`, None for those not given; what else is in it is
+    ignored. Raises ConfigError with all that is wrong.
     """
-    sources = read_sources(SETTINGS, flags, environ, directory)
+    sources = read_sources(CONFIG_FIELDS, flags, environ, directory)
     values = {name: given.value for name, given in sources.given.items()}
     try:
-        settings = Settings.model_validate(values, context=VENDORS)
+        settings = Config.model_validate(values, context=VENDORS)
     except ValidationError as error:
         faults = [
             to_line(fault, sources.written(fault["loc"], fault["input"]))
             for fault in error.errors(include_url=False)
         ]
-        raise SettingsError("\n".join([*sources.faults, *faults])) from None
+        raise ConfigError("\n".join([*sources.faults, *faults])) from None
     faults = [*sources.faults, *_conflicts(settings, sources), *_misdirected(settings, sources)]
     if faults:
-        raise SettingsError("\n".join(faults))
-    carried = (sources.secrets[each.carries] for each in SETTINGS if each.carries)
+        raise ConfigError("\n".join(faults))
+    carried = (sources.secrets[each.carries] for each in CONFIG_FIELDS if each.carries)
     return Configuration(
         settings, sources.files, frozenset().union(*carried), _warning(settings, sources)
     )
 
 
-def _conflicts(settings: Settings, sources: Sources) -> Iterator[str]:
+def _conflicts(settings: Config, sources: Sources) -> Iterator[str]:
     """Settings that are right one by one, but not together."""
     if settings.disable_auth and not is_loopback(settings.host):
         yield (
@@ -77,11 +75,11 @@ def _conflicts(settings: Settings, sources: Sources) -> Iterator[str]:
         )
 
 
-def _misdirected(settings: Settings, sources: Sources) -> Iterator[str]:
+def _misdirected(settings: Config, sources: Sources) -> Iterator[str]:
     """Addresses of the working directory to which the user's secrets would go."""
     if settings.trust_folder or not _uses_keys(settings):
         return
-    for setting in SETTINGS:
+    for setting in CONFIG_FIELDS:
         address, secret = sources.given.get(setting.name), sources.given.get(setting.carries or "")
         if address and not address.is_trusted and secret and secret.is_trusted:
             yield (
@@ -91,12 +89,12 @@ def _misdirected(settings: Settings, sources: Sources) -> Iterator[str]:
             )
 
 
-def _uses_keys(settings: Settings) -> bool:
+def _uses_keys(settings: Config) -> bool:
     """Whether configured keys are of any use."""
     return settings.demo != "on" and not settings.playback
 
 
-def _warning(settings: Settings, sources: Sources) -> str | None:
+def _warning(settings: Config, sources: Sources) -> str | None:
     found = [] if settings.trust_folder else [*_named(sources)]
     if not found:
         return None
@@ -108,7 +106,7 @@ def _warning(settings: Settings, sources: Sources) -> str | None:
 
 def _named(sources: Sources) -> Iterator[str]:
     """How the settings of the working directory are written that are to be named at the start."""
-    for setting in SETTINGS:
+    for setting in CONFIG_FIELDS:
         given = sources.given.get(setting.name)
         if setting.risk not in (Risk.NAMED, Risk.ADDRESS) or given is None or given.is_trusted:
             continue

@@ -15,7 +15,7 @@ from backends.keys import Key, read_key, read_keys
 from backends.model_id import BackendName
 from backends.vendors.registry import VENDORS
 from commands.config.levels import FILE_FLAG, FILE_VARIABLE
-from commands.config.sources import Risk, Setting
+from commands.config.sources import ConfigField, Risk
 from commands.config.values import (
     LLM_HOSTS,
     MODEL_MAPPING,
@@ -48,7 +48,7 @@ from commands.settings import PROXY_WIDE
 
 
 class _Row(NamedTuple):
-    setting: Setting
+    setting: ConfigField
     flag: bool | str
 
 
@@ -59,7 +59,7 @@ def setting(default: Any, help: str, risk: Risk, *, flag: bool | str = False, **
     `how` says otherwise; the flag of a Boolean is a switch.
     """
     field = Field(default)
-    field.metadata.append(_Row(Setting(help, risk, **how), flag))
+    field.metadata.append(_Row(ConfigField(help, risk, **how), flag))
     return field
 
 
@@ -88,7 +88,7 @@ def _url_setting(vendor: BackendName) -> Any:
     )
 
 
-class Settings(BaseModel):
+class Config(BaseModel):
     """Every setting with its value, checked, and with its default here."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -315,7 +315,7 @@ class Settings(BaseModel):
         return self.default_backend or next(iter(self.api_keys or VENDORS))
 
 
-def _setting(name: str, field: FieldInfo) -> Setting:
+def _setting(name: str, field: FieldInfo) -> ConfigField:
     (row,) = (each for each in field.metadata if isinstance(each, _Row))
     made = dataclasses.replace(row.setting, name=name, default=field.default)
     if not row.flag:
@@ -329,5 +329,5 @@ def _setting(name: str, field: FieldInfo) -> Setting:
     )
 
 
-SETTINGS = tuple(_setting(name, field) for name, field in Settings.model_fields.items())
+CONFIG_FIELDS = tuple(_setting(name, field) for name, field in Config.model_fields.items())
 """The one table that flags, environment, `proxy.yaml` and their documentation are made from."""

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 from pydantic_core import ErrorDetails
 
 from backends.keys import InvalidKey, Key
-from commands.config.levels import Level, SettingsError, Variable, read_levels, shown
+from commands.config.levels import ConfigError, Level, Variable, read_levels, shown
 from commands.config.yaml_file import Place, YamlFile
 
 __all__ = [
     "Given",
     "Risk",
-    "Setting",
-    "SettingsError",
+    "ConfigField",
+    "ConfigError",
     "Sources",
     "in_yaml",
     "read_sources",
@@ -41,7 +41,7 @@ class Risk(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ConfigField:
     """How people give a setting, and what they are told about it.
 
     `const` is what the flag alone means: True or False makes it a switch, a text makes its value
@@ -124,14 +124,14 @@ class Sources:
 
 
 def read_sources(
-    table: Sequence[Setting],
+    table: Sequence[ConfigField],
     flags: Mapping[str, object],
     environ: Mapping[str, str],
     directory: Path | None,
 ) -> Sources:
     """All that was given; of several values for one setting the one from the nearest level.
 
-    `flags` has values by `Setting.dest`, None for a flag not given. Raises SettingsError if a file
+    `flags` has values by `ConfigField.dest`, None for a flag not given. Raises ConfigError if a file
     cannot be read.
     """
     file = flags.get("settings_file")
@@ -157,7 +157,7 @@ def read_sources(
     return Sources(given, faults, secrets, tuple(name for level in levels for name in level.files))
 
 
-def _from_flags(setting: Setting, flags: Mapping[str, object]) -> Given | None:
+def _from_flags(setting: ConfigField, flags: Mapping[str, object]) -> Given | None:
     value = flags.get(setting.dest)
     if setting.flag is None or value is None:
         return None
@@ -167,7 +167,7 @@ def _from_flags(setting: Setting, flags: Mapping[str, object]) -> Given | None:
     return Given(value, written)
 
 
-def _secret(setting: Setting, variables: Mapping[str, Variable]) -> Given | None:
+def _secret(setting: ConfigField, variables: Mapping[str, Variable]) -> Given | None:
     """The keys of a setting, from whatever level; told of is one that is trusted, if any."""
     assert setting.read
     assert setting.env
@@ -180,7 +180,7 @@ def _secret(setting: Setting, variables: Mapping[str, Variable]) -> Given | None
 
 
 def _all_secrets(
-    setting: Setting, flags: Mapping[str, object], levels: Sequence[Level]
+    setting: ConfigField, flags: Mapping[str, object], levels: Sequence[Level]
 ) -> frozenset[str]:
     numbered = re.compile(rf"{setting.env}(_[0-9]+)?")
     found = [
@@ -193,7 +193,7 @@ def _all_secrets(
     return frozenset([*found, *([str(flag).strip()] if flag else [])])
 
 
-def _from_level(setting: Setting, level: Level) -> Given | None:
+def _from_level(setting: ConfigField, level: Level) -> Given | None:
     if setting.env and setting.env in level.variables:
         variable = level.variables[setting.env]
         written = variable.written(f"{setting.env}={shown(variable.value)}")
@@ -217,7 +217,7 @@ def to_line(fault: ErrorDetails, written: str) -> str:
     return f"{written}: {fault.get('ctx', {}).get('error', fault['msg'])}"
 
 
-def _misplaced(level: Level, table: Sequence[Setting]) -> Iterator[str]:
+def _misplaced(level: Level, table: Sequence[ConfigField]) -> Iterator[str]:
     """What should not be at this level: names that its file cannot have, trust in itself."""
     allowed = [setting.name for setting in table if setting.in_yaml]
     for name in level.yaml.values:
@@ -230,7 +230,7 @@ def _misplaced(level: Level, table: Sequence[Setting]) -> Iterator[str]:
             yield f"{written}: does not count here, use {setting.flag} or the environment"
 
 
-def _why_misplaced(name: str, table: Sequence[Setting], allowed: Sequence[str]) -> str:
+def _why_misplaced(name: str, table: Sequence[ConfigField], allowed: Sequence[str]) -> str:
     field = name.lower().replace("-", "_")
     for setting in table:
         own_names = (setting.dest, (setting.env or setting.dest).lower())

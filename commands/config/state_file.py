@@ -20,7 +20,7 @@ import yaml
 from pydantic import BeforeValidator, ConfigDict, ValidationError, ValidationInfo, create_model
 
 from backends.model_id import BackendName
-from commands.config.sources import SettingsError, in_yaml, to_line
+from commands.config.sources import ConfigError, in_yaml, to_line
 from commands.config.values import RouteSection, RoutesOf, known_backends
 from commands.config.yaml_file import YamlError, YamlFile, read_yaml
 from commands.errors import CommandError
@@ -58,14 +58,14 @@ class _Document(NamedTuple):
 
 
 def load_state(path: Path, known: Collection[BackendName]) -> State:
-    """What was saved, nothing if there is no file. Raises SettingsError with file and line."""
+    """What was saved, nothing if there is no file. Raises ConfigError with file and line."""
     return _checked(_read(path).file, known)
 
 
 def save_state(path: Path, before: State, after: State, known: Collection[BackendName]) -> State:
     """Put into the file what has become of `before` in `after`; returns all that is in it then.
 
-    Waits while another proxy saves, for milliseconds. Raises SettingsError if the file is broken,
+    Waits while another proxy saves, for milliseconds. Raises ConfigError if the file is broken,
     which is then left alone, or cannot be written.
     """
     path = path.resolve()  # a symbolic link is to stay one
@@ -82,7 +82,7 @@ def save_state(path: Path, before: State, after: State, known: Collection[Backen
                 _replace(path, _encoded(path, data))
             return merged
     except (OSError, UnicodeError) as error:
-        raise SettingsError(f"{path}: cannot be saved: {error}") from None
+        raise ConfigError(f"{path}: cannot be saved: {error}") from None
 
 
 def _merged[T](
@@ -140,7 +140,7 @@ def _checked(file: YamlFile, known: Collection[BackendName]) -> State:
         content = _Content.model_validate(values, context=known)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        raise SettingsError(to_line(fault, in_yaml(file, fault["loc"], fault["input"]))) from None
+        raise ConfigError(to_line(fault, in_yaml(file, fault["loc"], fault["input"]))) from None
     defaults = {row.field: getattr(content, row.field) for row in SAVED if row.field in values}
     sections: Mapping[str, RouteSection] = content.failover_routes
     return State(defaults, Routes({name: each.to_route(name) for name, each in sections.items()}))
@@ -156,22 +156,22 @@ def _read(path: Path) -> _Document:
         text = ""
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise SettingsError(f"{path} line {line}: must be UTF-8 text") from None
+        raise ConfigError(f"{path} line {line}: must be UTF-8 text") from None
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         return _decoded(path, text)
     except json.JSONDecodeError as error:
-        raise SettingsError(f"{path} line {error.lineno}: {error.msg}") from None
+        raise ConfigError(f"{path} line {error.lineno}: {error.msg}") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SettingsError(f"{path} line {line}: {error.problem}") from None
+        raise ConfigError(f"{path} line {line}: {error.problem}") from None
     except YamlError as error:
-        raise SettingsError(str(error)) from None
+        raise ConfigError(str(error)) from None
     except ValueError as error:  # a date that is none, in a key that is not ours
-        raise SettingsError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {error}") from None
     except RecursionError:
-        raise SettingsError(f"{path} line 1: nested too deeply") from None
+        raise ConfigError(f"{path} line 1: nested too deeply") from None
 
 
 def _decoded(path: Path, text: str) -> _Document:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backends.model_id import BackendName
 from commands.builtin import COMMANDS
-from commands.config.sources import SettingsError
+from commands.config.sources import ConfigError
 from commands.config.state_file import State, load_state, save_state
 from commands.language.changes import changes, proxy_facts
 from commands.language.registry import CommandContext
@@ -28,7 +28,7 @@ class ProxyState:
     `product` is what the banner calls us, `known` are the names of all backends.
     `chat_may_change` is what of `PROXY_WIDE` the chat may change; None is all of
     it, unless the proxy `is_exposed`: it listens on more than loopback, or
-    that is not known yet. Raises SettingsError if the file is broken.
+    that is not known yet. Raises ConfigError if the file is broken.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ProxyState:
         if self._state_file and before != after:
             try:
                 saved = save_state(self._state_file, before, after, self._known)
-            except SettingsError as error:
+            except ConfigError as error:
                 logger.warning("Changes are in force but not saved: %s", error)
                 return f"not saved: {error}"
             self.settings = replace(self._configured, **saved.defaults)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from backends.model_id import ModelId
 from backends.vendors.registry import VENDORS, make_backends
-from commands.config.model import Settings
+from commands.config.model import Config
 from commands.config.state_file import State, load_state, save_state
 from commands.errors import CommandError
 from commands.routing.routes import Route, Routes, parse_element
@@ -21,7 +21,7 @@ LLAMA = ModelId("local", "llama3:8b")
 
 
 def test_every_vendor_has_a_backend_and_settings() -> None:
-    urls = Settings().base_urls
+    urls = Config().base_urls
     assert list(make_backends(urls)) == list(VENDORS) == list(urls)
     assert [urls[name] for name in VENDORS] == [each.base_url for each in VENDORS.values()]
 
@@ -65,11 +65,11 @@ def test_configuration() -> None:
         "model_mapping": {"llama*": "local:{model}"},
         "failover_routes": {"n": {"policy": "m", "elements": ["local:llama3:8b"]}},
     }
-    settings = Settings.model_validate(values, context=KNOWN)
+    settings = Config.model_validate(values, context=KNOWN)
     assert settings.default_backend == "local"
     assert settings.failover_routes["n"].elements == (LLAMA,)
     with pytest.raises(ValidationError, match="must be openrouter or gemini"):
-        Settings.model_validate({"default_backend": "local"}, context=VENDORS)
+        Config.model_validate({"default_backend": "local"}, context=VENDORS)
 
 
 def test_state_file(tmp_path: Path) -> None:

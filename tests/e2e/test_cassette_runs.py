@@ -11,7 +11,7 @@ from mitmproxy.io import FlowReader
 from addon.demo.simulator import json_answer, sse_answer
 from addon.exchange import flow_record
 from addon.proxy import LlmProxy
-from commands.config.model import Settings
+from commands.config.model import Config
 from tests.harness import CLIENT_KEY, ENVIRON, UPSTREAM_KEY, RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
 
@@ -21,7 +21,7 @@ SECRET: Any = [{"role": "user", "content": f"What is {UPSTREAM_KEY}?"}]
 
 
 class Unlayered(LlmProxy):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Config) -> None:
         super().__init__(settings, "mitmproxy 99 does not fit")
 
 

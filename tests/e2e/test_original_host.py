@@ -20,9 +20,9 @@ from addon.demo.simulator import Received, json_answer
 from addon.endpoints.table import Place
 from addon.exchange.exchange import Exchange
 from addon.proxy import LlmProxy
-from commands.config.levels import SettingsError
+from commands.config.levels import ConfigError
 from commands.config.load import load
-from commands.config.model import Settings
+from commands.config.model import Config
 from tests.harness import CLIENT_KEY, RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
 
@@ -276,7 +276,7 @@ class Forgetful(LlmProxy):
 
 
 class BrokenLayers(LlmProxy):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Config) -> None:
         super().__init__(settings)
         del self._rules
 
@@ -285,7 +285,7 @@ class BrokenLayers(LlmProxy):
 
 
 class BrokenHandler(LlmProxy):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Config) -> None:
         super().__init__(settings)
 
         async def broken(flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -375,7 +375,7 @@ class TestExposed:
             assert inside.simulator.requests == []
 
     def test_it_does_not_run_without_a_key(self, confdir: Path) -> None:
-        with pytest.raises(SettingsError, match="disable-auth"):
+        with pytest.raises(ConfigError, match="disable-auth"):
             load({"host": "0.0.0.0", "disable_auth": True}, {}, confdir)
 
 

@@ -10,7 +10,7 @@ from mitmproxy import http
 from addon import layers
 from addon.layers import tls
 from addon.proxy import LlmProxy
-from commands.config.model import Settings
+from commands.config.model import Config
 from tests.harness import UPSTREAM_KEY, RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
 
@@ -20,7 +20,7 @@ MISFIT = "mitmproxy 99 does not fit"
 
 
 class Unlayered(LlmProxy):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Config) -> None:
         super().__init__(settings, MISFIT)
 
     def response(self, flow: http.HTTPFlow) -> None:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from addon.launch.agents import Agent
-from commands.config.model import Settings
+from commands.config.model import Config
 
 
 class Mark(StrEnum):
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 class Case(NamedTuple):
     """What is looked at. `url` is where the proxy is, or would be."""
 
-    settings: Settings
+    settings: Config
     url: str
     environ: Mapping[str, str]
     agent: Agent | None

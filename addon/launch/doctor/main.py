@@ -10,7 +10,7 @@ from addon.launch.agents import find_agent
 from addon.launch.doctor import environment, system, upstreams
 from addon.launch.doctor.findings import Case, Check, Finding, Mark
 from addon.program import flags as setting_flags
-from commands.config.levels import SettingsError
+from commands.config.levels import ConfigError
 from commands.config.load import read
 
 CHECKS: tuple[Check, ...] = (
@@ -54,7 +54,7 @@ def _findings(flags: Mapping[str, object]) -> Iterator[Finding]:
         configured = read(flags, os.environ, None)
         settings = configured.settings
         url = proxy_process.url_of(settings, settings.port)
-    except (SettingsError, proxy_process.LaunchError) as error:
+    except (ConfigError, proxy_process.LaunchError) as error:
         yield from (Finding(Mark.PROBLEM, line) for line in str(error).splitlines())
         return
     yield from system.check_files(configured.files, Path.cwd())

@@ -20,7 +20,7 @@ from backends.keys import Key
 from backends.recordings.cassette import Cassette, Recording
 from backends.vendors.openai_compatible import credential_of
 from backends.vendors.registry import VENDORS
-from commands.config.levels import SettingsError
+from commands.config.levels import ConfigError
 from commands.config.load import load
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -80,9 +80,9 @@ UNFIT = {
 def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
-    with pytest.raises(SettingsError, match="cannot be recorded to: it is no file of"):
+    with pytest.raises(ConfigError, match="cannot be recorded to: it is no file of"):
         Recorder(path)
-    with pytest.raises(SettingsError, match="cannot be played back: "):
+    with pytest.raises(ConfigError, match="cannot be played back: "):
         files.load(path, VENDORS)
     assert path.read_bytes() == content
 
@@ -90,14 +90,14 @@ def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
 def test_nothing_is_appended_to_half_a_flow(tmp_path: Path) -> None:
     path = written(tmp_path / "run.mitm", flow_of(), flow_of())
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(SettingsError, match="the last is cut off"):
+    with pytest.raises(ConfigError, match="the last is cut off"):
         Recorder(path)
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="cannot be recorded to: Is a directory"):
+    with pytest.raises(ConfigError, match="cannot be recorded to: Is a directory"):
         Recorder(tmp_path)
-    with pytest.raises(SettingsError, match="cannot be played back: No such file"):
+    with pytest.raises(ConfigError, match="cannot be played back: No such file"):
         files.load(tmp_path / "none", VENDORS)
 
 
@@ -151,9 +151,9 @@ def test_foreign_flows_are_skipped(tmp_path: Path) -> None:
     foreign = [flow_of(metadata=metadata) for metadata in FOREIGN.values()]
     path = written(tmp_path / "run.mitm", *foreign, tflow.twebsocketflow(), flow_of(body=b"mine"))
     assert [each.body for each in files.load(path, VENDORS).recordings] == [b"mine"]
-    with pytest.raises(SettingsError, match="no answer of a model is in it"):
+    with pytest.raises(ConfigError, match="no answer of a model is in it"):
         files.load(written(path, *foreign), VENDORS)
-    with pytest.raises(SettingsError, match="no answer of a model is in it"):
+    with pytest.raises(ConfigError, match="no answer of a model is in it"):
         files.load(written(path), VENDORS)
 
 

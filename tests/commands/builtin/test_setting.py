@@ -8,7 +8,7 @@ from commands.language.registry import CommandContext
 from commands.settings import FunctionalBackend
 from tests.commands.builtin.chat import new_context, refused, run
 
-SETTINGS = (
+CONFIG_FIELDS = (
     "backend, command-prefix, default-backend, interactive, model, project, "
     "redact-api-keys-in-prompts"
 )
@@ -82,13 +82,13 @@ def test_confirmations(text: str, expected: str) -> None:
             "once: unknown parameter modle; did you mean 'model'?; "
             "format: once(model=<backend>:<model>)",
         ),
-        ("set()", f"set: no valid parameters; valid: {SETTINGS}"),
-        ("set(x=1)", f"set: no valid parameters; unknown parameter x; valid: {SETTINGS}"),
-        ("set(project=x, x=1)", f"set: unknown parameter x; valid: {SETTINGS}"),
+        ("set()", f"set: no valid parameters; valid: {CONFIG_FIELDS}"),
+        ("set(x=1)", f"set: no valid parameters; unknown parameter x; valid: {CONFIG_FIELDS}"),
+        ("set(project=x, x=1)", f"set: unknown parameter x; valid: {CONFIG_FIELDS}"),
         (
             "set(projekt=x)",
             "set: no valid parameters; unknown parameter projekt; did you mean 'project'?; "
-            f"valid: {SETTINGS}",
+            f"valid: {CONFIG_FIELDS}",
         ),
         ("set(project)", "set: project needs a value: set(project=<text>)"),
         ("set(project=)", "project must be one line of text"),
@@ -100,9 +100,9 @@ def test_confirmations(text: str, expected: str) -> None:
         ("set(command-prefix=!!)", "command prefix must not be the same character twice"),
         ("set(command-prefix=!)", "command prefix must be 2 to 10 characters long"),
         ("set(command-prefix='a b')", "command prefix must not contain spaces"),
-        ("unset()", f"unset: nothing to do; valid: {SETTINGS}"),
-        ("unset(x)", f"unset: nothing to do; unknown parameter x; valid: {SETTINGS}"),
-        ("unset(project, x)", f"unset: unknown parameter x; valid: {SETTINGS}"),
+        ("unset()", f"unset: nothing to do; valid: {CONFIG_FIELDS}"),
+        ("unset(x)", f"unset: nothing to do; unknown parameter x; valid: {CONFIG_FIELDS}"),
+        ("unset(project, x)", f"unset: unknown parameter x; valid: {CONFIG_FIELDS}"),
     ],
 )
 def test_refusals(text: str, expected: str) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from backends.keys import Key
-from commands.config.levels import SettingsError
+from commands.config.levels import ConfigError
 from commands.config.load import load
-from commands.config.model import SETTINGS, Settings
+from commands.config.model import CONFIG_FIELDS, Config
 
 Flags = Mapping[str, object]
 Environ = Mapping[str, str]
@@ -17,17 +17,17 @@ Environ = Mapping[str, str]
 def faults_of(
     directory: Path, *, flags: Flags | None = None, environ: Environ | None = None
 ) -> list[str]:
-    with pytest.raises(SettingsError) as raised:
+    with pytest.raises(ConfigError) as raised:
         load(flags or {}, environ or {}, directory)
     return str(raised.value).split("\n")
 
 
 def test_nothing_given(tmp_path: Path) -> None:
-    assert load({}, {}, tmp_path) == Settings()
+    assert load({}, {}, tmp_path) == Config()
 
 
 def test_every_field_is_in_the_table() -> None:
-    assert [setting.name for setting in SETTINGS] == list(Settings.model_fields)
+    assert [setting.name for setting in CONFIG_FIELDS] == list(Config.model_fields)
 
 
 # Sources
@@ -84,7 +84,7 @@ def test_env_file_is_not_interpolated(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_env_file_may_be_a_folder(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
-    assert load({}, {}, tmp_path) == Settings()
+    assert load({}, {}, tmp_path) == Config()
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_yaml_elsewhere(tmp_path: Path) -> None:
 def parse(*arguments: str) -> Flags:
     """What a command line made from the table gives to `load`."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    for setting in SETTINGS:
+    for setting in CONFIG_FIELDS:
         if setting.flag:
             parser.add_argument(setting.flag, **setting.argument())
     parser.format_help()
@@ -174,7 +174,7 @@ def test_flags(tmp_path: Path, arguments: list[str], name: str, expected: object
 
 
 def test_other_flags_are_ignored(tmp_path: Path) -> None:
-    assert load({"web": True}, {}, tmp_path) == Settings()
+    assert load({"web": True}, {}, tmp_path) == Config()
 
 
 # Keys

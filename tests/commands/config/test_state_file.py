@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from backends.model_id import ModelId
-from commands.config.sources import SettingsError
+from commands.config.sources import ConfigError
 from commands.config.state_file import State, load_state, save_state
 from commands.routing.routes import Policy, Route, Routes
 from commands.settings import GlobalSettings, chosen
@@ -43,7 +43,7 @@ def read(path: Path) -> Any:
 
 
 def fault_of(action: Callable[[], object]) -> str:
-    with pytest.raises(SettingsError) as raised:
+    with pytest.raises(ConfigError) as raised:
         action()
     return str(raised.value)
 

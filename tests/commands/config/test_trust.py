@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from commands.config.levels import SettingsError
+from commands.config.levels import ConfigError
 from commands.config.load import Configuration, read
-from commands.config.model import SETTINGS
+from commands.config.model import CONFIG_FIELDS
 from commands.config.sources import Risk
 
-YAML_NAMES = {setting.env: setting.name for setting in SETTINGS if setting.env}
-FLAGS = {setting.env: setting.dest for setting in SETTINGS if setting.env}
+YAML_NAMES = {setting.env: setting.name for setting in CONFIG_FIELDS if setting.env}
+FLAGS = {setting.env: setting.dest for setting in CONFIG_FIELDS if setting.env}
 
 FOLDER, USER = "folder", "user/llm-proxy"
 MINE = ("flag", "environment", "chosen.env", f"{USER}/.env")
@@ -66,7 +66,7 @@ def start(tmp_path: Path) -> Start:
 
 
 def refusal_of(start: Start) -> str:
-    with pytest.raises(SettingsError) as raised:
+    with pytest.raises(ConfigError) as raised:
         start.read()
     return str(raised.value)
 
@@ -222,11 +222,11 @@ def test_all_are_named_in_one_line_and_of_the_user_s_none(start: Start) -> None:
 
 
 def test_every_risk_is_told_in_the_table() -> None:
-    by_risk = {risk: {each.name for each in SETTINGS if each.risk is risk} for risk in Risk}
-    assert by_risk[Risk.SECRET] == {each.name for each in SETTINGS if each.read}
-    assert by_risk[Risk.ADDRESS] == {each.name for each in SETTINGS if each.carries}
-    assert {each.carries for each in SETTINGS if each.carries} < by_risk[Risk.SECRET]
-    files = {each.name for each in SETTINGS if each.metavar == "FILE"}
+    by_risk = {risk: {each.name for each in CONFIG_FIELDS if each.risk is risk} for risk in Risk}
+    assert by_risk[Risk.SECRET] == {each.name for each in CONFIG_FIELDS if each.read}
+    assert by_risk[Risk.ADDRESS] == {each.name for each in CONFIG_FIELDS if each.carries}
+    assert {each.carries for each in CONFIG_FIELDS if each.carries} < by_risk[Risk.SECRET]
+    files = {each.name for each in CONFIG_FIELDS if each.metavar == "FILE"}
     assert files - {"settings_file"} <= by_risk[Risk.NAMED]
 
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given, strategies as st
 from backends.model_id import ModelId
 from commands.agents import typed_text
 from commands.agents.table import AGENTS
-from commands.config.sources import SettingsError
+from commands.config.sources import ConfigError
 from commands.language.scanner import Argument, Call
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import MAX_TEXT, Entry, Session, Sessions, clipped
@@ -337,7 +337,7 @@ class TestState:
     def test_a_broken_file_is_told_and_kept(self, tmp_path: Path) -> None:
         file = tmp_path / "state.json"
         file.write_text('{"failover_routes": ')
-        with pytest.raises(SettingsError, match="line 1"):
+        with pytest.raises(ConfigError, match="line 1"):
             processor(state_file=file)
         assert file.read_text() == '{"failover_routes": '
 
