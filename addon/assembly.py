@@ -15,7 +15,7 @@ from backends.vendors.registry import VENDORS, ConfiguredBackends, make_backends
 from commands.config.model import Config
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import Sessions
-from commands.settings import GlobalSettings, SessionSettings
+from commands.settings import ProxySettings, SessionSettings
 from commands.turns.processor import CommandProcessor
 from commands.turns.proxy_state import ProxyState
 
@@ -59,7 +59,7 @@ def stand_in(settings: Config) -> AbstractAsyncContextManager[ConfiguredBackends
 
 
 def _command_processor(settings: Config) -> CommandProcessor:
-    configured = GlobalSettings(
+    configured = ProxySettings(
         settings.effective_default_backend,
         settings.redact_api_keys_in_prompts,
         settings.command_prefix,

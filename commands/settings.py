@@ -29,7 +29,7 @@ class SessionSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class GlobalSettings:
+class ProxySettings:
     """What holds for the whole proxy."""
 
     default_backend: BackendName
@@ -120,13 +120,13 @@ def check_model(model: ModelId, backends: FunctionalBackends) -> None:
         raise ModelNotAvailable(f"model {model} not available{hint}")
 
 
-def _nothing(configured: GlobalSettings) -> None:
+def _nothing(configured: ProxySettings) -> None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class SettingRow:
-    """One setting. `field` is where `SessionSettings` or `GlobalSettings`, by scope, keep it.
+class Setting:
+    """One setting. `field` is where `SessionSettings` or `ProxySettings`, by scope, keep it.
 
     `label` is what confirmations and errors call it, `values` what may be given, for the help.
     `when_unset` makes the value that `unset` leaves from what the proxy was started with.
@@ -139,7 +139,7 @@ class SettingRow:
     field: str
     parse: Callable[[str, Collection[BackendName]], Any]
     check: Callable[[Any, FunctionalBackends], None] = check_nothing
-    when_unset: Callable[[GlobalSettings], object] = _nothing
+    when_unset: Callable[[ProxySettings], object] = _nothing
     aliases: tuple[str, ...] = ()
     label: str = ""
     unset_label: str = ""
@@ -161,8 +161,8 @@ class SettingRow:
         return f"{self.unset_label or self.label or self.name} unset"
 
 
-TABLE = (
-    SettingRow(
+SETTINGS = (
+    Setting(
         "model",
         "backend and model for this session, whatever the client asks for",
         "<backend>:<model>",
@@ -171,7 +171,7 @@ TABLE = (
         parse=parse_model,
         check=check_model,
     ),
-    SettingRow(
+    Setting(
         "backend",
         "backend for this session; the model stays the one that the client asks for",
         "<backend>",
@@ -180,7 +180,7 @@ TABLE = (
         parse=parse_backend,
         check=check_backend,
     ),
-    SettingRow(
+    Setting(
         "default-backend",
         "backend for whatever does not name one",
         "<backend>",
@@ -192,7 +192,7 @@ TABLE = (
         label="default backend",
         unset_label="default-backend",
     ),
-    SettingRow(
+    Setting(
         "project",
         "name of the project that prompts of this session belong to",
         "<text>",
@@ -201,7 +201,7 @@ TABLE = (
         parse=lambda text, known: parse_line(text),
         aliases=("project-name",),
     ),
-    SettingRow(
+    Setting(
         "interactive",
         "whether this session shows the banner and the confirmations of commands",
         "true|false",
@@ -212,7 +212,7 @@ TABLE = (
         aliases=("interactive-mode",),
         label="interactive mode",
     ),
-    SettingRow(
+    Setting(
         "redact-api-keys-in-prompts",
         "whether the configured API keys are replaced where prompts contain them",
         "true|false",
@@ -221,7 +221,7 @@ TABLE = (
         parse=lambda text, known: parse_switch(text),
         when_unset=lambda configured: configured.redact_api_keys_in_prompts,
     ),
-    SettingRow(
+    Setting(
         "command-prefix",
         "what introduces a command, from the next one on",
         "<2 to 10 characters>",
@@ -234,15 +234,15 @@ TABLE = (
 )
 """All settings. Those of the proxy are kept in the file of `--config`, those of a session never."""
 
-NAMES: Mapping[str, SettingRow] = {name: row for row in TABLE for name in (row.name, *row.aliases)}
-SAVED = tuple(row for row in TABLE if row.scope == "proxy")
+NAMES: Mapping[str, Setting] = {name: row for row in SETTINGS for name in (row.name, *row.aliases)}
+PERSISTED = tuple(row for row in SETTINGS if row.scope == "proxy")
 
 ROUTES = "routes"
-PROXY_WIDE = (*(row.name for row in SAVED), ROUTES)
+PROXY_WIDE = (*(row.name for row in PERSISTED), ROUTES)
 """What commands can change for everybody who uses the proxy; `chat_may_change` lists some."""
 
 
-def chosen(settings: GlobalSettings, configured: GlobalSettings) -> dict[str, bool | str]:
+def overrides(settings: ProxySettings, configured: ProxySettings) -> dict[str, bool | str]:
     """By field what commands have made of the settings that the proxy was started with."""
     values = dataclasses.asdict(settings).items()
     return {field: value for field, value in values if value != getattr(configured, field)}

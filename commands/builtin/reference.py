@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from commands.builtin import COMMANDS
-from commands.settings import DEFAULT_PREFIX, TABLE, SettingRow
+from commands.settings import DEFAULT_PREFIX, SETTINGS, Setting
 
 INTRODUCTION = f"""\
 # Commands
@@ -51,12 +51,12 @@ def reference() -> str:
             *_table(("command", "what it does", "examples"), commands),
             "\n## Settings\n",
             ABOUT_SETTINGS,
-            *_table(("setting", "of the", "values", "what it is"), map(_setting, TABLE)),
+            *_table(("setting", "of the", "values", "what it is"), map(_setting, SETTINGS)),
         )
     )
 
 
-def _setting(row: SettingRow) -> tuple[str, ...]:
+def _setting(row: Setting) -> tuple[str, ...]:
     names = ", ".join(f"`{name}`" for name in (row.name, *row.aliases))
     values = f"`{row.values}`".replace("|", "\\|")
     return names, row.scope, values, row.help

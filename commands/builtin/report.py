@@ -3,14 +3,14 @@
 from commands.errors import did_you_mean
 from commands.language.registry import UNLIMITED, Arguments, CommandContext, command, words
 from commands.routing.target import Wishes, resolve
-from commands.settings import TABLE, SessionSettings, SettingRow
+from commands.settings import SETTINGS, SessionSettings, Setting
 
 MOST_MODELS = 50
 
 
 @command("status", "tells what is in force for this session, and why")
 def show_status(context: CommandContext, arguments: Arguments) -> str:
-    settings = (f"{row.name}: {_in_force(row, context)}" for row in TABLE)
+    settings = (f"{row.name}: {_in_force(row, context)}" for row in SETTINGS)
     parts = [f"session {context.session_id}", f"prompts go to {_serving(context)}", *settings]
     return "; ".join([*parts, *(f"resting: {each}" for each in context.cooldowns)])
 
@@ -30,7 +30,7 @@ def _serving(context: CommandContext) -> str:
     return f"{served} ({target.why}{', not available' if is_invalid else ''})"
 
 
-def _in_force(row: SettingRow, context: CommandContext) -> str:
+def _in_force(row: Setting, context: CommandContext) -> str:
     """The value and who says so."""
     if row.scope == "session":
         value = getattr(context.session, row.field)

@@ -6,7 +6,7 @@ from typing import Any
 from commands.errors import CommandError, ModelNotAvailable, did_you_mean
 from commands.language.registry import Arguments, CommandContext, command, named, words
 from commands.language.scanner import Argument
-from commands.settings import NAMES, TABLE, Scope, SettingRow
+from commands.settings import NAMES, SETTINGS, Scope, Setting
 
 MODEL, BACKEND = NAMES["model"], NAMES["backend"]
 
@@ -14,7 +14,7 @@ MODEL, BACKEND = NAMES["model"], NAMES["backend"]
 @command(
     "set",
     "changes settings: all that are given, or none if one of them is wrong",
-    format=f"set({', '.join(f'{row.name}={row.values}' for row in TABLE)})",
+    format=f"set({', '.join(f'{row.name}={row.values}' for row in SETTINGS)})",
     examples=("set(model=openrouter:openai/gpt-4o-mini)", "set(project=home, interactive=off)"),
     keys=None,
 )
@@ -30,7 +30,7 @@ def assign(context: CommandContext, arguments: Arguments) -> str:
 @command(
     "unset",
     "takes settings back: those of the session to none, those of the proxy to its configuration",
-    format=f"unset({', '.join(row.name for row in TABLE)})",
+    format=f"unset({', '.join(row.name for row in SETTINGS)})",
     examples=("unset(model)", "unset(backend, project)"),
     keys=None,
 )
@@ -84,7 +84,7 @@ class _Changes:
         self._fields: dict[Scope, dict[str, Any]] = {"session": {}, "proxy": {}}
         self._messages: list[str] = []
 
-    def add(self, row: SettingRow, text: str, context: CommandContext) -> None:
+    def add(self, row: Setting, text: str, context: CommandContext) -> None:
         value = row.read(text, context.known)
         fields = self._fields[row.scope]
         fields[row.field] = value
@@ -99,7 +99,7 @@ class _Changes:
             fields["is_model_invalid"] = True
         self._messages.append(row.when_set(value))
 
-    def take_back(self, row: SettingRow, context: CommandContext) -> None:
+    def take_back(self, row: Setting, context: CommandContext) -> None:
         fields = self._fields[row.scope]
         fields[row.field] = row.when_unset(context.configured)
         if row is MODEL:
@@ -112,19 +112,19 @@ class _Changes:
         return "; ".join(self._messages)
 
 
-def _assign_word(row: SettingRow, context: CommandContext, arguments: Arguments) -> str:
+def _assign_word(row: Setting, context: CommandContext, arguments: Arguments) -> str:
     changes = _Changes()
     changes.add(row, "".join(words(arguments)), context)
     return changes.apply(context)
 
 
-def _rows(name: str, nothing: str, arguments: Arguments) -> Iterator[tuple[SettingRow, Argument]]:
+def _rows(name: str, nothing: str, arguments: Arguments) -> Iterator[tuple[Setting, Argument]]:
     """The settings that the arguments name; CommandError if one names none, or there are none."""
     unknown = [each.key for each in arguments if each.key.lower() not in NAMES]
     faults = [] if len(unknown) < len(arguments) else [nothing]
     faults += [f"unknown parameter {key}{did_you_mean(key, NAMES)}" for key in unknown]
     if faults:
-        valid = ", ".join(sorted(row.name for row in TABLE))
+        valid = ", ".join(sorted(row.name for row in SETTINGS))
         raise CommandError(f"{name}: {'; '.join(faults)}; valid: {valid}")
     for argument in arguments:
         yield NAMES[argument.key.lower()], argument

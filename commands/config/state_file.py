@@ -25,7 +25,7 @@ from commands.config.values import RouteSection, RoutesOf, known_backends
 from commands.config.yaml_file import YamlError, YamlFile, read_yaml
 from commands.errors import CommandError
 from commands.routing.routes import Routes
-from commands.settings import SAVED
+from commands.settings import PERSISTED
 
 if sys.platform == "win32":
     import msvcrt
@@ -44,7 +44,7 @@ ROUTES = "failover_routes"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`defaults` are fields of `GlobalSettings` that a command has given another value."""
+    """`defaults` are fields of `ProxySettings` that a command has given another value."""
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
     routes: Routes = field(default_factory=Routes)
@@ -96,7 +96,7 @@ def _merged[T](
 
 def _put(state: State, data: dict[str, Any]) -> None:
     """Write the state into the typed content, beside what else is there."""
-    for row in SAVED:
+    for row in PERSISTED:
         data.pop(row.field, None)
     data.update(state.defaults)
     routes = data.get(ROUTES) or {}
@@ -117,7 +117,7 @@ def _check_setting(value: object, info: ValidationInfo) -> Any:
     """The value of a setting, written as in the chat."""
     if not isinstance(value, str):
         raise ValueError("must be a single value")
-    (row,) = (row for row in SAVED if row.field == info.field_name)
+    (row,) = (row for row in PERSISTED if row.field == info.field_name)
     try:
         return row.parse(value, known_backends(info))
     except CommandError as error:
@@ -129,7 +129,7 @@ class _Route(RouteSection):
 
 
 _Setting = Annotated[Any, BeforeValidator(_check_setting)]
-_FIELDS: dict[str, Any] = {row.field: (_Setting, None) for row in SAVED}
+_FIELDS: dict[str, Any] = {row.field: (_Setting, None) for row in PERSISTED}
 _Content: Any = create_model("_Content", **_FIELDS, failover_routes=(RoutesOf[_Route], {}))
 """What of the file is ours; other keys belong to others."""
 
@@ -141,7 +141,7 @@ def _checked(file: YamlFile, known: Collection[BackendName]) -> State:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise ConfigError(to_line(fault, in_yaml(file, fault["loc"], fault["input"]))) from None
-    defaults = {row.field: getattr(content, row.field) for row in SAVED if row.field in values}
+    defaults = {row.field: getattr(content, row.field) for row in PERSISTED if row.field in values}
     sections: Mapping[str, RouteSection] = content.failover_routes
     return State(defaults, Routes({name: each.to_route(name) for name, each in sections.items()}))
 

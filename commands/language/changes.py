@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from commands.language.registry import CommandContext
 from commands.routing.routes import Route, Routes
-from commands.settings import TABLE, GlobalSettings
+from commands.settings import SETTINGS, ProxySettings
 
 Facts = Mapping[str, object]
 """Values by the name of a setting, and routes by theirs."""
@@ -13,14 +13,14 @@ Facts = Mapping[str, object]
 def facts_of(context: CommandContext) -> Facts:
     """Everything that commands can change."""
     session = {
-        row.name: getattr(context.session, row.field) for row in TABLE if row.scope == "session"
+        row.name: getattr(context.session, row.field) for row in SETTINGS if row.scope == "session"
     }
     return {**session, "once": context.once, **proxy_facts(context.proxy, context.routes)}
 
 
-def proxy_facts(settings: GlobalSettings, routes: Routes) -> Facts:
+def proxy_facts(settings: ProxySettings, routes: Routes) -> Facts:
     """Of this what holds for the whole proxy."""
-    proxy = {row.name: getattr(settings, row.field) for row in TABLE if row.scope == "proxy"}
+    proxy = {row.name: getattr(settings, row.field) for row in SETTINGS if row.scope == "proxy"}
     return {**proxy, **{f"route {name}": route for name, route in routes.by_name.items()}}
 
 

@@ -14,7 +14,7 @@ from commands.errors import CommandError, did_you_mean
 from commands.language.scanner import Argument, Call
 from commands.routing.routes import Routes
 from commands.sessions.session import Entry
-from commands.settings import ROUTES, SAVED, FunctionalBackends, GlobalSettings, SessionSettings
+from commands.settings import PERSISTED, ROUTES, FunctionalBackends, ProxySettings, SessionSettings
 
 UNLIMITED = sys.maxsize
 """As many words as one likes."""
@@ -34,8 +34,8 @@ class CommandContext:
     commands: "Registry"
     session_id: str
     session: SessionSettings
-    proxy: GlobalSettings
-    configured: GlobalSettings
+    proxy: ProxySettings
+    configured: ProxySettings
     routes: Routes
     known: Collection[BackendName]
     backends: FunctionalBackends
@@ -55,7 +55,7 @@ class CommandContext:
 
     def change_proxy(self, **changes: Any) -> None:
         """Replace fields of `proxy`. Raises CommandError if one may not be changed."""
-        for row in SAVED if changes else ():
+        for row in PERSISTED if changes else ():
             now = getattr(self.proxy, row.field)
             if changes.get(row.field, now) != now:
                 self._require(row.name)

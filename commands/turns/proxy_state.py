@@ -14,7 +14,7 @@ from commands.language.registry import CommandContext
 from commands.language.scanner import Call
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import Session
-from commands.settings import PROXY_WIDE, FunctionalBackends, GlobalSettings, chosen
+from commands.settings import PROXY_WIDE, FunctionalBackends, ProxySettings, overrides
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class ProxyState:
 
     def __init__(
         self,
-        configured: GlobalSettings,
+        configured: ProxySettings,
         product: str,
         known: Collection[BackendName],
         *,
@@ -98,8 +98,8 @@ class ProxyState:
         )
         for name, value in changed.items():
             logger.warning("%s is now %s, by %s", name, _shown(value), context.author)
-        before = State(chosen(self.settings, self._configured), self.routes)
-        after = State(chosen(context.proxy, self._configured), context.routes)
+        before = State(overrides(self.settings, self._configured), self.routes)
+        after = State(overrides(context.proxy, self._configured), context.routes)
         self.settings, self.routes = context.proxy, context.routes
         self.prefixes.add(context.proxy.command_prefix)
         if self._state_file and before != after:

@@ -12,7 +12,7 @@ from commands.routing.routes import Routes
 from commands.settings import (
     PROXY_WIDE,
     FunctionalBackend,
-    GlobalSettings,
+    ProxySettings,
     SessionSettings,
 )
 
@@ -21,7 +21,7 @@ BANNER = "Hello, this is ..."
 
 def new_context() -> CommandContext:
     """Both backends work, of Gemini the list of models is not known."""
-    configured = GlobalSettings("openrouter", command_prefix="#?")
+    configured = ProxySettings("openrouter", command_prefix="#?")
     return CommandContext(
         commands=COMMANDS,
         session_id="default",

@@ -14,7 +14,7 @@ from backends.model_id import ModelId
 from commands.config.sources import ConfigError
 from commands.config.state_file import State, load_state, save_state
 from commands.routing.routes import Policy, Route, Routes
-from commands.settings import GlobalSettings, chosen
+from commands.settings import ProxySettings, overrides
 
 KNOWN = ("openrouter", "gemini")
 ENDINGS = ("json", "yaml", "yml")
@@ -81,9 +81,9 @@ def test_no_file(tmp_path: Path, ending: str, text: str | None) -> None:
 
 
 def test_what_commands_have_chosen() -> None:
-    configured = GlobalSettings("openrouter", command_prefix="#?")
-    assert chosen(configured, configured) == {}
-    assert chosen(GlobalSettings("openrouter"), configured) == {"command_prefix": "!/"}
+    configured = ProxySettings("openrouter", command_prefix="#?")
+    assert overrides(configured, configured) == {}
+    assert overrides(ProxySettings("openrouter"), configured) == {"command_prefix": "!/"}
 
 
 @pytest.mark.parametrize(

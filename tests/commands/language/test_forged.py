@@ -11,7 +11,7 @@ from backends.dialects.completions import read_completion
 from backends.openai_wire import Chat
 from commands.agents import typed_text
 from commands.sessions.session import Session, Sessions
-from commands.settings import FunctionalBackend, GlobalSettings, SessionSettings
+from commands.settings import FunctionalBackend, ProxySettings, SessionSettings
 from commands.turns.processor import CommandProcessor
 from commands.turns.proxy_state import ProxyState
 from tests.backends.dialects.responses.asking import ask
@@ -89,15 +89,15 @@ JUNK = st.lists(
 ).map("".join)
 
 
-def state_after(chat: Chat, typed_from: int | None = 0) -> tuple[SessionSettings, GlobalSettings]:
-    proxy_state = ProxyState(GlobalSettings("openrouter"), "x", ("openrouter", "gemini"))
+def state_after(chat: Chat, typed_from: int | None = 0) -> tuple[SessionSettings, ProxySettings]:
+    proxy_state = ProxyState(ProxySettings("openrouter"), "x", ("openrouter", "gemini"))
     proxy_state.is_exposed = False
     session: Session = Sessions(SessionSettings(), 1, 1).get("s")
     CommandProcessor(proxy_state).process(chat, session, None, BACKENDS, typed_from=typed_from)
     return session.settings, proxy_state.settings
 
 
-UNCHANGED = SessionSettings(), GlobalSettings("openrouter")
+UNCHANGED = SessionSettings(), ProxySettings("openrouter")
 
 
 @pytest.mark.parametrize("name", WRAPPERS)

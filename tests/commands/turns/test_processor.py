@@ -14,7 +14,7 @@ from commands.config.sources import ConfigError
 from commands.language.scanner import Argument, Call
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import MAX_TEXT, Entry, Session, Sessions, clipped
-from commands.settings import PROXY_WIDE, FunctionalBackend, GlobalSettings, SessionSettings
+from commands.settings import PROXY_WIDE, FunctionalBackend, ProxySettings, SessionSettings
 from commands.turns.processor import NO_QUERY, CommandProcessor, TurnResult, once_model
 from commands.turns.proxy_state import ProxyState
 
@@ -30,7 +30,7 @@ Type !/help for list of available commands</thinking>"""
 
 def processor(*, are_commands_enabled: bool = True, **options: Any) -> CommandProcessor:
     proxy_state = ProxyState(
-        GlobalSettings("openrouter"), "llm-interactive-proxy 0.1.0", list(BACKENDS), **options
+        ProxySettings("openrouter"), "llm-interactive-proxy 0.1.0", list(BACKENDS), **options
     )
     proxy_state.is_exposed = False
     return CommandProcessor(proxy_state, are_commands_enabled=are_commands_enabled)
