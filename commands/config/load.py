@@ -45,7 +45,7 @@ def read(
         settings = Config.model_validate(values, context=VENDORS)
     except ValidationError as error:
         faults = [
-            to_line(fault, sources.written(fault["loc"], fault["input"]))
+            to_line(fault, sources.origin(fault["loc"], fault["input"]))
             for fault in error.errors(include_url=False)
         ]
         raise ConfigError("\n".join([*sources.faults, *faults])) from None
@@ -62,11 +62,11 @@ def _conflicts(settings: Config, sources: Sources) -> Iterator[str]:
     """Settings that are right one by one, but not together."""
     if settings.disable_auth and not is_loopback(settings.host):
         yield (
-            f"{sources.given['disable_auth'].written}: needs a loopback host such as 127.0.0.1, "
-            f"not {sources.given['host'].written}"
+            f"{sources.given['disable_auth'].origin}: needs a loopback host such as 127.0.0.1, "
+            f"not {sources.given['host'].origin}"
         )
     if settings.record and settings.playback:
-        written = [sources.given[name].written for name in ("record", "playback")]
+        written = [sources.given[name].origin for name in ("record", "playback")]
         yield f"{written[0]}: cannot be set together with {written[1]}"
     if len(settings.api_keys) > 1 and not settings.default_backend and _uses_keys(settings):
         yield (
@@ -83,7 +83,7 @@ def _misdirected(settings: Config, sources: Sources) -> Iterator[str]:
         address, secret = sources.given.get(setting.name), sources.given.get(setting.carries or "")
         if address and not address.is_trusted and secret and secret.is_trusted:
             yield (
-                f"{address.written}: this folder may not say where {secret.written} is sent; set "
+                f"{address.origin}: this folder may not say where {secret.origin} is sent; set "
                 "it in ~/.config/llm-proxy/proxy.yaml or by a flag, or trust the folder with "
                 "--trust-folder (LLM_PROXY_TRUST_FOLDER=true)"
             )
@@ -111,6 +111,6 @@ def _named(sources: Sources) -> Iterator[str]:
         if setting.risk not in (Risk.NAMED, Risk.ADDRESS) or given is None or given.is_trusted:
             continue
         if setting.risky_part is None:
-            yield given.written
+            yield given.origin
         elif isinstance(given.value, Mapping) and (part := given.value.get(setting.risky_part)):
-            yield sources.written((setting.name, setting.risky_part), part)
+            yield sources.origin((setting.name, setting.risky_part), part)

@@ -138,7 +138,7 @@ def read_sources(
     levels = read_levels(None if file is None else str(file), environ, directory)
     variables = {name: each for level in reversed(levels) for name, each in level.variables.items()}
     given: dict[str, Given] = {}
-    faults = [line for level in levels for line in _misplaced(level, table)]
+    faults = [line for level in levels for line in _unexpected_keys(level, table)]
     for setting in table:
         try:
             found = _from_flags(setting, flags)
@@ -217,12 +217,12 @@ def to_line(fault: ErrorDetails, written: str) -> str:
     return f"{written}: {fault.get('ctx', {}).get('error', fault['msg'])}"
 
 
-def _misplaced(level: Level, table: Sequence[ConfigField]) -> Iterator[str]:
+def _unexpected_keys(level: Level, table: Sequence[ConfigField]) -> Iterator[str]:
     """What should not be at this level: names that its file cannot have, trust in itself."""
     allowed = [setting.name for setting in table if setting.in_yaml]
     for name in level.yaml.values:
         if name not in allowed:
-            yield f"{level.yaml.where((name,))}: {_why_misplaced(name, table, allowed)}"
+            yield f"{level.yaml.where((name,))}: {_why_unexpected(name, table, allowed)}"
     barred = [] if level.is_trusted else [row for row in table if row.risk is Risk.BARRED]
     for setting in barred:
         if setting.env and setting.env in level.variables:
@@ -230,7 +230,7 @@ def _misplaced(level: Level, table: Sequence[ConfigField]) -> Iterator[str]:
             yield f"{written}: does not count here, use {setting.flag} or the environment"
 
 
-def _why_misplaced(name: str, table: Sequence[ConfigField], allowed: Sequence[str]) -> str:
+def _why_unexpected(name: str, table: Sequence[ConfigField], allowed: Sequence[str]) -> str:
     field = name.lower().replace("-", "_")
     for setting in table:
         own_names = (setting.dest, (setting.env or setting.dest).lower())

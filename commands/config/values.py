@@ -69,7 +69,7 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def must(rule: str) -> WrapValidator:
+def rule(rule: str) -> WrapValidator:
     """Whatever is wrong with a value, say `rule`; what is wrong inside of it speaks for itself."""
 
     def validate(value: object, check: Callable[[object], object]) -> object:
@@ -96,7 +96,7 @@ def _check_backend(value: object, info: ValidationInfo) -> object:
     return value
 
 
-# The checks below need no words of their own: `must` has them.
+# The checks below need no words of their own: `rule` has them.
 
 
 def _check_listen_host(text: str) -> str:
@@ -138,46 +138,46 @@ def _check_state_file(path: Path) -> Path:
 
 
 Backend = Annotated[BackendName, BeforeValidator(_check_backend)]
-Demo = Annotated[Literal["off", "on", "auto"], must("be on, off or auto")]
-PlaybackTiming = Annotated[Literal["at-once", "recorded"], must("be at-once or recorded")]
-Switch = Annotated[bool, must("be true or false")]
-Port = Annotated[int, Field(ge=0, le=65535), must("be a whole number between 0 and 65535")]
+Demo = Annotated[Literal["off", "on", "auto"], rule("be on, off or auto")]
+PlaybackTiming = Annotated[Literal["at-once", "recorded"], rule("be at-once or recorded")]
+Switch = Annotated[bool, rule("be true or false")]
+Port = Annotated[int, Field(ge=0, le=65535), rule("be a whole number between 0 and 65535")]
 Seconds = Annotated[
     float,
     Field(gt=0, allow_inf_nan=False),
-    must("be a number of seconds greater than 0"),
+    rule("be a number of seconds greater than 0"),
 ]
-Count = Annotated[int, Field(gt=0), must("be a whole number greater than 0")]
-Mebibytes = Annotated[int, Field(gt=0), must("be a whole number of MiB greater than 0")]
-Text = Annotated[str, AfterValidator(_check_one_line), must("be one line of text")]
-Prefix = Annotated[str, must("be text"), AfterValidator(check_prefix)]
+Count = Annotated[int, Field(gt=0), rule("be a whole number greater than 0")]
+Mebibytes = Annotated[int, Field(gt=0), rule("be a whole number of MiB greater than 0")]
+Text = Annotated[str, AfterValidator(_check_one_line), rule("be one line of text")]
+Prefix = Annotated[str, rule("be text"), AfterValidator(check_prefix)]
 ListenHost = Annotated[
     str,
     AfterValidator(_check_listen_host),
-    must("be a host name or IP address, without scheme and port"),
+    rule("be a host name or IP address, without scheme and port"),
 ]
 HostName = Annotated[
     str,
     StringConstraints(pattern=_HOST_NAME, to_lower=True),
-    must("be a host name such as api.openai.com, without scheme, port and path"),
+    rule("be a host name such as api.openai.com, without scheme, port and path"),
 ]
 BaseUrl = Annotated[
     str,
     AfterValidator(_check_base_url),
-    must("be an http:// or https:// URL without user name, query and fragment"),
+    rule("be an http:// or https:// URL without user name, query and fragment"),
 ]
 Origin = Annotated[
     str,
     AfterValidator(_check_origin),
-    must("be a browser origin such as https://app.example"),
+    rule("be a browser origin such as https://app.example"),
 ]
-HostNames = Annotated[tuple[HostName, ...], must("be a list of host names")]
-Origins = Annotated[tuple[Origin, ...], must("be a list of browser origins")]
-File = Annotated[Path, AfterValidator(_check_file), must("be the path of a file")]
+HostNames = Annotated[tuple[HostName, ...], rule("be a list of host names")]
+Origins = Annotated[tuple[Origin, ...], rule("be a list of browser origins")]
+File = Annotated[Path, AfterValidator(_check_file), rule("be the path of a file")]
 StateFile = Annotated[
     File,
     AfterValidator(_check_state_file),
-    must("be the path of a file that ends in .json, .yaml or .yml"),
+    rule("be the path of a file that ends in .json, .yaml or .yml"),
 ]
 # Excluded from dumps of the settings, which would hold the secrets.
 Keys = Annotated[tuple[Key, ...], Field(exclude=True)]
@@ -196,7 +196,7 @@ def _check_target(text: str, info: ValidationInfo) -> str:
 _Target = Annotated[
     str,
     AfterValidator(_check_target),
-    must("be <backend>:<model>, where {model} stands for the requested name"),
+    rule("be <backend>:<model>, where {model} stands for the requested name"),
 ]
 
 ModelMapping = Annotated[
@@ -205,10 +205,10 @@ ModelMapping = Annotated[
         Annotated[
             tuple[_Target, ...],
             BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-            must("be a target or a list of targets"),
+            rule("be a target or a list of targets"),
         ],
     ],
-    must("be a mapping from patterns to targets"),
+    rule("be a mapping from patterns to targets"),
 ]
 
 
@@ -234,17 +234,17 @@ class RouteSection(BaseModel):
     policy: Annotated[Policy, BeforeValidator(_check_policy)] = Field("", validate_default=True)
     elements: Annotated[
         tuple[Annotated[ModelId, BeforeValidator(_to_element)], ...],
-        must("be a list of <backend>:<model>"),
+        rule("be a list of <backend>:<model>"),
     ] = ()
 
     def to_route(self, name: str) -> Route:
         return Route(name, self.policy, self.elements)
 
 
-_RouteName = Annotated[str, AfterValidator(parse_line), must("be one line of text")]
+_RouteName = Annotated[str, AfterValidator(parse_line), rule("be one line of text")]
 type RoutesOf[Section: RouteSection] = Annotated[
-    Mapping[_RouteName, Annotated[Section, must("be a mapping with policy and elements")]],
-    must("be a mapping from names to a policy and elements"),
+    Mapping[_RouteName, Annotated[Section, rule("be a mapping with policy and elements")]],
+    rule("be a mapping from names to a policy and elements"),
 ]
 
 
@@ -255,10 +255,10 @@ def _check_proxy_wide(text: str) -> str:
 
 
 _ProxyWide = Annotated[
-    str, AfterValidator(_check_proxy_wide), must(f"be one of {', '.join(PROXY_WIDE)}")
+    str, AfterValidator(_check_proxy_wide), rule(f"be one of {', '.join(PROXY_WIDE)}")
 ]
-ProxyWide = Annotated[tuple[_ProxyWide, ...], must("be a list of names, or [] for none")]
-Timeouts = Annotated[Mapping[Backend, Seconds], must("be a mapping from backends to seconds")]
+ProxyWide = Annotated[tuple[_ProxyWide, ...], rule("be a list of names, or [] for none")]
+Timeouts = Annotated[Mapping[Backend, Seconds], rule("be a mapping from backends to seconds")]
 
 
 class SessionLimits(BaseModel):
