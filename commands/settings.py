@@ -129,7 +129,7 @@ class Setting:
     """One setting. `field` is where `SessionSettings` or `ProxySettings`, by scope, keep it.
 
     `label` is what confirmations and errors call it, `values` what may be given, for the help.
-    `when_unset` makes the value that `unset` leaves from what the proxy was started with.
+    `unset_value` makes the value that `unset` leaves from what the proxy was started with.
     """
 
     name: str
@@ -139,7 +139,7 @@ class Setting:
     field: str
     parse: Callable[[str, Collection[BackendName]], Any]
     check: Callable[[Any, FunctionalBackends], None] = check_nothing
-    when_unset: Callable[[ProxySettings], object] = _nothing
+    unset_value: Callable[[ProxySettings], object] = _nothing
     aliases: tuple[str, ...] = ()
     label: str = ""
     unset_label: str = ""
@@ -151,12 +151,12 @@ class Setting:
         except ValueError as rule:
             raise CommandError(f"{self.label or self.name} {rule}") from None
 
-    def when_set(self, value: object) -> str:
+    def set_message(self, value: object) -> str:
         """The confirmation of `set`."""
         return f"{self.label or self.name} set to {value}"
 
     @property
-    def confirmed_unset(self) -> str:
+    def unset_message(self) -> str:
         """The confirmation of `unset`."""
         return f"{self.unset_label or self.label or self.name} unset"
 
@@ -188,7 +188,7 @@ SETTINGS = (
         field="default_backend",
         parse=parse_backend,
         check=check_backend,
-        when_unset=lambda configured: configured.default_backend,
+        unset_value=lambda configured: configured.default_backend,
         label="default backend",
         unset_label="default-backend",
     ),
@@ -208,7 +208,7 @@ SETTINGS = (
         scope="session",
         field="is_interactive",
         parse=lambda text, known: parse_switch(text),
-        when_unset=lambda configured: False,
+        unset_value=lambda configured: False,
         aliases=("interactive-mode",),
         label="interactive mode",
     ),
@@ -219,7 +219,7 @@ SETTINGS = (
         scope="proxy",
         field="redact_api_keys_in_prompts",
         parse=lambda text, known: parse_switch(text),
-        when_unset=lambda configured: configured.redact_api_keys_in_prompts,
+        unset_value=lambda configured: configured.redact_api_keys_in_prompts,
     ),
     Setting(
         "command-prefix",
@@ -228,7 +228,7 @@ SETTINGS = (
         scope="proxy",
         field="command_prefix",
         parse=lambda text, known: check_prefix(text),
-        when_unset=lambda configured: DEFAULT_PREFIX,
+        unset_value=lambda configured: DEFAULT_PREFIX,
         label="command prefix",
     ),
 )

@@ -18,7 +18,7 @@ MODEL, BACKEND = NAMES["model"], NAMES["backend"]
     examples=("set(model=openrouter:openai/gpt-4o-mini)", "set(project=home, interactive=off)"),
     keys=None,
 )
-def assign(context: CommandContext, arguments: Arguments) -> str:
+def set_values(context: CommandContext, arguments: Arguments) -> str:
     changes = _Changes()
     for row, argument in _rows("set", "no valid parameters", arguments):
         if argument.value is None:
@@ -34,10 +34,10 @@ def assign(context: CommandContext, arguments: Arguments) -> str:
     examples=("unset(model)", "unset(backend, project)"),
     keys=None,
 )
-def take_back(context: CommandContext, arguments: Arguments) -> str:
+def unset(context: CommandContext, arguments: Arguments) -> str:
     changes = _Changes()
     for row, _ in _rows("unset", "nothing to do", arguments):
-        changes.take_back(row, context)
+        changes.unset(row, context)
     return changes.apply(context)
 
 
@@ -74,7 +74,7 @@ def choose_once(context: CommandContext, arguments: Arguments) -> str:
     model = MODEL.read(named(arguments).get("model", ""), context.known)
     MODEL.check(model, context.backends)
     context.once = model
-    return f"{MODEL.when_set(model)} for this turn"
+    return f"{MODEL.set_message(model)} for this turn"
 
 
 class _Changes:
@@ -97,14 +97,14 @@ class _Changes:
                 raise
             # Nobody would see the error now, so the next prompt has to fail.
             fields["is_model_invalid"] = True
-        self._messages.append(row.when_set(value))
+        self._messages.append(row.set_message(value))
 
-    def take_back(self, row: Setting, context: CommandContext) -> None:
+    def unset(self, row: Setting, context: CommandContext) -> None:
         fields = self._fields[row.scope]
-        fields[row.field] = row.when_unset(context.configured)
+        fields[row.field] = row.unset_value(context.configured)
         if row is MODEL:
             fields["is_model_invalid"] = False
-        self._messages.append(row.confirmed_unset)
+        self._messages.append(row.unset_message)
 
     def apply(self, context: CommandContext) -> str:
         context.change_proxy(**self._fields["proxy"])
