@@ -97,10 +97,10 @@ class ChatEndpoint:
         agent = detect(exchange.headers, original)
         session = self.sessions.get(session_id(exchange.headers, original, agent))
         session.agent = agent.name if agent else None
-        resting = self._cooldowns.resting(time.monotonic())
+        cooldowns = self._cooldowns.activens(time.monotonic())
         functional = self._functional()
         turn = self._commands.process(
-            original, session, agent, functional, resting, request.typed_from
+            original, session, agent, functional, cooldowns, request.typed_from
         )
         chat, prompt = self._redacted(request.body, turn.chat, turn.prompt)
         exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
@@ -121,8 +121,8 @@ class ChatEndpoint:
     def command(self, name: str, arguments: Sequence[Argument], session: Session) -> str:
         """Run a command of the chat that somebody else has given. Raises CommandError."""
         call = Call(name, tuple(arguments), 0, 0, has_parentheses=True)
-        resting = self._cooldowns.resting(time.monotonic())
-        return self.proxy_state.run(call, session, self._functional(), resting)
+        cooldowns = self._cooldowns.activens(time.monotonic())
+        return self.proxy_state.run(call, session, self._functional(), cooldowns)
 
     async def embed(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Send an embeddings request on its way; what a session has set is about chat only."""
@@ -241,7 +241,7 @@ class ChatEndpoint:
             earlier = talk.session.note
             talk.session.note = "\n".join(filter(None, (exchange.note.text, earlier)))
         if exchange.attempts and not exchange.outcome.error:
-            self._cooldowns.forgive(exchange.attempts.current)
+            self._cooldowns.clear(exchange.attempts.current)
             talk.session.last_target = (talk.session.settings, exchange.attempts.current)
         entry = entry_of(exchange, talk, self._redactor.scrub, time.monotonic())
         talk.session.history.append(entry)

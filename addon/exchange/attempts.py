@@ -14,7 +14,7 @@ from backends.model_id import BackendName
 from backends.stream import Outcome, Pipe
 from commands.routing import failover
 from commands.routing.attempt import Attempt
-from commands.routing.cooldowns import Cooldowns, all_resting
+from commands.routing.cooldowns import Cooldowns, all_cooling_down
 from commands.routing.target import Target
 
 MAX_ATTEMPTS = 20
@@ -53,7 +53,7 @@ class AttemptRunner:
         self._prompt = prompt
         self._plan = plan
         now = time.monotonic()
-        self._left = [each for each in plan.attempts if not deps.cooldowns.wait_s(each, now)]
+        self._left = [each for each in plan.attempts if not deps.cooldowns.remaining_s(each, now)]
         del self._left[MAX_ATTEMPTS:]
         self._log = AttemptLog(plan.attempts[0], now, len(self._left))
         exchange.attempts = self._log
@@ -62,7 +62,7 @@ class AttemptRunner:
         """Send the first attempt. Raises ApiError if none is possible."""
         if not self._left:
             now = time.monotonic()
-            raise all_resting(self._plan.attempts, self._deps.cooldowns, now)
+            raise all_cooling_down(self._plan.attempts, self._deps.cooldowns, now)
         self._exchange.retry = self.retry
         if error := self._start_next(flow):
             raise error
@@ -77,7 +77,7 @@ class AttemptRunner:
             return None
         if error.status == 429:
             now = time.monotonic()
-            self._deps.cooldowns.rest(self._log.current, error, now, time.time())
+            self._deps.cooldowns.start(self._log.current, error, now, time.time())
         self._talk.session.sticky = None
         if flow.request.raw_content != self._call.request.body:
             return error  # edited by hand meanwhile, which the next attempt would undo

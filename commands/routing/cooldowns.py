@@ -9,17 +9,17 @@ from backends.model_id import BackendName
 from commands.routing.attempt import Attempt
 
 # How long a target rests after a 429 that does not say: longer each time in a row, in seconds.
-FIRST_REST_S = 5.0
-LONGEST_REST_S = 300.0
+BASE_COOLDOWN_S = 5.0
+MAX_COOLDOWN_S = 300.0
 # Some upstreams name tomorrow; an hour later it does no harm to ask again.
-LONGEST_TOLD_S = 3600.0
-MOST_TARGETS = 1000
+MAX_RETRY_AFTER_S = 3600.0
+MAX_TARGETS = 1000
 
-Target = tuple[BackendName, str, str]
+CooldownKey = tuple[BackendName, str, str]
 """Backend, model and key name: what a rate limit is about."""
 
 
-def _target(attempt: Attempt) -> Target:
+def _key(attempt: Attempt) -> CooldownKey:
     return (attempt.backend, attempt.model, attempt.key.name)
 
 
@@ -27,39 +27,39 @@ def _target(attempt: Attempt) -> Target:
 class Cooldowns:
     """Which targets rest after a rate limit, for all sessions. Times are monotonic seconds."""
 
-    _until: dict[Target, float] = field(default_factory=dict)
-    _in_a_row: dict[Target, int] = field(default_factory=dict)
+    _until: dict[CooldownKey, float] = field(default_factory=dict)
+    _in_a_row: dict[CooldownKey, int] = field(default_factory=dict)
 
-    def rest(self, attempt: Attempt, error: ApiError, now: float, epoch: float) -> None:
+    def start(self, attempt: Attempt, error: ApiError, now: float, epoch: float) -> None:
         """Let the attempt's target rest as long as the error says, else for a growing while."""
-        target = _target(attempt)
-        count = self._in_a_row.get(target, 0)
-        self._in_a_row[target] = count + 1
+        key = _key(attempt)
+        count = self._in_a_row.get(key, 0)
+        self._in_a_row[key] = count + 1
         wait = retry_after_s(error, epoch)
         if wait is None:
-            wait = FIRST_REST_S * 2 ** min(count, 10)
-            limit = LONGEST_REST_S
+            wait = BASE_COOLDOWN_S * 2 ** min(count, 10)
+            limit = MAX_COOLDOWN_S
         else:
-            limit = LONGEST_TOLD_S
-        self._until[target] = now + min(wait, limit)
-        if len(self._until) > MOST_TARGETS:
+            limit = MAX_RETRY_AFTER_S
+        self._until[key] = now + min(wait, limit)
+        if len(self._until) > MAX_TARGETS:
             self._forget(now)
 
     def _forget(self, now: float) -> None:
         """Model names come from clients, so what does not rest any more is not kept for ever."""
-        self._until = {target: until for target, until in self._until.items() if until > now}
-        self._in_a_row = {target: self._in_a_row.get(target, 0) for target in self._until}
+        self._until = {key: until for key, until in self._until.items() if until > now}
+        self._in_a_row = {key: self._in_a_row.get(key, 0) for key in self._until}
 
-    def forgive(self, attempt: Attempt) -> None:
+    def clear(self, attempt: Attempt) -> None:
         """The target has answered."""
-        self._in_a_row.pop(_target(attempt), None)
-        self._until.pop(_target(attempt), None)
+        self._in_a_row.pop(_key(attempt), None)
+        self._until.pop(_key(attempt), None)
 
-    def wait_s(self, attempt: Attempt, now: float) -> float:
+    def remaining_s(self, attempt: Attempt, now: float) -> float:
         """How long the attempt's target still rests, 0 if it does not."""
-        return max(0.0, self._until.get(_target(attempt), now) - now)
+        return max(0.0, self._until.get(_key(attempt), now) - now)
 
-    def resting(self, now: float) -> list[str]:
+    def active(self, now: float) -> list[str]:
         """The targets that rest, for people."""
         return [
             f"{backend}:{model} with {key} for {math.ceil(until - now)} s"
@@ -93,9 +93,9 @@ def retry_after_s(error: ApiError, epoch: float) -> float | None:
     return None
 
 
-def all_resting(attempts: Sequence[Attempt], cooldowns: Cooldowns, now: float) -> ApiError:
+def all_cooling_down(attempts: Sequence[Attempt], cooldowns: Cooldowns, now: float) -> ApiError:
     """For a prompt whose every attempt rests."""
-    wait = math.ceil(min(cooldowns.wait_s(attempt, now) for attempt in attempts))
+    wait = math.ceil(min(cooldowns.remaining_s(attempt, now) for attempt in attempts))
     return ApiError(
         429,
         f"Rate limit reached at every upstream for this model. Please try again in {wait}s.",

@@ -8,12 +8,12 @@ from backends.errors import ApiError
 from backends.keys import Key
 from commands.routing.attempt import Attempt
 from commands.routing.cooldowns import (
-    FIRST_REST_S,
-    LONGEST_REST_S,
-    LONGEST_TOLD_S,
-    MOST_TARGETS,
+    BASE_COOLDOWN_S,
+    MAX_COOLDOWN_S,
+    MAX_RETRY_AFTER_S,
+    MAX_TARGETS,
     Cooldowns,
-    all_resting,
+    all_cooling_down,
     retry_after_s,
 )
 
@@ -77,75 +77,75 @@ def rate_limit(seconds: float | None = None) -> ApiError:
 class TestCooldowns:
     def test_only_the_target_of_the_error_rests(self) -> None:
         cooldowns = Cooldowns()
-        cooldowns.rest(FIRST, rate_limit(7), now=100.0, epoch=EPOCH)
-        assert cooldowns.wait_s(FIRST, 100.0) == 7
-        assert cooldowns.wait_s(FIRST, 104.5) == 2.5
-        assert cooldowns.wait_s(FIRST, 107.0) == 0
-        assert cooldowns.wait_s(FIRST, 1e6) == 0
-        assert cooldowns.wait_s(SECOND, 100.0) == 0
-        assert cooldowns.wait_s(OTHER_MODEL, 100.0) == 0
+        cooldowns.start(FIRST, rate_limit(7), now=100.0, epoch=EPOCH)
+        assert cooldowns.remaining_s(FIRST, 100.0) == 7
+        assert cooldowns.remaining_s(FIRST, 104.5) == 2.5
+        assert cooldowns.remaining_s(FIRST, 107.0) == 0
+        assert cooldowns.remaining_s(FIRST, 1e6) == 0
+        assert cooldowns.remaining_s(SECOND, 100.0) == 0
+        assert cooldowns.remaining_s(OTHER_MODEL, 100.0) == 0
 
     def test_a_key_is_known_by_its_name(self) -> None:
         cooldowns = Cooldowns()
-        cooldowns.rest(FIRST, rate_limit(7), now=0.0, epoch=EPOCH)
-        assert cooldowns.wait_s(FIRST._replace(key=Key("O1", "another")), 0.0) == 7
+        cooldowns.start(FIRST, rate_limit(7), now=0.0, epoch=EPOCH)
+        assert cooldowns.remaining_s(FIRST._replace(key=Key("O1", "another")), 0.0) == 7
 
     def test_the_backoff_grows_up_to_a_limit(self) -> None:
         cooldowns = Cooldowns()
         waits = []
         for number in range(10):
             now = 1000.0 * number
-            cooldowns.rest(FIRST, rate_limit(), now, EPOCH)
-            waits.append(cooldowns.wait_s(FIRST, now))
-        assert waits[:7] == [FIRST_REST_S * 2**number for number in range(6)] + [LONGEST_REST_S]
-        assert set(waits[6:]) == {LONGEST_REST_S}
-        assert cooldowns.wait_s(SECOND, 0.0) == 0
+            cooldowns.start(FIRST, rate_limit(), now, EPOCH)
+            waits.append(cooldowns.remaining_s(FIRST, now))
+        assert waits[:7] == [BASE_COOLDOWN_S * 2**number for number in range(6)] + [MAX_COOLDOWN_S]
+        assert set(waits[6:]) == {MAX_COOLDOWN_S}
+        assert cooldowns.remaining_s(SECOND, 0.0) == 0
 
     def test_a_time_that_is_given_goes_before_the_backoff_and_counts_for_it(self) -> None:
         cooldowns = Cooldowns()
-        cooldowns.rest(FIRST, rate_limit(1), now=0.0, epoch=EPOCH)
-        assert cooldowns.wait_s(FIRST, 0.0) == 1
-        cooldowns.rest(FIRST, rate_limit(), now=10.0, epoch=EPOCH)
-        assert cooldowns.wait_s(FIRST, 10.0) == 2 * FIRST_REST_S
-        cooldowns.rest(FIRST, rate_limit(0), now=20.0, epoch=EPOCH)
-        assert cooldowns.wait_s(FIRST, 20.0) == 0
+        cooldowns.start(FIRST, rate_limit(1), now=0.0, epoch=EPOCH)
+        assert cooldowns.remaining_s(FIRST, 0.0) == 1
+        cooldowns.start(FIRST, rate_limit(), now=10.0, epoch=EPOCH)
+        assert cooldowns.remaining_s(FIRST, 10.0) == 2 * BASE_COOLDOWN_S
+        cooldowns.start(FIRST, rate_limit(0), now=20.0, epoch=EPOCH)
+        assert cooldowns.remaining_s(FIRST, 20.0) == 0
 
     def test_a_time_far_away_is_not_waited_for(self) -> None:
         cooldowns = Cooldowns()
-        cooldowns.rest(FIRST, rate_limit(86_400), now=0.0, epoch=EPOCH)
-        assert cooldowns.wait_s(FIRST, 0.0) == LONGEST_TOLD_S
+        cooldowns.start(FIRST, rate_limit(86_400), now=0.0, epoch=EPOCH)
+        assert cooldowns.remaining_s(FIRST, 0.0) == MAX_RETRY_AFTER_S
 
     def test_what_rests_no_more_is_forgotten(self) -> None:
         cooldowns = Cooldowns()
-        for number in range(3 * MOST_TARGETS):
+        for number in range(3 * MAX_TARGETS):
             target = FIRST._replace(model=f"m{number}")
-            cooldowns.rest(target, rate_limit(1), now=float(number), epoch=EPOCH)
-        assert len(cooldowns._until) <= MOST_TARGETS + 1
-        assert len(cooldowns._in_a_row) <= MOST_TARGETS + 1
+            cooldowns.start(target, rate_limit(1), now=float(number), epoch=EPOCH)
+        assert len(cooldowns._until) <= MAX_TARGETS + 1
+        assert len(cooldowns._in_a_row) <= MAX_TARGETS + 1
 
     def test_an_answer_ends_the_rest_and_the_backoff(self) -> None:
         cooldowns = Cooldowns()
         for _ in range(3):
-            cooldowns.rest(FIRST, rate_limit(), now=0.0, epoch=EPOCH)
-        cooldowns.rest(SECOND, rate_limit(), now=0.0, epoch=EPOCH)
-        cooldowns.forgive(FIRST)
-        assert cooldowns.wait_s(FIRST, 0.0) == 0
-        assert cooldowns.wait_s(SECOND, 0.0) == FIRST_REST_S
-        cooldowns.rest(FIRST, rate_limit(), now=0.0, epoch=EPOCH)
-        assert cooldowns.wait_s(FIRST, 0.0) == FIRST_REST_S
-        cooldowns.forgive(OTHER_MODEL)  # never rested
+            cooldowns.start(FIRST, rate_limit(), now=0.0, epoch=EPOCH)
+        cooldowns.start(SECOND, rate_limit(), now=0.0, epoch=EPOCH)
+        cooldowns.clear(FIRST)
+        assert cooldowns.remaining_s(FIRST, 0.0) == 0
+        assert cooldowns.remaining_s(SECOND, 0.0) == BASE_COOLDOWN_S
+        cooldowns.start(FIRST, rate_limit(), now=0.0, epoch=EPOCH)
+        assert cooldowns.remaining_s(FIRST, 0.0) == BASE_COOLDOWN_S
+        cooldowns.clear(OTHER_MODEL)  # never rested
 
     def test_who_rests_is_told_without_secrets(self) -> None:
         cooldowns = Cooldowns()
-        assert cooldowns.resting(0.0) == []
-        cooldowns.rest(FIRST, rate_limit(7), now=0.0, epoch=EPOCH)
-        cooldowns.rest(OTHER_MODEL, rate_limit(3), now=0.0, epoch=EPOCH)
-        assert cooldowns.resting(0.5) == [
+        assert cooldowns.active(0.0) == []
+        cooldowns.start(FIRST, rate_limit(7), now=0.0, epoch=EPOCH)
+        cooldowns.start(OTHER_MODEL, rate_limit(3), now=0.0, epoch=EPOCH)
+        assert cooldowns.active(0.5) == [
             "openrouter:a with O1 for 7 s",
             "openrouter:c with O1 for 3 s",
         ]
-        assert cooldowns.resting(4.0) == ["openrouter:a with O1 for 3 s"]
-        assert cooldowns.resting(7.0) == []
+        assert cooldowns.active(4.0) == ["openrouter:a with O1 for 3 s"]
+        assert cooldowns.active(7.0) == []
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ class TestCooldowns:
 def test_all_resting_tells_the_soonest(waits: tuple[float, float], now: float, told: str) -> None:
     cooldowns = Cooldowns()
     for attempt, wait in zip((FIRST, SECOND), waits, strict=True):
-        cooldowns.rest(attempt, rate_limit(wait), now=0.0, epoch=EPOCH)
-    error = all_resting([FIRST, SECOND], cooldowns, now)
+        cooldowns.start(attempt, rate_limit(wait), now=0.0, epoch=EPOCH)
+    error = all_cooling_down([FIRST, SECOND], cooldowns, now)
     assert (error.status, error.code) == (429, "rate_limit_exceeded")
     assert ("retry-after", told) in error.headers
