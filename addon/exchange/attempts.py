@@ -81,7 +81,7 @@ class AttemptRunner:
         self._talk.session.sticky = None
         if flow.request.raw_content != self._call.request.body:
             return error  # edited by hand meanwhile, which the next attempt would undo
-        if not failover.is_next_due(error, self._plan.has_route):
+        if not failover.should_try_next(error, self._plan.has_route):
             return error
         if time.monotonic() - self._talk.started < self._deps.deadline_s:
             return self._start_next(flow, error)

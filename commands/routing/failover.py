@@ -55,13 +55,13 @@ def plan_model(backend: BackendName, model: str, keys: Keys) -> list[Attempt]:
 
 # Failures that are ours to get round. What the client did wrong (400, 404, 413, 422) would fail
 # anywhere; connection errors and time-outs have been made 502 and 504.
-OF_THE_KEY = frozenset({401, 402, 403, 429})
-OF_THE_UPSTREAM = frozenset({408, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+KEY_ERRORS = frozenset({401, 402, 403, 429})
+UPSTREAM_ERRORS = frozenset({408, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
 
-def is_next_due(error: ApiError, has_route: bool) -> bool:
+def should_try_next(error: ApiError, has_route: bool) -> bool:
     """Whether another attempt may help. Without a route only another key is at hand."""
-    return error.status in OF_THE_KEY or (has_route and error.status in OF_THE_UPSTREAM)
+    return error.status in KEY_ERRORS or (has_route and error.status in UPSTREAM_ERRORS)
 
 
 def all_failed(last: ApiError, attempts: Sequence[AttemptResult]) -> ApiError:

@@ -105,8 +105,8 @@ CLASSES = [
 @pytest.mark.parametrize(("status", "alone", "on_route"), CLASSES)
 def test_whether_the_next_attempt_is_due(status: int, alone: bool, on_route: bool) -> None:
     error = ApiError(status, "x")
-    assert failover.is_next_due(error, has_route=False) is alone
-    assert failover.is_next_due(error, has_route=True) is on_route
+    assert failover.should_try_next(error, has_route=False) is alone
+    assert failover.should_try_next(error, has_route=True) is on_route
 
 
 class TestAllFailed:
