@@ -38,14 +38,14 @@ class ProxySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionalBackend:
+class AvailableBackend:
     """A backend that can serve. `models` has the vendor's names, None as long as nobody knows."""
 
     key_count: int
     models: Sequence[str] | None = None
 
 
-FunctionalBackends = Mapping[BackendName, FunctionalBackend]
+AvailableBackends = Mapping[BackendName, AvailableBackend]
 
 
 # What the text of a value may be. A ValueError tells the rule, to be read behind the value's label;
@@ -103,16 +103,16 @@ def parse_switch(text: str) -> bool:
 # Whether a value can be served now.
 
 
-def check_nothing(value: object, backends: FunctionalBackends) -> None:
+def check_nothing(value: object, backends: AvailableBackends) -> None:
     pass
 
 
-def check_backend(name: BackendName | None, backends: FunctionalBackends) -> None:
+def check_backend(name: BackendName | None, backends: AvailableBackends) -> None:
     if name not in backends:
         raise CommandError(f"backend {name} not functional")
 
 
-def check_model(model: ModelId, backends: FunctionalBackends) -> None:
+def check_model(model: ModelId, backends: AvailableBackends) -> None:
     check_backend(model.backend, backends)
     offered = backends[model.backend].models if model.backend else None
     if offered is not None and model.name not in offered:
@@ -138,7 +138,7 @@ class Setting:
     scope: Scope
     field: str
     parse: Callable[[str, Collection[BackendName]], Any]
-    check: Callable[[Any, FunctionalBackends], None] = check_nothing
+    check: Callable[[Any, AvailableBackends], None] = check_nothing
     unset_value: Callable[[ProxySettings], object] = _nothing
     aliases: tuple[str, ...] = ()
     label: str = ""

@@ -26,10 +26,10 @@ from commands.agents.table import Agent, ToolCall, detect, fit_note, wrap_reply
 from commands.language.scanner import Argument, Call
 from commands.routing import failover
 from commands.routing.cooldowns import Cooldowns
-from commands.routing.target import Target, Wishes, resolve
+from commands.routing.target import RoutingInputs, Target, resolve
 from commands.sessions.session import Entry, Session, Sessions
 from commands.sessions.session_id import session_id
-from commands.settings import FunctionalBackend
+from commands.settings import AvailableBackend
 from commands.turns.processor import CommandProcessor, once_model
 
 logger = logging.getLogger(__name__)
@@ -98,9 +98,9 @@ class ChatEndpoint:
         session = self.sessions.get(session_id(exchange.headers, original, agent))
         session.agent = agent.name if agent else None
         cooldowns = self._cooldowns.activens(time.monotonic())
-        functional = self._functional()
+        available = self._available()
         turn = self._commands.process(
-            original, session, agent, functional, cooldowns, request.typed_from
+            original, session, agent, available, cooldowns, request.typed_from
         )
         chat, prompt = self._redacted(request.body, turn.chat, turn.prompt)
         exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
@@ -122,7 +122,7 @@ class ChatEndpoint:
         """Run a command of the chat that somebody else has given. Raises CommandError."""
         call = Call(name, tuple(arguments), 0, 0, has_parentheses=True)
         cooldowns = self._cooldowns.activens(time.monotonic())
-        return self.proxy_state.run(call, session, self._functional(), cooldowns)
+        return self.proxy_state.run(call, session, self._available(), cooldowns)
 
     async def embed(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Send an embeddings request on its way; what a session has set is about chat only."""
@@ -130,13 +130,13 @@ class ChatEndpoint:
         original = openai_wire.read_embeddings(body)
         request, _ = self._redacted(body, original, "")
         self._keep(exchange, body, request, is_same=request is original)
-        wishes = Wishes(
+        inputs = RoutingInputs(
             self.default_backend,
             self.upstreams.backends.keys(),
             self.upstreams.keys.keys(),
             self._mapping,
         )
-        target = resolve(request.get("model"), wishes)
+        target = resolve(request.get("model"), inputs)
         self.upstreams.check(target.backend)
         backend, key = self.upstreams.with_first_key()[target.backend]
         same = body if request is original else None
@@ -168,15 +168,15 @@ class ChatEndpoint:
             if not is_same:
                 exchange.sides[flow_record.PROMPT] = jsonio.encode(chat)
 
-    def _functional(self) -> Mapping[BackendName, FunctionalBackend]:
+    def _available(self) -> Mapping[BackendName, AvailableBackend]:
         return {
-            name: FunctionalBackend(len(keys), self._models.names(name))
+            name: AvailableBackend(len(keys), self._models.names(name))
             for name, keys in self.upstreams.keys.items()
         }
 
     def _target(self, original: Chat, requested: str | None, session: Session) -> Target:
         """Who is asked, if it is not a route."""
-        wishes = Wishes(
+        inputs = RoutingInputs(
             self.default_backend,
             self.upstreams.backends.keys(),
             self.upstreams.keys.keys(),
@@ -185,7 +185,7 @@ class ChatEndpoint:
             model=session.settings.model,
             backend=session.settings.backend,
         )
-        return resolve(requested, wishes)
+        return resolve(requested, inputs)
 
     def _plan(self, requested: str | None, target: Target, session: Session) -> Plan:
         """The attempts for a prompt; ApiError if there are none."""

@@ -2,7 +2,7 @@
 
 from commands.errors import did_you_mean
 from commands.language.registry import UNLIMITED, Arguments, CommandContext, command, words
-from commands.routing.target import Wishes, resolve
+from commands.routing.target import RoutingInputs, resolve
 from commands.settings import SETTINGS, SessionSettings, Setting
 
 MOST_MODELS = 50
@@ -17,14 +17,14 @@ def show_status(context: CommandContext, arguments: Arguments) -> str:
 
 def _serving(context: CommandContext) -> str:
     session = context.session
-    wishes = Wishes(
+    inputs = RoutingInputs(
         context.proxy.default_backend,
         context.known,
         once=context.once,
         model=session.model,
         backend=session.backend,
     )
-    target = resolve(None, wishes)
+    target = resolve(None, inputs)
     served = f"{target}" if target.name else f"the requested model at {target.backend}"
     is_invalid = session.is_model_invalid and not context.once
     return f"{served} ({target.why}{', not available' if is_invalid else ''})"

@@ -14,7 +14,7 @@ from commands.errors import CommandError, did_you_mean
 from commands.language.scanner import Argument, Call
 from commands.routing.routes import Routes
 from commands.sessions.session import Entry
-from commands.settings import PERSISTED, ROUTES, FunctionalBackends, ProxySettings, SessionSettings
+from commands.settings import PERSISTED, ROUTES, AvailableBackends, ProxySettings, SessionSettings
 
 UNLIMITED = sys.maxsize
 """As many words as one likes."""
@@ -38,7 +38,7 @@ class CommandContext:
     configured: ProxySettings
     routes: Routes
     known: Collection[BackendName]
-    backends: FunctionalBackends
+    backends: AvailableBackends
     history: Sequence[Entry]
     cooldowns: Sequence[str]
     banner: Callable[[], str]

@@ -25,43 +25,43 @@ class Target(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RoutingInputs:
     """Everything that has a say besides the request itself.
 
-    `once`, `model` and `backend` come from commands. `known` are all backends, `functional` those
+    `once`, `model` and `backend` come from commands. `known` are all backends, `available` those
     with a key.
     """
 
     default_backend: BackendName
     known: Collection[BackendName]
-    functional: Collection[BackendName] = ()
+    available: Collection[BackendName] = ()
     mapping: Mapping[str, Sequence[str]] = field(default_factory=dict)
     once: ModelId | None = None
     model: ModelId | None = None
     backend: BackendName | None = None
 
 
-def resolve(requested: str | None, wishes: Wishes) -> Target:
+def resolve(requested: str | None, inputs: RoutingInputs) -> Target:
     """The first that applies, in the order of `_candidates`.
 
     Without a model OpenRouter takes the default of the account.
     """
-    return next(_candidates(model_id.parse(requested or "", wishes.known), wishes))
+    return next(_candidates(model_id.parse(requested or "", inputs.known), inputs))
 
 
-def _candidates(requested: ModelId, wishes: Wishes) -> Iterator[Target]:
-    default = wishes.default_backend
-    for chosen, why in ((wishes.once, "once"), (wishes.model, "set(model)")):
+def _candidates(requested: ModelId, inputs: RoutingInputs) -> Iterator[Target]:
+    default = inputs.default_backend
+    for chosen, why in ((inputs.once, "once"), (inputs.model, "set(model)")):
         if chosen:
             yield Target(chosen.backend or default, chosen.name, why)
     if requested.backend:
         yield Target(requested.backend, requested.name, "the request names its backend")
-    if wishes.backend:
-        yield Target(wishes.backend, requested.name, "set(backend)")
-    pattern = _first_match(requested.name, tuple(wishes.mapping))
-    for target in wishes.mapping[pattern] if pattern else ():
-        mapped = model_id.parse(target, wishes.known)
-        if mapped.backend and mapped.backend in wishes.functional:
+    if inputs.backend:
+        yield Target(inputs.backend, requested.name, "set(backend)")
+    pattern = _first_match(requested.name, tuple(inputs.mapping))
+    for target in inputs.mapping[pattern] if pattern else ():
+        mapped = model_id.parse(target, inputs.known)
+        if mapped.backend and mapped.backend in inputs.available:
             name = mapped.name.replace("{model}", requested.name)
             yield Target(mapped.backend, name, f"model_mapping {pattern}")
     yield Target(default, requested.name, "the default backend")

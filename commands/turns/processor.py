@@ -25,7 +25,7 @@ from commands.language.messages import (
 from commands.language.registry import CommandContext
 from commands.language.scanner import Call, scan
 from commands.sessions.session import Run, Session, digest
-from commands.settings import FunctionalBackends
+from commands.settings import AvailableBackends
 from commands.turns.proxy_state import ProxyState
 
 Place = tuple[int, int | None]
@@ -61,7 +61,7 @@ class CommandProcessor:
         chat: Chat,
         session: Session,
         agent: Agent | None,
-        backends: FunctionalBackends,
+        backends: AvailableBackends,
         cooldowns: Sequence[str] = (),
         typed_from: int | None = 0,
     ) -> TurnResult:
@@ -166,14 +166,14 @@ class CommandProcessor:
 
     # What the client is told
 
-    def _reply(self, run: "_CommandRun", session: Session, backends: FunctionalBackends) -> str:
+    def _reply(self, run: "_CommandRun", session: Session, backends: AvailableBackends) -> str:
         """The answer to a message of commands alone."""
         if run.replayed is not None:
             return run.replayed or NO_QUERY
         return self._with_greeting(run.messages, session, backends) or NO_QUERY
 
     def _note(
-        self, chat: Chat, run: "_CommandRun | None", session: Session, backends: FunctionalBackends
+        self, chat: Chat, run: "_CommandRun | None", session: Session, backends: AvailableBackends
     ) -> str:
         """What goes in front of the model's answer; kept for a later one if this has no place."""
         messages = run.messages if run else []
@@ -185,7 +185,7 @@ class CommandProcessor:
         return self._with_greeting(messages, session, backends)
 
     def _with_greeting(
-        self, messages: Sequence[str], session: Session, backends: FunctionalBackends
+        self, messages: Sequence[str], session: Session, backends: AvailableBackends
     ) -> str:
         """The messages behind what is still to be told: an earlier note, the banner."""
         texts = [session.note]

@@ -14,7 +14,7 @@ from commands.language.registry import CommandContext
 from commands.language.scanner import Call
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import Session
-from commands.settings import PROXY_WIDE, FunctionalBackends, ProxySettings, overrides
+from commands.settings import PROXY_WIDE, AvailableBackends, ProxySettings, overrides
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class ProxyState:
         self,
         call: Call,
         session: Session,
-        backends: FunctionalBackends,
+        backends: AvailableBackends,
         cooldowns: Sequence[str] = (),
     ) -> str:
         """Run one command that nobody has typed into a conversation. Raises CommandError."""
@@ -67,7 +67,7 @@ class ProxyState:
         return "\n".join(filter(None, (message, self.committ(context, session))))
 
     def context(
-        self, session: Session, backends: FunctionalBackends, cooldowns: Sequence[str]
+        self, session: Session, backends: AvailableBackends, cooldowns: Sequence[str]
     ) -> CommandContext:
         """What a session's chat sees and changes; `commit` makes it the state of things."""
         all_or_none = () if self.is_exposed else PROXY_WIDE
@@ -112,7 +112,7 @@ class ProxyState:
             self.routes = Routes({**self.routes.by_name, **saved.routes.by_name})
         return ""
 
-    def banner(self, session_id: str, backends: FunctionalBackends) -> str:
+    def banner(self, session_id: str, backends: AvailableBackends) -> str:
         """The greeting of a session."""
         offer = (
             f"{name} (K:{backend.key_count}, "

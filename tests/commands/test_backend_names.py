@@ -12,8 +12,8 @@ from commands.config.model import Config
 from commands.config.state_file import State, load_state, save_state
 from commands.errors import CommandError
 from commands.routing.routes import Route, Routes, parse_element
-from commands.routing.target import Wishes, resolve
-from commands.settings import NAMES, FunctionalBackend
+from commands.routing.target import RoutingInputs, resolve
+from commands.settings import NAMES, AvailableBackend
 from tests.commands.builtin.chat import new_context, run
 
 KNOWN = (*VENDORS, "local")
@@ -28,10 +28,10 @@ def test_every_vendor_has_a_backend_and_settings() -> None:
 
 def test_target_and_mapping() -> None:
     mapping = {"llama*": ("local:{model}",)}
-    wishes = Wishes("openrouter", KNOWN, functional=KNOWN, mapping=mapping)
-    assert resolve("local:llama3:8b", wishes)[:2] == LLAMA
-    assert resolve("llama3:8b", wishes)[:2] == LLAMA
-    assert resolve("local:a", replace(wishes, known=tuple(VENDORS)))[:2] == (
+    inputs = RoutingInputs("openrouter", KNOWN, available=KNOWN, mapping=mapping)
+    assert resolve("local:llama3:8b", inputs)[:2] == LLAMA
+    assert resolve("llama3:8b", inputs)[:2] == LLAMA
+    assert resolve("local:a", replace(inputs, known=tuple(VENDORS)))[:2] == (
         "openrouter",
         "local:a",
     )
@@ -51,7 +51,7 @@ def test_settings_and_routes(name: str, text: str, value: object) -> None:
 def test_commands() -> None:
     context = new_context()
     context.known = KNOWN
-    context.backends = {**context.backends, "local": FunctionalBackend(1)}
+    context.backends = {**context.backends, "local": AvailableBackend(1)}
     assert run(context, "set(default-backend=local)") == "default backend set to local"
     assert run(context, "create-failover-route(name=n, policy=m)")
     assert run(context, "route-append(name=n, local:llama3:8b)") == "elements appended to n"

@@ -11,7 +11,7 @@ from commands.language.scanner import scan
 from commands.routing.routes import Routes
 from commands.settings import (
     PROXY_WIDE,
-    FunctionalBackend,
+    AvailableBackend,
     ProxySettings,
     SessionSettings,
 )
@@ -31,8 +31,8 @@ def new_context() -> CommandContext:
         routes=Routes(),
         known=("openrouter", "gemini"),
         backends={
-            "openrouter": FunctionalBackend(2, ["foo", "vendor/bar:free", "vendor/barrel"]),
-            "gemini": FunctionalBackend(1),
+            "openrouter": AvailableBackend(2, ["foo", "vendor/bar:free", "vendor/barrel"]),
+            "gemini": AvailableBackend(1),
         },
         history=[],
         cooldowns=[],

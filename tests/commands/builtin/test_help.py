@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from commands.builtin import COMMANDS
-from commands.settings import FunctionalBackend
+from commands.settings import AvailableBackend
 from tests.commands.builtin.chat import BANNER, new_context, refused, run
 
 NAMES = (
@@ -35,7 +35,7 @@ def test_manual_names_the_settings() -> None:
 def test_examples_work(name: str) -> None:
     context = new_context()
     context.routes = context.routes.create("night", "m")
-    context.backends = {"openrouter": FunctionalBackend(1), "gemini": FunctionalBackend(1)}
+    context.backends = {"openrouter": AvailableBackend(1), "gemini": AvailableBackend(1)}
     for example in COMMANDS.find(name).examples:
         assert run(context, example)
 

@@ -5,7 +5,7 @@ import pytest
 from backends.usage import Usage
 from commands.routing.attempt import AttemptResult
 from commands.sessions.session import Entry
-from commands.settings import FunctionalBackend
+from commands.settings import AvailableBackend
 from tests.commands.builtin.chat import new_context, run
 
 FAILED = AttemptResult("openrouter", "foo", "KEY_1", "429 Slow down", 0.5)
@@ -80,7 +80,7 @@ def test_usage() -> None:
 
 def test_long_list_of_models() -> None:
     context = new_context()
-    context.backends = {"gemini": FunctionalBackend(1, [f"m{number}" for number in range(60)])}
+    context.backends = {"gemini": AvailableBackend(1, [f"m{number}" for number in range(60)])}
     listed = run(context, "models")
     assert listed.startswith("gemini:m0, gemini:m1, ")
     assert listed.endswith("gemini:m49; and 10 more")

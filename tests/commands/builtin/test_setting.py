@@ -5,7 +5,7 @@ import pytest
 
 from backends.model_id import ModelId
 from commands.language.registry import CommandContext
-from commands.settings import FunctionalBackend
+from commands.settings import AvailableBackend
 from tests.commands.builtin.chat import new_context, refused, run
 
 CONFIG_FIELDS = (
@@ -111,7 +111,7 @@ def test_refusals(text: str, expected: str) -> None:
 
 def test_backend_without_key() -> None:
     context = new_context()
-    context.backends = {"openrouter": FunctionalBackend(1)}
+    context.backends = {"openrouter": AvailableBackend(1)}
     for text in ("set(backend=gemini)", "set(default-backend=gemini)", "set(model=gemini:a)"):
         assert refused(context, text) == "backend gemini not functional"
 

@@ -4,7 +4,7 @@ import pytest
 
 from backends.model_id import ModelId
 from commands.config.values import MODEL_MAPPING
-from commands.routing.target import Wishes, resolve
+from commands.routing.target import RoutingInputs, resolve
 
 ALL = ("openrouter", "gemini")
 ONCE = ModelId("gemini", "once")
@@ -12,7 +12,7 @@ CHOSEN = ModelId("openrouter", "a/b")
 
 
 @pytest.mark.parametrize(
-    ("requested", "wishes", "target"),
+    ("requested", "inputs", "target"),
     [
         ("gpt-4o", {}, "openrouter:gpt-4o"),
         (None, {}, "openrouter:"),
@@ -24,10 +24,10 @@ CHOSEN = ModelId("openrouter", "a/b")
         ("gemini-3-pro", {"mapping": MODEL_MAPPING}, "gemini:gemini-3-pro"),
         (
             "gemini-3-pro",
-            {"mapping": MODEL_MAPPING, "functional": ("openrouter",)},
+            {"mapping": MODEL_MAPPING, "available": ("openrouter",)},
             "openrouter:google/gemini-3-pro",
         ),
-        ("gpt-4o", {"mapping": MODEL_MAPPING, "functional": ("gemini",)}, "openrouter:gpt-4o"),
+        ("gpt-4o", {"mapping": MODEL_MAPPING, "available": ("gemini",)}, "openrouter:gpt-4o"),
         ("gpt-4o", {"mapping": MODEL_MAPPING, "backend": "gemini"}, "gemini:gpt-4o"),
         ("gemini:x", {"backend": "openrouter"}, "gemini:x"),
         ("gemini:x", {"model": CHOSEN, "backend": "gemini"}, "openrouter:a/b"),
@@ -36,7 +36,7 @@ CHOSEN = ModelId("openrouter", "a/b")
     ],
 )
 def test_the_first_that_applies(
-    requested: str | None, wishes: dict[str, object], target: str
+    requested: str | None, inputs: dict[str, object], target: str
 ) -> None:
-    given = {"default_backend": "openrouter", "known": ALL, "functional": ALL, **wishes}
-    assert str(resolve(requested, Wishes(**given))) == target
+    given = {"default_backend": "openrouter", "known": ALL, "available": ALL, **inputs}
+    assert str(resolve(requested, RoutingInputs(**given))) == target

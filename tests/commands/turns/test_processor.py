@@ -14,13 +14,13 @@ from commands.config.sources import ConfigError
 from commands.language.scanner import Argument, Call
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import MAX_TEXT, Entry, Session, Sessions, clipped
-from commands.settings import PROXY_WIDE, FunctionalBackend, ProxySettings, SessionSettings
+from commands.settings import PROXY_WIDE, AvailableBackend, ProxySettings, SessionSettings
 from commands.turns.processor import NO_QUERY, CommandProcessor, TurnResult, once_model
 from commands.turns.proxy_state import ProxyState
 
 BACKENDS = {
-    "gemini": FunctionalBackend(1, ["gemini-2.5-pro", "gemini-2.5-flash"]),
-    "openrouter": FunctionalBackend(2, ["a/b", "a/c", "d/e"]),
+    "gemini": AvailableBackend(1, ["gemini-2.5-pro", "gemini-2.5-flash"]),
+    "openrouter": AvailableBackend(2, ["a/b", "a/c", "d/e"]),
 }
 BANNER = """<thinking>Hello, this is llm-interactive-proxy 0.1.0
 Session id: s
