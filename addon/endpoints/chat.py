@@ -23,7 +23,7 @@ from backends.openai_wire import Chat
 from backends.redact import Redactor
 from backends.vendors.registry import ConfiguredBackends
 from commands.agents.table import Agent, ToolCall, detect, fit_note, wrap_reply
-from commands.language.scanner import Argument, Call
+from commands.language.scanner import Argument, ParsedCommand
 from commands.routing import failover
 from commands.routing.cooldowns import Cooldowns
 from commands.routing.target import RoutingInputs, Target, resolve
@@ -120,7 +120,7 @@ class ChatEndpoint:
 
     def command(self, name: str, arguments: Sequence[Argument], session: Session) -> str:
         """Run a command of the chat that somebody else has given. Raises CommandError."""
-        call = Call(name, tuple(arguments), 0, 0, has_parentheses=True)
+        call = ParsedCommand(name, tuple(arguments), 0, 0, has_parentheses=True)
         cooldowns = self._cooldowns.activens(time.monotonic())
         return self.proxy_state.run(call, session, self._available(), cooldowns)
 

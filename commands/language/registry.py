@@ -11,7 +11,7 @@ from typing import Any
 
 from backends.model_id import BackendName, ModelId
 from commands.errors import CommandError, did_you_mean
-from commands.language.scanner import Argument, Call
+from commands.language.scanner import Argument, ParsedCommand
 from commands.routing.routes import Routes
 from commands.sessions.session import Entry
 from commands.settings import PERSISTED, ROUTES, AvailableBackends, ProxySettings, SessionSettings
@@ -165,6 +165,6 @@ class Registry:
             raise CommandError(f"unknown command: {name}{did_you_mean(name, self._by_name)}")
         return self._by_name[name]
 
-    def run(self, call: Call, context: CommandContext) -> str:
+    def run(self, call: ParsedCommand, context: CommandContext) -> str:
         """Run what the scanner has found. CommandError tells why nothing was done."""
         return self.find(call.name).run(context, call.arguments)

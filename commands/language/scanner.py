@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 # opencode and Kilo put a backslash before each quote in what is given on their command line.
 QUOTES = ('"', "'", '\\"')
-LONGEST_NAME = 64
-DEEPEST = 4
+MAX_NAME = 64
+MAX_DEPTH = 4
 """How many parentheses may be open; with `seen` in `_read_arguments` it keeps the scan linear."""
 
 _STEPS = {"(": 1, ")": -1, ",": 0, "=": 0}
@@ -35,7 +35,7 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ParsedCommand:
     """A command as it stands in `text[start:end]`; `name` is in lower case."""
 
     name: str
@@ -47,7 +47,7 @@ class Call:
 
 def scan(
     text: str, start: int, end: int, prefix: str, is_known: Callable[[str], bool]
-) -> Call | None:
+) -> ParsedCommand | None:
     """The first command in `text[start:end]`; what stands outside of it does not matter.
 
     A bare name has to be known and to end like a word. With parentheses every name is a command,
@@ -57,9 +57,9 @@ def scan(
     at = text.find(prefix, start, end)
     while at >= 0:
         if at == start or not _is_glued(text[at - 1]):
-            call = _read_call(text, at, at + len(prefix), end, is_known, seen)
-            if call:
-                return call
+            found = _read_command(text, at, at + len(prefix), end, is_known, seen)
+            if found:
+                return found
         at = text.find(prefix, at + 1, end)
     return None
 
@@ -72,30 +72,30 @@ def _is_glued(before: str) -> bool:
     return before in _GLUE or (before.isascii() and before.isalnum())
 
 
-def _read_call(
+def _read_command(
     text: str,
     start: int,
     name_start: int,
     end: int,
     is_known: Callable[[str], bool],
     seen: set[tuple[int, int]],
-) -> Call | None:
+) -> ParsedCommand | None:
     at = name_start
-    limit = min(end, name_start + LONGEST_NAME + 1)
+    limit = min(end, name_start + MAX_NAME + 1)
     while at < limit and (text[at].isalnum() or text[at] in "-_"):
         at += 1
-    if not 0 < at - name_start <= LONGEST_NAME:
+    if not 0 < at - name_start <= MAX_NAME:
         return None
     name = text[name_start:at].lower()
     if not text.startswith("(", at, end):
         is_text = not is_known(name) or _goes_on(text, start, name_start, at, end)
-        return None if is_text else Call(name, (), start, at, False)
+        return None if is_text else ParsedCommand(name, (), start, at, False)
     found = _read_arguments(text, at, end, seen)
     if not found or _is_pattern(text, start, name_start, found[1], end):
         return None
     if not is_known(name) and _IN_PATTERN.match(text, found[1], end):
         return None
-    return Call(name, tuple(found[0]), start, found[1], True)
+    return ParsedCommand(name, tuple(found[0]), start, found[1], True)
 
 
 def _goes_on(text: str, start: int, name_start: int, at: int, end: int) -> bool:
@@ -130,7 +130,7 @@ def _read_arguments(
             equals = at
         if depth == 0:
             return found, at + 1
-        if depth > DEEPEST or (at, depth) in seen:
+        if depth > MAX_DEPTH or (at, depth) in seen:
             return None
         seen.add((at, depth))
     return None

@@ -59,11 +59,11 @@ def session_id(headers: Headers, chat: Chat, agent: Agent | None) -> str:
     for source in SOURCES:
         value = source(first, chat)
         if isinstance(value, str) and value.strip():
-            return _tidy(value.strip())
+            return _sanitized(value.strip())
     return f"{DEFAULT}-{agent.name}" if agent else DEFAULT
 
 
-def _tidy(value: str) -> str:
+def _sanitized(value: str) -> str:
     """`value`, or if it is unfit for a log line, its beginning and a digest: ids stay distinct."""
     if len(value) <= MAX_LENGTH and value.isprintable():
         return value

@@ -23,7 +23,7 @@ from commands.language.messages import (
     typed_ranges,
 )
 from commands.language.registry import CommandContext
-from commands.language.scanner import Call, scan
+from commands.language.scanner import ParsedCommand, scan
 from commands.sessions.session import Run, Session, digest
 from commands.settings import AvailableBackends
 from commands.turns.proxy_state import ProxyState
@@ -159,7 +159,7 @@ class CommandProcessor:
                     spans.setdefault(place, []).append((call.start, call.end))
         return spans
 
-    def _next_old(self, text: str, start: int, end: int) -> Call | None:
+    def _next_old(self, text: str, start: int, end: int) -> ParsedCommand | None:
         """The next command by any prefix that was ever in force."""
         calls = (scan(text, start, end, prefix, _is_known) for prefix in self.proxy_state.prefixes)
         return min(filter(None, calls), key=lambda call: call.start, default=None)
@@ -206,7 +206,7 @@ class _CommandRun:
     has_failed: bool = False
     replayed: str | None = None
 
-    def process(self, call: Call, typed_range: TypedRange) -> None:
+    def process(self, call: ParsedCommand, typed_range: TypedRange) -> None:
         """Run one command, unless one before it has failed."""
         self.spans.setdefault((typed_range.message, typed_range.part), []).append(
             (call.start, call.end)

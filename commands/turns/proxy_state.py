@@ -11,7 +11,7 @@ from commands.config.sources import ConfigError
 from commands.config.state_file import State, load_state, save_state
 from commands.language.changes import changes, proxy_facts
 from commands.language.registry import CommandContext
-from commands.language.scanner import Call
+from commands.language.scanner import ParsedCommand
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import Session
 from commands.settings import PROXY_WIDE, AvailableBackends, ProxySettings, overrides
@@ -55,7 +55,7 @@ class ProxyState:
 
     def run(
         self,
-        call: Call,
+        call: ParsedCommand,
         session: Session,
         backends: AvailableBackends,
         cooldowns: Sequence[str] = (),

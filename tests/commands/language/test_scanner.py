@@ -3,12 +3,12 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
-from commands.language.scanner import DEEPEST, LONGEST_NAME, Argument, Call, scan
+from commands.language.scanner import MAX_DEPTH, MAX_NAME, Argument, ParsedCommand, scan
 
 KNOWN = {"help", "hello", "set", "unset", "models", "route-append"}
 
 
-def find(text: str, prefix: str = "!/") -> Call | None:
+def find(text: str, prefix: str = "!/") -> ParsedCommand | None:
     return scan(text, 0, len(text), prefix, KNOWN.__contains__)
 
 
@@ -81,8 +81,8 @@ def test_found(text: str, span: str, name: str) -> None:
         "!/set(project='a)",
         "!/set(project=\"a')",
         '!/set(project=\\"a")',
-        "!/set(" + "(" * DEEPEST + ")" * DEEPEST + ")",
-        "!/" + "x" * (LONGEST_NAME + 1) + "(a)",
+        "!/set(" + "(" * MAX_DEPTH + ")" * MAX_DEPTH + ")",
+        "!/" + "x" * (MAX_NAME + 1) + "(a)",
         "if (!/error(s)?/.test(line))",
         "`!/err(or)s/i`",
         "!/a(b)|c/",
@@ -143,7 +143,7 @@ def test_arguments(inside: str, expected: list[tuple[str, str | None]]) -> None:
 def test_nothing_outside_of_the_range_matters() -> None:
     text = "foo!/help(me)"
     call = scan(text, 3, 9, "!/", KNOWN.__contains__)
-    assert call == Call("help", (), 3, 9, has_parentheses=False)
+    assert call == ParsedCommand("help", (), 3, 9, has_parentheses=False)
     assert scan(text, 3, 8, "!/", KNOWN.__contains__) is None
     assert scan(text, 3, 12, "!/", KNOWN.__contains__) is None
 
@@ -152,7 +152,7 @@ def test_nothing_outside_of_the_range_matters() -> None:
 def test_other_prefixes(prefix: str) -> None:
     text = f"- {prefix}set(a=b)"
     call = find(text, prefix)
-    assert call == Call("set", (Argument("a", "b"),), 2, len(text), has_parentheses=True)
+    assert call == ParsedCommand("set", (Argument("a", "b"),), 2, len(text), has_parentheses=True)
 
 
 # Letters that the grammar knows, so that much of what is made up is nearly a command.
@@ -202,7 +202,7 @@ def test_quoted_values_come_back(text: str, pairs: list[tuple[str, str]]) -> Non
         "'!/a(\"'\",",
         '!/a(\\"b,',
         "!/a(=(,",
-        "!/" + "a" * LONGEST_NAME,
+        "!/" + "a" * MAX_NAME,
         "(((((",
         "!/a(b=c, 'd' ",
     ],

@@ -11,7 +11,7 @@ from backends.model_id import ModelId
 from commands.agents import typed_text
 from commands.agents.table import AGENTS
 from commands.config.sources import ConfigError
-from commands.language.scanner import Argument, Call
+from commands.language.scanner import Argument, ParsedCommand
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import MAX_TEXT, Entry, Session, Sessions, clipped
 from commands.settings import PROXY_WIDE, AvailableBackend, ProxySettings, SessionSettings
@@ -232,7 +232,7 @@ class TestChangesForEverybody:
     def test_mitmproxy_may_change_all(self) -> None:
         at = processor(chat_may_change=())
         argument = Argument("redact-api-keys-in-prompts", "off")
-        at.proxy_state.run(Call("set", (argument,), 0, 0, True), session(), BACKENDS)
+        at.proxy_state.run(ParsedCommand("set", (argument,), 0, 0, True), session(), BACKENDS)
         assert not at.proxy_state.settings.redact_api_keys_in_prompts
 
     def test_each_is_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -246,7 +246,7 @@ class TestChangesForEverybody:
         )
         take("!/delete-failover-route(name=r)", at=at)
         at.proxy_state.run(
-            Call("unset", (Argument("redact-api-keys-in-prompts"),), 0, 0, True), of, {}
+            ParsedCommand("unset", (Argument("redact-api-keys-in-prompts"),), 0, 0, True), of, {}
         )
         assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
             ("WARNING", "redact-api-keys-in-prompts is now False, by session s of codex"),
