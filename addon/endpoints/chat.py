@@ -97,7 +97,7 @@ class ChatEndpoint:
         agent = detect(exchange.headers, original)
         session = self.sessions.get(session_id(exchange.headers, original, agent))
         session.agent = agent.name if agent else None
-        cooldowns = self._cooldowns.activens(time.monotonic())
+        cooldowns = self._cooldowns.active(time.monotonic())
         available = self._available()
         turn = self._commands.process(
             original, session, agent, available, cooldowns, request.typed_from
@@ -121,7 +121,7 @@ class ChatEndpoint:
     def command(self, name: str, arguments: Sequence[Argument], session: Session) -> str:
         """Run a command of the chat that somebody else has given. Raises CommandError."""
         call = ParsedCommand(name, tuple(arguments), 0, 0, has_parentheses=True)
-        cooldowns = self._cooldowns.activens(time.monotonic())
+        cooldowns = self._cooldowns.active(time.monotonic())
         return self.proxy_state.run(call, session, self._available(), cooldowns)
 
     async def embed(self, flow: http.HTTPFlow, exchange: Exchange) -> None:

@@ -78,7 +78,7 @@ class AttemptRunner:
         if error.status == 429:
             now = time.monotonic()
             self._deps.cooldowns.start(self._log.current, error, now, time.time())
-        self._talk.session.sticky = None
+        self._talk.session.last_target = None
         if flow.request.raw_content != self._call.request.body:
             return error  # edited by hand meanwhile, which the next attempt would undo
         if not failover.should_try_next(error, self._plan.has_route):

@@ -12,7 +12,7 @@ from commands.language.registry import Arguments, CommandContext, command, words
 )
 def show_help(context: CommandContext, arguments: Arguments) -> str:
     if asked := words(arguments):
-        return context.commands.find(asked[0].lower()).help_textext(context.proxy.command_prefix)
+        return context.commands.find(asked[0].lower()).help_text(context.proxy.command_prefix)
     return f"available commands: {', '.join(each.name for each in context.commands)}"
 
 

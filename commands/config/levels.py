@@ -37,7 +37,7 @@ class Variable(NamedTuple):
     file: str | None
     is_trusted: bool
 
-    def written(self, text: str) -> str:
+    def origin(self, text: str) -> str:
         """`text`, with the place where the variable comes from."""
         return f"{self.file}: {text}" if self.file else f"{text} (environment)"
 
@@ -90,8 +90,8 @@ def _for_this_start(flag: str | None, environ: Mapping[str, str], directory: Pat
     if flag is None and FILE_VARIABLE not in variables:
         return Level(variables, _NO_FILE, is_trusted=True, files=())
     name = variables[FILE_VARIABLE].value if flag is None else flag
-    written = _written(variables) if flag is None else f"{FILE_FLAG} {shown(name)}"
-    text = _read_named(directory, name, written)
+    origin = _origin(variables) if flag is None else f"{FILE_FLAG} {shown(name)}"
+    text = _read_named(directory, name, origin)
     if name.endswith(ENV_NAME):
         variables = _read_env(text, name, is_trusted=True) | variables
         return Level(variables, _NO_FILE, is_trusted=True, files=(name,))
@@ -107,15 +107,15 @@ def _in_folder(folder: Path, prefix: str, *, is_trusted: bool) -> Level:
         name = prefix + YAML_NAME
     elif FILE_VARIABLE in variables:
         name = variables[FILE_VARIABLE].value
-        text = _read_named(folder, name, _written(variables))
+        text = _read_named(folder, name, _origin(variables))
     files = [prefix + ENV_NAME] if env is not None else []
     files += [name] if text is not None else []
     return Level(variables, _to_yaml(text or "", name), is_trusted, tuple(files))
 
 
-def _written(variables: Mapping[str, Variable]) -> str:
+def _origin(variables: Mapping[str, Variable]) -> str:
     variable = variables[FILE_VARIABLE]
-    return variable.written(f"{FILE_VARIABLE}={shown(variable.value)}")
+    return variable.origin(f"{FILE_VARIABLE}={shown(variable.value)}")
 
 
 def _read_env(text: str, file: str, *, is_trusted: bool) -> dict[str, Variable]:
@@ -142,11 +142,11 @@ def _to_yaml(text: str, name: str) -> YamlFile:
         raise ConfigError(str(error)) from None
 
 
-def _read_named(directory: Path, name: str, written: str) -> str:
+def _read_named(directory: Path, name: str, origin: str) -> str:
     """What is in a file that the user has named, relative to `directory`."""
     text = _read_text(directory / os.path.expanduser(name))
     if text is None:
-        raise ConfigError(f"{written}: must be the path of a file that exists")
+        raise ConfigError(f"{origin}: must be the path of a file that exists")
     return text
 
 

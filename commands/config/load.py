@@ -66,8 +66,8 @@ def _conflicts(settings: Config, sources: Sources) -> Iterator[str]:
             f"not {sources.given['host'].origin}"
         )
     if settings.record and settings.playback:
-        written = [sources.given[name].origin for name in ("record", "playback")]
-        yield f"{written[0]}: cannot be set together with {written[1]}"
+        origin = [sources.given[name].origin for name in ("record", "playback")]
+        yield f"{origin[0]}: cannot be set together with {origin[1]}"
     if len(settings.api_keys) > 1 and not settings.default_backend and _uses_keys(settings):
         yield (
             "Multiple functional backends, specify --default-backend (LLM_BACKEND in the "

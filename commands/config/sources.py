@@ -19,10 +19,10 @@ from commands.config.levels import ConfigError, Level, Variable, read_levels, sh
 from commands.config.yaml_file import Place, YamlFile
 
 __all__ = [
+    "ConfigError",
+    "ConfigField",
     "Given",
     "Risk",
-    "ConfigField",
-    "ConfigError",
     "Sources",
     "in_yaml",
     "read_sources",
@@ -97,7 +97,7 @@ class Given(NamedTuple):
     """
 
     value: object
-    written: str
+    origin: str
     is_trusted: bool = True
     yaml: YamlFile | None = None
 
@@ -115,12 +115,12 @@ class Sources:
     secrets: Mapping[str, frozenset[str]]
     files: tuple[str, ...]
 
-    def written(self, place: Place, value: object) -> str:
+    def origin(self, place: Place, value: object) -> str:
         """How the user wrote the value at `place`, which begins with the setting's name."""
         given = self.given[str(place[0])]
         if len(place) > 1 and given.yaml:  # only files have values inside of values
             return in_yaml(given.yaml, place, value)
-        return given.written
+        return given.origin
 
 
 def read_sources(
@@ -148,8 +148,8 @@ def read_sources(
                 found = next(filter(None, (_from_level(setting, level) for level in levels)), None)
         except InvalidKey as error:
             variable = variables.get(error.name)
-            written = variable.written(error.name) if variable else error.name
-            faults.append(f"{written}: {error.reason}")
+            origin = variable.origin(error.name) if variable else error.name
+            faults.append(f"{origin}: {error.reason}")
         else:
             if found:
                 given[setting.name] = found
@@ -163,8 +163,8 @@ def _from_flags(setting: ConfigField, flags: Mapping[str, object]) -> Given | No
         return None
     if setting.read:
         return Given(setting.read(setting.flag, {setting.flag: str(value).strip()}), setting.flag)
-    written = setting.flag if setting.is_switch else f"{setting.flag} {shown(value)}"
-    return Given(value, written)
+    origin = setting.flag if setting.is_switch else f"{setting.flag} {shown(value)}"
+    return Given(value, origin)
 
 
 def _secret(setting: ConfigField, variables: Mapping[str, Variable]) -> Given | None:
@@ -176,7 +176,7 @@ def _secret(setting: ConfigField, variables: Mapping[str, Variable]) -> Given | 
         return None
     names = [key.name for key in ([secret] if isinstance(secret, Key) else secret)]
     name = max(names, key=lambda name: variables[name].is_trusted)
-    return Given(secret, variables[name].written(name), variables[name].is_trusted)
+    return Given(secret, variables[name].origin(name), variables[name].is_trusted)
 
 
 def _all_secrets(
@@ -196,8 +196,8 @@ def _all_secrets(
 def _from_level(setting: ConfigField, level: Level) -> Given | None:
     if setting.env and setting.env in level.variables:
         variable = level.variables[setting.env]
-        written = variable.written(f"{setting.env}={shown(variable.value)}")
-        return Given(variable.value, written, level.is_trusted)
+        origin = variable.origin(f"{setting.env}={shown(variable.value)}")
+        return Given(variable.value, origin, level.is_trusted)
     value = level.yaml.values.get(setting.name)
     if value is None or not setting.in_yaml:
         return None
@@ -212,9 +212,9 @@ def in_yaml(file: YamlFile, place: Place, value: object) -> str:
     return ": ".join([file.where(place), *names, shown(value)])
 
 
-def to_line(fault: ErrorDetails, written: str) -> str:
+def to_line(fault: ErrorDetails, origin: str) -> str:
     """What pydantic finds wrong, behind how the user wrote the value."""
-    return f"{written}: {fault.get('ctx', {}).get('error', fault['msg'])}"
+    return f"{origin}: {fault.get('ctx', {}).get('error', fault['msg'])}"
 
 
 def _unexpected_keys(level: Level, table: Sequence[ConfigField]) -> Iterator[str]:
@@ -226,8 +226,8 @@ def _unexpected_keys(level: Level, table: Sequence[ConfigField]) -> Iterator[str
     barred = [] if level.is_trusted else [row for row in table if row.risk is Risk.BARRED]
     for setting in barred:
         if setting.env and setting.env in level.variables:
-            written = level.variables[setting.env].written(setting.env)
-            yield f"{written}: does not count here, use {setting.flag} or the environment"
+            origin = level.variables[setting.env].origin(setting.env)
+            yield f"{origin}: does not count here, use {setting.flag} or the environment"
 
 
 def _why_unexpected(name: str, table: Sequence[ConfigField], allowed: Sequence[str]) -> str:

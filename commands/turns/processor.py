@@ -142,7 +142,7 @@ class CommandProcessor:
         context = run.context
         if context.once:
             session.once = (context.once, turn_id)
-        if save_error := self.proxy_state.committ(context, session):
+        if save_error := self.proxy_state.commit(context, session):
             run.messages.append(save_error)
 
     def _old_spans(

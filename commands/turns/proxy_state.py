@@ -64,7 +64,7 @@ class ProxyState:
         context = self.context(session, backends, cooldowns)
         context.author, context.may_change = "mitmproxy", PROXY_WIDE
         message = COMMANDS.run(call, context)
-        return "\n".join(filter(None, (message, self.committ(context, session))))
+        return "\n".join(filter(None, (message, self.commit(context, session))))
 
     def context(
         self, session: Session, backends: AvailableBackends, cooldowns: Sequence[str]
