@@ -13,7 +13,7 @@ from commands.agents.table import AGENTS
 from commands.config.sources import ConfigError
 from commands.language.scanner import Argument, ParsedCommand
 from commands.routing.routes import Route, Routes
-from commands.sessions.session import MAX_TEXT, Entry, Session, Sessions, clipped
+from commands.sessions.session import MAX_TEXT, Entry, Session, Sessions, truncated
 from commands.settings import PROXY_WIDE, AvailableBackend, ProxySettings, SessionSettings
 from commands.turns.processor import NO_QUERY, CommandProcessor, TurnResult, once_model
 from commands.turns.proxy_state import ProxyState
@@ -365,7 +365,7 @@ class TestSessions:
         for number in range(20):
             history.append(Entry(number, "proxy", "p", "t", "m"))
         assert [entry.time for entry in history] == [15, 16, 17, 18, 19]
-        assert len(clipped("x" * 10**6)) < MAX_TEXT + 50
+        assert len(truncated("x" * 10**6)) < MAX_TEXT + 50
 
 
 def test_every_agent_s_conversation_goes_through(tmp_path: Path) -> None:
