@@ -37,9 +37,9 @@ def _proxy(arguments: Sequence[str]) -> int:
     if flags.pop("addon_path"):
         print(Path(__file__).with_name("llm_proxy.py"))
         return 0
-    from addon.program import lazy_addons  # what imports mitmproxy: the subcommands start without
+    from addon.program import lazy_addons  # not above: the subcommands start without mitmproxy
 
-    lazy_addons.defer()
+    lazy_addons.install()
     from addon import layers
     from addon.program import masters
     from addon.proxy import LlmProxy

@@ -1,7 +1,8 @@
-"""mitmproxy's package of add-ons, with only those that somebody imports.
+"""Delays the import of mitmproxy's package of addons until its `default_addons` is called.
 
-The package imports all of its add-ons when it is imported itself, and with them Flask, LDAP and
-Werkzeug: a sixth of the time that a start takes.
+Importing the package imports every addon in it, and with them Flask, LDAP and Werkzeug: 280 modules
+and 13 MiB that the minimal master never uses (a tenth to a sixth of the time of a start).
+Measured with mitmproxy 12.2.3 and Python 3.13.
 """
 
 import importlib.util
@@ -13,10 +14,10 @@ import mitmproxy
 NAME = "mitmproxy.addons"
 
 
-def defer() -> None:
-    """Leave the package as it is before it runs, until somebody wants its `default_addons`.
+def install() -> None:
+    """Register the package without running its code; single addons in it import as usual.
 
-    To be called before anything imports the package; afterwards it does nothing.
+    Must be called before anything imports the package. Does nothing afterwards.
     """
     spec = importlib.util.find_spec(NAME)
     if NAME in sys.modules or spec is None or spec.loader is None:
@@ -24,7 +25,7 @@ def defer() -> None:
     package, loader = importlib.util.module_from_spec(spec), spec.loader
 
     def default_addons() -> list[Any]:
-        loader.exec_module(package)  # which puts its own function in the place of this one
+        loader.exec_module(package)  # replaces this function by the package's own
         all_addons: list[Any] = package.default_addons()
         return all_addons
 

@@ -1,4 +1,4 @@
-"""Only those of mitmproxy's add-ons are imported that are needed."""
+"""The import of mitmproxy's addons is delayed until one is used."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 SCRIPT = """
 import sys
 from addon.program import lazy_addons
-lazy_addons.defer()
+lazy_addons.install()
 from addon import proxy
 from addon.program import masters
 assert not {"flask", "ldap3"} & sys.modules.keys()
@@ -16,7 +16,7 @@ every = [type(each).__name__ for each in addons.default_addons()]
 assert {"Core", "Onboarding", "ProxyAuth"} <= set(every)
 assert {"flask", "ldap3"} <= sys.modules.keys()
 assert any(type(each) is core.Core for each in addons.default_addons())
-lazy_addons.defer()
+lazy_addons.install()
 assert len(addons.default_addons()) == len(every)
 """
 
