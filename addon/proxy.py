@@ -28,10 +28,9 @@ from addon.exchange.fail_closed import fail_closed, forbid
 from addon.exchange.history import error_of
 from addon.exchange.http_responses import Answers, BodyStream, add_fields, kept_fields, stream_head
 from addon.inspect import annotate, views
-from addon.inspect.flow_limit import FlowLimit
+from addon.inspect.mitmweb import FlowLimit, WebStyle
 from addon.inspect.reask import Reask
 from addon.inspect.ui_commands import UiCommands
-from addon.inspect.web_style import WebStyle
 from addon.layers import fallback
 from addon.layers.deps import Rules
 from addon.layers.pool import Pool
