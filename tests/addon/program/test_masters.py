@@ -1,4 +1,4 @@
-"""mitmdump's Master with few add-ons."""
+"""The master that loads only the addons in use."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ from mitmproxy.connection import Client
 from mitmproxy.options import Options
 from mitmproxy.proxy.server_hooks import ClientConnectedHook
 
-from addon.program.lean import LeanMaster
+from addon.program.masters import MinimalMaster
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_strangers_of_the_internet_are_not_served(
     client = Client(peername=(address, 5000), sockname=("192.168.1.1", 8000), timestamp_start=0)
 
     async def connect() -> None:
-        master = LeanMaster(Options(confdir=str(confdir)), NoAddon(), [])
+        master = MinimalMaster(Options(confdir=str(confdir)), NoAddon(), [])
         await master.addons.trigger_event(ClientConnectedHook(client))
 
     asyncio.run(connect())
