@@ -35,7 +35,7 @@ from addon.layers import fallback
 from addon.layers.deps import Rules
 from addon.layers.pool import Pool
 from addon.program import logs, startup
-from addon.program.shutdown import Stopping
+from addon.program.shutdown import GracefulShutdown
 from backends.backend import Headers
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
@@ -96,7 +96,7 @@ class LlmProxy:
         self._stand_in = stand_in(settings)
         self._recorder = Recorder(settings.record) if settings.record else None
         self._running: asyncio.Task[None] | None = None
-        self._stopping = Stopping(settings.stop_timeout)
+        self._shutdown = GracefulShutdown(settings.stop_timeout)
 
     # Life of the addon
 
@@ -117,7 +117,7 @@ class LlmProxy:
         self._running = asyncio_utils.create_task(self._run(), name="llm-proxy", keep_ref=True)
 
     def done(self) -> Awaitable[None] | None:
-        return self._stopping.end(self._close)
+        return self._shutdown.finish(self._close)
 
     def _close(self) -> None:
         if self._running:
@@ -219,7 +219,7 @@ class LlmProxy:
             exchange.endpoint, exchange.model_id = claim.endpoint.name, claim.argument
             exchange.dialect = claim.endpoint.dialect
         self._exchanges[flow.id] = exchange
-        self._stopping.admit(flow)
+        self._shutdown.track(flow)
         if given.get("connection", "").lower() == "close":
             exchange.reply_fields.append(("connection", "close"))
         is_to_us = place is Place.OURSELVES

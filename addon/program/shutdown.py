@@ -1,4 +1,4 @@
-"""The end of the proxy: what runs may finish, for a while, and nothing new begins."""
+"""Graceful shutdown: stop listening, let running requests finish, close."""
 
 import asyncio
 import logging
@@ -15,11 +15,11 @@ from backends.errors import ApiError
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 0.02
+POLL_INTERVAL_S = 0.02
 
 
-class Stopping:
-    """Knows the requests that are under way; they get `limit_s` to finish."""
+class GracefulShutdown:
+    """Tracks running requests and gives them up to `limit_s` seconds to finish."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
@@ -27,8 +27,8 @@ class Stopping:
         self._clients: WeakSet[Client] = WeakSet()
         self._has_begun = False
 
-    def admit(self, flow: http.HTTPFlow) -> None:
-        """Wait for this flow at the end; ApiError 503 if that has come."""
+    def track(self, flow: http.HTTPFlow) -> None:
+        """Wait for this flow at shutdown. Raises ApiError (503) if shutdown has begun."""
         if self._has_begun:
             raise ApiError(
                 503,
@@ -39,15 +39,15 @@ class Stopping:
         self._flows.add(flow)
         self._clients.add(flow.client_conn)
 
-    def end(self, close: Callable[[], None]) -> Awaitable[None] | None:
-        """What the `done` hook has to do, and at last `close`.
+    def finish(self, close: Callable[[], None]) -> Awaitable[None] | None:
+        """Run the shutdown and then call `close`; for the `done` hook.
 
-        mitmproxy awaits it when it ends, but not where a script is reloaded: then no connection
-        stays that was let in by rules which are gone. Its console has asked its user, and is dark
-        by now: it ends at once.
+        Returns a coroutine when mitmproxy ends, which awaits it. Shuts down at once when the script
+        is unloaded: connections that its rules admitted must not outlive it. So it does in
+        mitmproxy's console, which has asked the user and no longer draws.
         """
         if ctx.master.should_exit.is_set() and not hasattr(ctx.master, "prompt_for_exit"):
-            return self._end(close)
+            return self._finish(close)
         close()
         server: Proxyserver = ctx.master.addons.get("proxyserver")
         for handler in tuple(server.connections.values()):
@@ -56,24 +56,25 @@ class Stopping:
                 io.handler.cancel("the proxy's script is unloaded")
         return None
 
-    async def _end(self, close: Callable[[], None]) -> None:
-        """Until all is over, the time is up, or mitmproxy is told once more to end.
+    async def _finish(self, close: Callable[[], None]) -> None:
+        """Wait for running requests, the time limit, or a second signal to end.
 
-        From here on nothing listens: a balancer takes a refused connection to another process, and
-        the next process can have the address.
+        Stops listening first: a balancer retries refused connections elsewhere, and the next
+        process can take the address.
         """
         self._has_begun = True
-        is_urged = ctx.master.should_exit
-        is_urged.clear()
+        stop_now = ctx.master.should_exit
+        stop_now.clear()
         server: Proxyserver = ctx.master.addons.get("proxyserver")
         await server.servers.update([])
         if self._is_busy(server):
             logger.info(
-                "Running requests get %g s to finish; stop again to end them", self._limit_s
+                "Shutting down: waiting up to %g s for running requests (interrupt again to stop now)",
+                self._limit_s,
             )
-        end = time.monotonic() + self._limit_s
-        while self._is_busy(server) and not is_urged.is_set() and time.monotonic() < end:
-            await asyncio.sleep(LOOK_EVERY_S)
+        deadline = time.monotonic() + self._limit_s
+        while self._is_busy(server) and not stop_now.is_set() and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_INTERVAL_S)
         close()
 
     def _is_busy(self, server: Proxyserver) -> bool:
@@ -86,7 +87,7 @@ class Stopping:
 
 
 def _has_unsent(handler: ConnectionHandler, client: Client) -> bool:
-    """Whether the client has yet to take some of what was written for it."""
+    """Whether this process still buffers bytes for the client."""
     io = handler.transports.get(client)
     writer = io and io.writer
     return isinstance(writer, asyncio.StreamWriter) and (
