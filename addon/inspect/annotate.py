@@ -24,14 +24,14 @@ Facts = dict[str, str | int | float]
 def begin(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """At the request, if it can be looked at by then: who asks what, and whom it is put to."""
     if exchange.is_kept and (exchange.talk or exchange.upstream):
-        flow.metadata.update(_asked(exchange))
-        flow.comment = _names(exchange)
+        flow.metadata.update(_request_facts(exchange))
+        flow.comment = _model_label(exchange)
         _keep_sides(flow, exchange)
 
 
 def progress(flow: http.HTTPFlow, exchange: Exchange, elapsed_s: float) -> None:
     """While the answer is on its way."""
-    flow.comment = f"{_names(exchange)} | {elapsed_s:.0f}s ..."
+    flow.comment = f"{_model_label(exchange)} | {elapsed_s:.0f}s ..."
 
 
 def finish(
@@ -45,9 +45,9 @@ def finish(
     if not (exchange.talk or exchange.upstream):
         flow.comment = error or ""
         return
-    facts = _asked(exchange) | _answered(exchange, entry, error) | _connected(flow)
+    facts = _request_facts(exchange) | _response_facts(exchange, entry, error) | _connection_facts(flow)
     flow.metadata.update(facts)
-    flow.comment = " | ".join([_names(exchange), *_summary(exchange, entry, error)])
+    flow.comment = " | ".join([_model_label(exchange), *_summary(exchange, entry, error)])
     is_cancelled = exchange.outcome.error and exchange.outcome.error.status == _CANCELLED
     if not flow.marked and not is_cancelled:
         has_failed_over = entry is not None and len(entry.attempts) > 1
@@ -74,7 +74,7 @@ def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], 
         flow_record.keep(flow, flow_record.UPSTREAM_RESPONSE, received)
 
 
-def _asked(exchange: Exchange) -> Facts:
+def _request_facts(exchange: Exchange) -> Facts:
     talk, served = exchange.talk, exchange.upstream
     return {flow_record.ENDPOINT: exchange.endpoint} | _known(
         llm_session=talk and talk.session.id,
@@ -88,7 +88,7 @@ def _asked(exchange: Exchange) -> Facts:
     )
 
 
-def _answered(exchange: Exchange, entry: Entry | None, error: str | None) -> Facts:
+def _response_facts(exchange: Exchange, entry: Entry | None, error: str | None) -> Facts:
     usage = read_usage(exchange.outcome.usage) or Usage()
     attempts = entry.attempts if entry else ()
     return _known(
@@ -104,7 +104,7 @@ def _answered(exchange: Exchange, entry: Entry | None, error: str | None) -> Fac
     )
 
 
-def _connected(flow: http.HTTPFlow) -> Facts:
+def _connection_facts(flow: http.HTTPFlow) -> Facts:
     since = flow.server_conn.timestamp_start
     is_reused = since is not None and since < flow.request.timestamp_start
     return _known(llm_connection=is_reused and "reused")
@@ -114,7 +114,7 @@ def _known(**facts: Any) -> Facts:
     return {name: fact for name, fact in facts.items() if fact not in (None, "", 0)}
 
 
-def _names(exchange: Exchange) -> str:
+def _model_label(exchange: Exchange) -> str:
     """The model asked for, and the one that serves if it is another."""
     served = str(exchange.upstream.target) if exchange.upstream else "proxy"
     asked = exchange.requested
