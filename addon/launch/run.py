@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, _leave)
     try:
         configured = read(flags, os.environ, None)
-        return _run(command, Mode(flags["mode"]), configured, setting_flags.given_settings(flags))
+        return _run(command, Mode(flags["mode"]), configured, setting_flags.to_argv(flags))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE

@@ -14,7 +14,7 @@ def add_settings(parser: ArgumentParser, *, reads_folder: bool = False) -> None:
             parser.add_argument(setting.flag, **setting.argument())
 
 
-def given_settings(flags: Mapping[str, object]) -> list[str]:
+def to_argv(flags: Mapping[str, object]) -> list[str]:
     """The flags that were given, as one would type them; `flags` has the values by name."""
     given = [
         (setting, setting.flag, flags[setting.dest])
