@@ -24,8 +24,8 @@ async def upstreams(cassette: Cassette, is_timed: bool) -> AsyncIterator[Configu
     With `is_timed` an answer takes as long as it did when it was recorded.
     """
     key = Key("CASSETTE", secrets.token_urlsafe(24))
-    player = Player(cassette, key, is_timed)
-    server = Server(player.respond)
+    cassette_server = CassetteServer(cassette, key, is_timed)
+    server = Server(cassette_server.respond)
     await server.listen()
     try:
         logger.info(
@@ -37,7 +37,7 @@ async def upstreams(cassette: Cassette, is_timed: bool) -> AsyncIterator[Configu
         await server.close()
 
 
-class Player:
+class CassetteServer:
     """Answers requests for a recording by its number, and for the models of a backend."""
 
     def __init__(self, cassette: Cassette, key: Key, is_timed: bool) -> None:

@@ -12,7 +12,7 @@ from mitmproxy.test import tflow
 
 from addon.cassettes import files
 from addon.cassettes.files import Recorder
-from addon.cassettes.server import Player
+from addon.cassettes.server import CassetteServer
 from addon.exchange import flow_record
 from addon.loopback.script import Pause, Received, Send
 from backends import jsonio
@@ -212,11 +212,11 @@ STREAM = Recording(
 WHOLE = Recording(200, [("content-type", "application/json")], b"{}", "openrouter:m", None, 1, 7)
 
 
-def player(is_timed: bool) -> Player:
-    tape = Cassette("run.mitm", VENDORS)
+def player(is_timed: bool) -> CassetteServer:
+    tape = Cassette("run.mitm")
     tape.add("chat", HELLO | {"stream": True}, STREAM)
     tape.add("chat", HELLO, WHOLE)
-    return Player(tape, KEY, is_timed)
+    return CassetteServer(tape, KEY, is_timed)
 
 
 def get(path: str) -> Received:
