@@ -45,7 +45,9 @@ def finish(
     if not (exchange.talk or exchange.upstream):
         flow.comment = error or ""
         return
-    facts = _request_facts(exchange) | _response_facts(exchange, entry, error) | _connection_facts(flow)
+    facts = (
+        _request_facts(exchange) | _response_facts(exchange, entry, error) | _connection_facts(flow)
+    )
     flow.metadata.update(facts)
     flow.comment = " | ".join([_model_label(exchange), *_summary(exchange, entry, error)])
     is_cancelled = exchange.outcome.error and exchange.outcome.error.status == _CANCELLED

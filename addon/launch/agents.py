@@ -25,24 +25,24 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Setup:
     """What an agent needs for one mode.
 
     `variables` are set, `defaults` only where there is no value. `arguments` go before the user's.
     In these `$url` is the proxy's address, `$login` the same with the client key as password,
     `$key` that key (`$json_key` in quotes), `$bundle` the file of trusted certificates. `note`
-    tells what the user has to do or know, `why_not` that it cannot be done at all.
+    tells what the user has to do or know, `unsupported_reason` that it cannot be done at all.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     note: str | None = None
-    why_not: str | None = None
+    unsupported_reason: str | None = None
 
 
 COMMON = {
-    Mode.PROXY: Way(
+    Mode.PROXY: Setup(
         {
             "HTTPS_PROXY": "$login",
             "https_proxy": "$login",
@@ -51,7 +51,7 @@ COMMON = {
         },
         {"OPENAI_API_KEY": PLACEHOLDER},
     ),
-    Mode.BASE_URL: Way(
+    Mode.BASE_URL: Setup(
         {"OPENAI_BASE_URL": "$url/v1", "OPENAI_API_BASE": "$url/v1", "OPENAI_API_KEY": "$key"}
     ),
 }
@@ -71,13 +71,13 @@ class Agent:
     executable: str
     example: str
     trusts: tuple[str, ...] = CA_VARIABLES
-    proxy: Way = Way()
-    base_url: Way = Way()
+    proxy: Setup = Setup()
+    base_url: Setup = Setup()
     keeps_bang: bool = False
     obeys_all_proxy: bool = False
     tried: str = ""
 
-    def way(self, mode: Mode) -> Way:
+    def setup(self, mode: Mode) -> Setup:
         """What it needs beyond what all need."""
         return self.proxy if mode is Mode.PROXY else self.base_url
 
@@ -85,7 +85,7 @@ class Agent:
 _NODE = ("NODE_EXTRA_CA_CERTS",)
 _OPENSSL = ("SSL_CERT_FILE",)
 
-_OPENROUTER_TOO = Way(defaults={"OPENROUTER_API_KEY": PLACEHOLDER})
+_OPENROUTER_TOO = Setup(defaults={"OPENROUTER_API_KEY": PLACEHOLDER})
 # Instead of a provider of its own: so all models that opencode knows can be named as ever.
 _OPENCODE_CONFIG = (
     '{"provider":{'
@@ -98,8 +98,8 @@ _CODEX_PROVIDER = (
 )
 _COPILOT = {"COPILOT_PROVIDER_TYPE": "openai", "COPILOT_OFFLINE": "true"}
 _COPILOT_MODEL = {"COPILOT_MODEL": "gpt-4o"}
-_NOT_SERVED = "it speaks {}'s own API, which the proxy does not serve"
-_SHOWN = f"{_NOT_SERVED} but only shows; it needs a key of its own"
+_UNSERVED_API = "it speaks {}'s own API, which the proxy does not serve"
+_SHOWN = f"{_UNSERVED_API} but only shows; it needs a key of its own"
 
 AGENTS = (
     Agent(
@@ -107,8 +107,8 @@ AGENTS = (
         "codex",
         'codex exec "hello"',
         _OPENSSL,
-        Way(defaults={"CODEX_API_KEY": PLACEHOLDER}),
-        Way(arguments=("-c", "model_provider=llm-proxy", "-c", _CODEX_PROVIDER)),
+        Setup(defaults={"CODEX_API_KEY": PLACEHOLDER}),
+        Setup(arguments=("-c", "model_provider=llm-proxy", "-c", _CODEX_PROVIDER)),
         keeps_bang=True,
         obeys_all_proxy=True,
         tried="0.169.0",
@@ -119,7 +119,7 @@ AGENTS = (
         'opencode run -m openrouter/openai/gpt-4o-mini "hello"',
         ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"),
         _OPENROUTER_TOO,
-        Way({"OPENCODE_CONFIG_CONTENT": _OPENCODE_CONFIG}),
+        Setup({"OPENCODE_CONFIG_CONTENT": _OPENCODE_CONFIG}),
         keeps_bang=True,
         tried="1.18.33",
     ),
@@ -129,7 +129,7 @@ AGENTS = (
         'kilo run -m openrouter/openai/gpt-4o-mini "hello"',
         _OPENSSL,
         _OPENROUTER_TOO,
-        Way({"KILO_CONFIG_CONTENT": _OPENCODE_CONFIG}),
+        Setup({"KILO_CONFIG_CONTENT": _OPENCODE_CONFIG}),
         keeps_bang=True,
         tried="7.7.7",
     ),
@@ -138,8 +138,8 @@ AGENTS = (
         "qwen",
         'qwen -p "hello"',
         _NODE,
-        Way(defaults={"OPENAI_BASE_URL": "https://api.openai.com/v1", "OPENAI_MODEL": "gpt-4o"}),
-        Way(defaults={"OPENAI_MODEL": "gpt-4o"}),
+        Setup(defaults={"OPENAI_BASE_URL": "https://api.openai.com/v1", "OPENAI_MODEL": "gpt-4o"}),
+        Setup(defaults={"OPENAI_MODEL": "gpt-4o"}),
         keeps_bang=True,
         tried="0.15.10",
     ),
@@ -149,7 +149,7 @@ AGENTS = (
         "aider --model openai/gpt-4o",
         _OPENSSL,
         _OPENROUTER_TOO,
-        Way({"OPENROUTER_API_BASE": "$url/v1", "OPENROUTER_API_KEY": "$key"}),
+        Setup({"OPENROUTER_API_BASE": "$url/v1", "OPENROUTER_API_KEY": "$key"}),
         keeps_bang=True,
         obeys_all_proxy=True,
         tried="0.86.0",
@@ -159,7 +159,7 @@ AGENTS = (
         "cline",
         'cline -P openrouter -k any -m openai/gpt-4o-mini "hello there"',
         ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"),
-        base_url=Way(note="once: cline auth -p openai-compatible -k $key -m MODEL -b $url/v1"),
+        base_url=Setup(note="once: cline auth -p openai-compatible -k $key -m MODEL -b $url/v1"),
         tried="3.0.65, as `proxy`",
     ),
     Agent(
@@ -167,7 +167,7 @@ AGENTS = (
         "cn",
         'cn -p "hello"',
         _NODE,
-        base_url=Way(note="in its config.yaml: provider: openai, apiBase: $url/v1"),
+        base_url=Setup(note="in its config.yaml: provider: openai, apiBase: $url/v1"),
         tried="1.5.47, as `proxy`",
     ),
     Agent(
@@ -176,7 +176,7 @@ AGENTS = (
         'pi --model openrouter/openai/gpt-4o-mini -p "hello"',
         _NODE,
         _OPENROUTER_TOO,
-        Way(note="in ~/.pi/agent/models.json: baseUrl $url/v1, api openai-completions"),
+        Setup(note="in ~/.pi/agent/models.json: baseUrl $url/v1, api openai-completions"),
         keeps_bang=True,
         tried="0.73.1, as `proxy`",
     ),
@@ -185,11 +185,11 @@ AGENTS = (
         "copilot",
         'copilot -p "hello"',
         ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"),
-        Way(
+        Setup(
             _COPILOT | {"COPILOT_PROVIDER_BASE_URL": "https://api.openai.com/v1"},
             _COPILOT_MODEL | {"COPILOT_PROVIDER_API_KEY": PLACEHOLDER},
         ),
-        Way(
+        Setup(
             _COPILOT | {"COPILOT_PROVIDER_BASE_URL": "$url/v1", "COPILOT_PROVIDER_API_KEY": "$key"},
             _COPILOT_MODEL,
         ),
@@ -201,8 +201,8 @@ AGENTS = (
         "goose",
         'goose run -t "hello"',
         ("GOOSE_CA_CERT_PATH",),
-        Way({"GOOSE_CA_CERT_PATH": "$bundle"}, {"GOOSE_PROVIDER": "openai"}),
-        Way(
+        Setup({"GOOSE_CA_CERT_PATH": "$bundle"}, {"GOOSE_PROVIDER": "openai"}),
+        Setup(
             {"OPENAI_HOST": "$url", "OPENAI_BASE_PATH": "v1/chat/completions"},
             {"GOOSE_PROVIDER": "openai"},
         ),
@@ -213,7 +213,7 @@ AGENTS = (
         'crush run "hello"',
         _OPENSSL,
         _OPENROUTER_TOO,
-        Way(note="in its crush.json: a provider with type openai-compat, base_url $url/v1"),
+        Setup(note="in its crush.json: a provider with type openai-compat, base_url $url/v1"),
     ),
     Agent("llm", "llm", 'llm -m gpt-4o "hello"', _OPENSSL, obeys_all_proxy=True),
     Agent(
@@ -221,8 +221,8 @@ AGENTS = (
         "gemini",
         'gemini -p "hello"',
         _NODE,
-        Way(note=_SHOWN.format("Gemini")),
-        Way(why_not=_NOT_SERVED.format("Gemini")),
+        Setup(note=_SHOWN.format("Gemini")),
+        Setup(unsupported_reason=_UNSERVED_API.format("Gemini")),
         keeps_bang=True,
     ),
     Agent(
@@ -230,8 +230,8 @@ AGENTS = (
         "claude",
         'claude -p "hello"',
         ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"),
-        Way(note=_SHOWN.format("Anthropic")),
-        Way(why_not=_NOT_SERVED.format("Anthropic")),
+        Setup(note=_SHOWN.format("Anthropic")),
+        Setup(unsupported_reason=_UNSERVED_API.format("Anthropic")),
         keeps_bang=True,
     ),
     Agent(
@@ -239,7 +239,7 @@ AGENTS = (
         "node",
         "node agent.js",
         _NODE,
-        Way(
+        Setup(
             note="before Node 24 fetch() ignores HTTPS_PROXY: then use --mode base-url, or give "
             "undici's ProxyAgent to the SDK"
         ),
@@ -256,6 +256,6 @@ def find_agent(word: str) -> Agent:
     return next(known, Agent(name, word, name))
 
 
-def fill(text: str, places: Mapping[str, str]) -> str:
-    """`text` of a `Way` with its `$places` filled."""
-    return Template(text).substitute(places)
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Substitute the `$placeholders` in a text of a `Setup`."""
+    return Template(text).substitute(values)

@@ -67,14 +67,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _not_by_environment(agent: Agent, mode: Mode, proxy: Proxy) -> Iterator[str]:
-    way = agent.way(mode)
-    if way.why_not:
-        yield f"{agent.name} cannot use --mode {mode}: {way.why_not}"
-    if way.arguments:
-        arguments = shlex.join(fill(argument, proxy.places) for argument in way.arguments)
+    setup = agent.setup(mode)
+    if setup.unsupported_reason:
+        yield f"{agent.name} cannot use --mode {mode}: {setup.unsupported_reason}"
+    if setup.arguments:
+        arguments = shlex.join(
+            fill(argument, proxy.template_values) for argument in setup.arguments
+        )
         yield f"Start it with: {agent.executable} {arguments}"
-    if way.note:
-        yield f"{agent.name}: {fill(way.note, proxy.places)}"
+    if setup.note:
+        yield f"{agent.name}: {fill(setup.note, proxy.template_values)}"
 
 
 def _comment(line: str) -> None:

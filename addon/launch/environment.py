@@ -20,7 +20,7 @@ class Proxy(NamedTuple):
     key: str
 
     @property
-    def places(self) -> Mapping[str, str]:
+    def template_values(self) -> Mapping[str, str]:
         """What the table of agents has gaps for."""
         login = self.url.replace("://", f"://x:{quote(self.key, safe='')}@")
         return {
@@ -40,7 +40,7 @@ def additions(
     llm_hosts: Iterable[str],
 ) -> dict[str, str]:
     """The variables to set, beside the `inherited` ones."""
-    common, own = COMMON[mode], agent.way(mode)
+    common, own = COMMON[mode], agent.setup(mode)
     defaults = {
         name: value
         for name, value in {**common.defaults, **own.defaults}.items()
@@ -48,7 +48,7 @@ def additions(
     }
     wanted = {**defaults, **common.variables, **own.variables}
     direct = ",".join(_direct_hosts(inherited, llm_hosts))
-    filled = {name: fill(value, proxy.places) for name, value in wanted.items()}
+    filled = {name: fill(value, proxy.template_values) for name, value in wanted.items()}
     return filled | {"NO_PROXY": direct, "no_proxy": direct}
 
 

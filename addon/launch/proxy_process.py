@@ -35,7 +35,7 @@ class LaunchError(Exception):
     """Why an agent cannot be started, and the cure, fit for the user's eyes."""
 
 
-class Tenant(Enum):
+class PortOwner(Enum):
     """Who listens at an address."""
 
     NOBODY = "nobody"
@@ -55,7 +55,7 @@ def url_of(settings: Config, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def tenant_of(url: str, client_key: Key | None) -> Tenant:
+def port_owner(url: str, client_key: Key | None) -> PortOwner:
     """Who listens at `url`; it is not shown the key."""
     nonce = secrets.token_hex()
     try:
@@ -63,20 +63,20 @@ def tenant_of(url: str, client_key: Key | None) -> Tenant:
         about = answer.json()
         name, proof = about["name"], about.get("proof")
     except httpx.ConnectError:
-        return Tenant.NOBODY
+        return PortOwner.NOBODY
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
-        return Tenant.STRANGER
+        return PortOwner.STRANGER
     if name != PRODUCT:
-        return Tenant.STRANGER
+        return PortOwner.STRANGER
     is_proven = client_key is not None and proof == client_key.proof(nonce)
-    return Tenant.PROVEN if is_proven else Tenant.OURS
+    return PortOwner.PROVEN if is_proven else PortOwner.OURS
 
 
-def running_proxy(url: str, tenant: Tenant, settings: Config) -> Proxy | None:
+def running_proxy(url: str, owner: PortOwner, settings: Config) -> Proxy | None:
     """The proxy that runs at `url`, with the key to show; None if its key is not known here."""
     known = settings.client_key
     if known and not settings.disable_auth:
-        return Proxy(url, known.value) if tenant is Tenant.PROVEN else None
+        return Proxy(url, known.value) if owner is PortOwner.PROVEN else None
     proxy = Proxy(url, PLACEHOLDER)
     return proxy if accepts(proxy) else None
 
@@ -98,7 +98,7 @@ def shows_another_ca(proxy: Proxy, llm_host: str) -> bool:
     try:
         httpx.get(
             f"https://{llm_host}/v1/chat/completions",
-            proxy=proxy.places["login"],
+            proxy=proxy.template_values["login"],
             verify=context,
             trust_env=False,
             timeout=TIMEOUT_S,
@@ -109,7 +109,7 @@ def shows_another_ca(proxy: Proxy, llm_host: str) -> bool:
 
 
 @contextlib.contextmanager
-def at_hand(
+def available_proxy(
     settings: Config, flags: Sequence[str], environ: Mapping[str, str]
 ) -> Iterator[tuple[Proxy, str]]:
     """A proxy while the block runs, and a line that tells about it. LaunchError if there is none.
@@ -117,27 +117,27 @@ def at_hand(
     `flags` and `environ` are for one of our own, which must come to the same `settings`.
     """
     url = url_of(settings, settings.port)
-    tenant = tenant_of(url, settings.client_key) if settings.port else Tenant.NOBODY
-    match tenant:
-        case Tenant.STRANGER:
+    owner = port_owner(url, settings.client_key) if settings.port else PortOwner.NOBODY
+    match owner:
+        case PortOwner.STRANGER:
             raise LaunchError(
                 f"{url} is taken by another program: choose another port with --port, "
                 "0 for any free one"
             )
-        case Tenant.OURS | Tenant.PROVEN:
+        case PortOwner.OURS | PortOwner.PROVEN:
             yield (
-                _running(url, tenant, settings),
+                _running(url, owner, settings),
                 f"using the proxy at {url}, with its own settings",
             )
-        case Tenant.NOBODY:
+        case PortOwner.NOBODY:
             key = settings.client_key.value if settings.client_key else secrets.token_urlsafe(24)
             with _started(flags, {**environ, CLIENT_KEY_NAME: key}) as port:
                 url = url_of(settings, port)
                 yield Proxy(url, key), f"started a proxy at {url}, its log: {LOG}"
 
 
-def _running(url: str, tenant: Tenant, settings: Config) -> Proxy:
-    if proxy := running_proxy(url, tenant, settings):
+def _running(url: str, owner: PortOwner, settings: Config) -> Proxy:
+    if proxy := running_proxy(url, owner, settings):
         return proxy
     reason = (
         f"does not know the key in {CLIENT_KEY_NAME}"

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterable, Mapping
 
-from addon.launch.agents import AGENTS, CA_VARIABLES, COMMON, Agent, Mode, Way
+from addon.launch.agents import AGENTS, CA_VARIABLES, COMMON, Agent, Mode, Setup
 
 INTRODUCTION = """\
 # Agents
@@ -86,22 +86,22 @@ def reference() -> str:
 
 
 def _common(mode: Mode) -> tuple[str, ...]:
-    return f"`{mode}`", _way(COMMON[mode])
+    return f"`{mode}`", _setup(COMMON[mode])
 
 
 def _agent(agent: Agent) -> tuple[str, ...]:
     trusts = "any" if agent.trusts == CA_VARIABLES else _codes(agent.trusts)
-    ways = (_way(agent.way(mode)) for mode in Mode)
-    return agent.name, agent.tried, f"`llm-proxy run -- {agent.example}`", trusts, *ways
+    setups = (_setup(agent.setup(mode)) for mode in Mode)
+    return agent.name, agent.tried, f"`llm-proxy run -- {agent.example}`", trusts, *setups
 
 
-def _way(way: Way) -> str:
+def _setup(setup: Setup) -> str:
     parts = (
-        _codes(_assignments(way.variables)),
-        f"if unset {_codes(_assignments(way.defaults))}" if way.defaults else "",
-        f"arguments {_codes([shlex.join(way.arguments)])}" if way.arguments else "",
-        way.note or "",
-        f"no: {way.why_not}" if way.why_not else "",
+        _codes(_assignments(setup.variables)),
+        f"if unset {_codes(_assignments(setup.defaults))}" if setup.defaults else "",
+        f"arguments {_codes([shlex.join(setup.arguments)])}" if setup.arguments else "",
+        setup.note or "",
+        f"no: {setup.unsupported_reason}" if setup.unsupported_reason else "",
     )
     return "; ".join(filter(None, parts))
 

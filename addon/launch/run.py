@@ -74,24 +74,24 @@ def _run(
 ) -> int:
     settings = configured.settings
     agent = find_agent(command[0])
-    way = agent.way(mode)
-    if way.why_not:
-        _tell(f"{agent.name} cannot use --mode {mode}: {way.why_not}")
+    setup = agent.setup(mode)
+    if setup.unsupported_reason:
+        _tell(f"{agent.name} cannot use --mode {mode}: {setup.unsupported_reason}")
         return WRONG_USAGE
     executable = shutil.which(command[0])
     if executable is None:
         _tell(f"{command[0]}: not found, or not executable")
         return NOT_FOUND
     ca_bundle.prepare(os.environ)
-    with proxy_process.at_hand(settings, flags, os.environ) as (proxy, what):
+    with proxy_process.available_proxy(settings, flags, os.environ) as (proxy, what):
         _tell(what)
         if not settings.api_keys and not settings.is_demo and not settings.playback:
             for name in unread_files(Path.cwd()):
                 _tell(f"no key is configured; {name} here is not read without {FILE_FLAG} {name}")
-        if way.note:
-            _tell(f"{agent.name}: {fill(way.note, proxy.places)}")
+        if setup.note:
+            _tell(f"{agent.name}: {fill(setup.note, proxy.template_values)}")
         added = additions(agent, mode, proxy, os.environ, settings.intercept_hosts)
-        arguments = [fill(argument, proxy.places) for argument in way.arguments]
+        arguments = [fill(argument, proxy.template_values) for argument in setup.arguments]
         environ = {**without_secrets(os.environ, configured.secrets), **added}
         return _in_foreground([executable, *arguments, *command[1:]], environ)
 

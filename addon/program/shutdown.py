@@ -69,7 +69,7 @@ class GracefulShutdown:
         await server.servers.update([])
         if self._is_busy(server):
             logger.info(
-                "Shutting down: waiting up to %g s for running requests (interrupt again to stop now)",
+                "Shutting down: %g s for running requests (interrupt again to stop now)",
                 self._limit_s,
             )
         deadline = time.monotonic() + self._limit_s

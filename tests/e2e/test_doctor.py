@@ -7,7 +7,7 @@ import pytest
 
 from addon import cli
 from addon.demo.simulator import Answer, Hang, json_answer
-from addon.launch.doctor.findings import Mark
+from addon.launch.doctor.findings import Severity
 from tests.harness import ENVIRON, GEMINI_KEY, UPSTREAM_KEY, RunningProxy
 from tests.upstream import UpstreamThread
 
@@ -16,15 +16,15 @@ CLOSED = "http://127.0.0.1:9"  # the discard service, which nobody runs
 
 
 class Diagnosis:
-    """The findings' texts by mark, and the cures."""
+    """The findings' texts by severity, and the fixes."""
 
     def __init__(self, code: int, output: str) -> None:
         lines = output.splitlines()
         self.code = code
-        self.cures = [line.partition("-> ")[2] for line in lines if line.startswith(" ")]
+        self.fixes = [line.partition("-> ")[2] for line in lines if line.startswith(" ")]
         self.ok, self.warnings, self.problems = (
-            [line.removeprefix(mark).strip() for line in lines if line.startswith(mark)]
-            for mark in Mark
+            [line.removeprefix(severity).strip() for line in lines if line.startswith(severity)]
+            for severity in Severity
         )
         assert UPSTREAM_KEY not in output
         assert GEMINI_KEY not in output
@@ -106,7 +106,7 @@ def test_a_silent_upstream_is_not_waited_for(examine: Examine) -> None:
 def test_without_keys(examine: Examine) -> None:
     found = examine(OPENROUTER_API_KEY="", GEMINI_API_KEY="")
     assert has(found.problems, "there is no key")
-    assert has(found.cures, "OPENROUTER_API_KEY or GEMINI_API_KEY")
+    assert has(found.fixes, "OPENROUTER_API_KEY or GEMINI_API_KEY")
     assert examine("--demo", OPENROUTER_API_KEY="", GEMINI_API_KEY="").code == 0
 
 
@@ -153,7 +153,7 @@ def test_an_agent_and_its_version(examine: Examine, tmp_path: Path, script: str)
     version = "codex-cli 9.8.7" if "9.8.7" in script else "does not tell its version"
     assert has(found.ok, f"codex: {program}", version)
     assert has(found.warnings, "begins with ! for a shell")
-    assert has(found.cures, "'. !/help'")
+    assert has(found.fixes, "'. !/help'")
 
 
 def test_an_agent_that_is_not_there(examine: Examine) -> None:

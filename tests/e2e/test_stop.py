@@ -112,7 +112,7 @@ def test_what_runs_finishes(
             stream.gate.open()
             assert list(stream.lines)[-1] == "data: [DONE]"
         assert process.popen.wait(20) == 0
-    assert "waiting up to 30 s for running requests" in (tmp_path / "output.txt").read_text()
+    assert "Shutting down: 30 s for running requests" in (tmp_path / "output.txt").read_text()
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/models", CHAT])

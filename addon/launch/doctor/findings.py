@@ -8,7 +8,7 @@ from addon.launch.agents import Agent
 from commands.config.model import Config
 
 
-class Mark(StrEnum):
+class Severity(StrEnum):
     """A problem keeps the proxy from working, a warning an agent from using it."""
 
     OK = "ok"
@@ -19,12 +19,12 @@ class Mark(StrEnum):
 class Finding(NamedTuple):
     """One line, and the cure on another one."""
 
-    mark: Mark
+    severity: Severity
     text: str
-    cure: str = ""
+    fix: str = ""
 
 
-class Case(NamedTuple):
+class Subject(NamedTuple):
     """What is looked at. `url` is where the proxy is, or would be."""
 
     settings: Config
@@ -33,4 +33,4 @@ class Case(NamedTuple):
     agent: Agent | None
 
 
-Check = Callable[[Case], Iterator[Finding]]
+Check = Callable[[Subject], Iterator[Finding]]

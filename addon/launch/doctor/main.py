@@ -8,7 +8,7 @@ from pathlib import Path
 from addon.launch import proxy_process
 from addon.launch.agents import find_agent
 from addon.launch.doctor import environment, system, upstreams
-from addon.launch.doctor.findings import Case, Check, Finding, Mark
+from addon.launch.doctor.findings import Check, Finding, Severity, Subject
 from addon.program import flags as setting_flags
 from commands.config.levels import ConfigError
 from commands.config.load import read
@@ -27,13 +27,13 @@ CHECKS: tuple[Check, ...] = (
 def main(arguments: Sequence[str]) -> int:
     """Print the findings; 1 if there is a problem among them."""
     flags = vars(_parser().parse_args(arguments))
-    marks = set()
+    severities = set()
     for finding in _findings(flags):
-        marks.add(finding.mark)
-        print(f"{finding.mark:<8} {finding.text}", flush=True)
-        if finding.cure:
-            print(f"{'':<8} -> {finding.cure}")
-    return int(Mark.PROBLEM in marks)
+        severities.add(finding.severity)
+        print(f"{finding.severity:<8} {finding.text}", flush=True)
+        if finding.fix:
+            print(f"{'':<8} -> {finding.fix}")
+    return int(Severity.PROBLEM in severities)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,10 +55,10 @@ def _findings(flags: Mapping[str, object]) -> Iterator[Finding]:
         settings = configured.settings
         url = proxy_process.url_of(settings, settings.port)
     except (ConfigError, proxy_process.LaunchError) as error:
-        yield from (Finding(Mark.PROBLEM, line) for line in str(error).splitlines())
+        yield from (Finding(Severity.PROBLEM, line) for line in str(error).splitlines())
         return
     yield from system.check_files(configured.files, Path.cwd())
     agent = find_agent(str(flags["agent"])) if flags["agent"] else None
-    case = Case(settings, url, os.environ, agent)
+    subject = Subject(settings, url, os.environ, agent)
     for check in CHECKS:
-        yield from check(case)
+        yield from check(subject)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import httpx
 
-from addon.launch.doctor.findings import Case, Finding, Mark
+from addon.launch.doctor.findings import Finding, Severity, Subject
 from backends.backend import Backend, UpstreamRequest
 from backends.keys import Key
 from backends.model_id import BackendName
@@ -21,15 +21,15 @@ KEY_PATHS: dict[BackendName, str] = {"openrouter": "/key"}
 _REFUSALS = (400, 401, 403)  # Gemini answers 400 to a wrong key
 
 
-def check_upstreams(case: Case) -> Iterator[Finding]:
+def check_upstreams(subject: Subject) -> Iterator[Finding]:
     """A finding for each key."""
-    settings = case.settings
+    settings = subject.settings
     if settings.playback or settings.is_demo:
-        yield Finding(Mark.OK, "upstreams: none is asked, so no key is needed")
+        yield Finding(Severity.OK, "upstreams: none is asked, so no key is needed")
         return
     if not settings.api_keys:
-        cure = "set OPENROUTER_API_KEY or GEMINI_API_KEY, in ~/.config/llm-proxy/.env for good"
-        yield Finding(Mark.PROBLEM, "upstreams: there is no key", f"{cure}; or use --demo")
+        fix = "set OPENROUTER_API_KEY or GEMINI_API_KEY, in ~/.config/llm-proxy/.env for good"
+        yield Finding(Severity.PROBLEM, "upstreams: there is no key", f"{fix}; or use --demo")
     backends = make_backends(settings.base_urls)
     questions = [
         _Question(name, backends[name], key)
@@ -71,15 +71,17 @@ class _Question(threading.Thread):
     def _judge(self, answer: httpx.Response) -> Finding:
         if answer.status_code in _REFUSALS:
             text = f"{self._title}: refuses the key {self._key.name} (HTTP {answer.status_code})"
-            return Finding(Mark.PROBLEM, text, "replace the key by one that is valid")
+            return Finding(Severity.PROBLEM, text, "replace the key by one that is valid")
         if answer.status_code != httpx.codes.OK:
             text = f"{self._title}: HTTP {answer.status_code} from {answer.url.host}"
-            return Finding(Mark.PROBLEM, text, "look at its address, or try again later")
-        return Finding(Mark.OK, f"{self._title}: takes the key {self._key.name}")
+            return Finding(Severity.PROBLEM, text, "look at its address, or try again later")
+        return Finding(Severity.OK, f"{self._title}: takes the key {self._key.name}")
 
     def _unreachable(self, request: UpstreamRequest, reason: str) -> Finding:
         text = f"{self._title}: cannot reach {httpx.URL(request.url).host} ({reason})"
-        return Finding(Mark.PROBLEM, text, "look at the network, or at the address in the settings")
+        return Finding(
+            Severity.PROBLEM, text, "look at the network, or at the address in the settings"
+        )
 
 
 def _ask(request: UpstreamRequest) -> httpx.Response:

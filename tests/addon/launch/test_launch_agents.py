@@ -8,7 +8,7 @@ from addon.launch.agents import AGENTS, CA_VARIABLES, COMMON, Agent, Mode, fill,
 from addon.launch.environment import Proxy
 from commands.agents.table import AGENTS as KNOWN
 
-PLACES = Proxy("http://127.0.0.1:8000", "k'e\"y").places
+VALUES = Proxy("http://127.0.0.1:8000", "k'e\"y").template_values
 BY_ID = {"ids": lambda agent: agent.name}
 
 
@@ -21,9 +21,9 @@ def test_a_row_has_the_name_by_which_requests_are_known(agent: Agent) -> None:
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("agent", AGENTS, **BY_ID)
 def test_there_is_something_for_every_gap(agent: Agent, mode: Mode) -> None:
-    for way in (COMMON[mode], agent.way(mode)):
-        texts = [*way.variables.values(), *way.arguments, way.note or ""]
-        assert "$" not in "".join(fill(text, PLACES) for text in texts)
+    for setup in (COMMON[mode], agent.setup(mode)):
+        texts = [*setup.variables.values(), *setup.arguments, setup.note or ""]
+        assert "$" not in "".join(fill(text, VALUES) for text in texts)
 
 
 @pytest.mark.parametrize("agent", AGENTS, **BY_ID)
@@ -34,9 +34,9 @@ def test_what_it_trusts_is_set(agent: Agent) -> None:
 @pytest.mark.parametrize("name", ["opencode", "kilo"])
 def test_the_inline_configuration_is_json(name: str) -> None:
     (text,) = find_agent(name).base_url.variables.values()
-    places = Proxy("http://[::1]:8000", "sk-1").places
+    values = Proxy("http://[::1]:8000", "sk-1").template_values
     options = {"baseURL": "http://[::1]:8000/v1", "apiKey": "sk-1"}
-    assert json.loads(fill(text, places))["provider"]["openai"]["options"] == options
+    assert json.loads(fill(text, values))["provider"]["openai"]["options"] == options
 
 
 @pytest.mark.parametrize(
