@@ -64,6 +64,6 @@ def joined(blocks: Iterable[Block]) -> list[Block]:
     return result
 
 
-def told(role: str, text: str) -> Message:
+def text_message(role: str, text: str) -> Message:
     """A message of one text."""
     return Message(role, [Block("text", text)])

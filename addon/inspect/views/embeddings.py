@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from addon.inspect.views.conversation import ASSISTANT, Conversation, Message, told
+from addon.inspect.views.blocks import as_object, usage_messages
+from addon.inspect.views.conversation import ASSISTANT, Conversation, Message, text_message
 from addon.inspect.views.gemini_parts import blocks_of
 from addon.inspect.views.openai_parts import content_of
-from addon.inspect.views.pieces import as_object, usage_messages
 from backends.jsonio import Json, objects
 
 INPUT = "input"
@@ -30,7 +30,7 @@ def _inputs(given: object) -> Iterator[Message]:
         given = [given]
     for each in given:
         if isinstance(each, list):
-            yield told(INPUT, f"{len(each):,} tokens")
+            yield text_message(INPUT, f"{len(each):,} tokens")
         else:
             content = each.get("content") if isinstance(each, dict) else each
             yield Message(INPUT, list(content_of(content)))
@@ -47,7 +47,7 @@ def read_answer(events: Sequence[Json]) -> Conversation | None:
     lines = [f"embeddings: {count:,}, of {size} each" for size, count in sizes.items()]
     head = {name: value for name, value in answer.items() if name not in OUTSIDE_HEAD}
     usage = usage_messages(answer.get("usage") or answer.get("usageMetadata"))
-    return Conversation([told(ASSISTANT, "\n".join(lines)), *usage], head)
+    return Conversation([text_message(ASSISTANT, "\n".join(lines)), *usage], head)
 
 
 def _size(vector: object) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from addon.inspect.views.blocks import as_object, as_text, error_message, named, usage_messages
 from addon.inspect.views.conversation import (
     ASSISTANT,
     TOOL,
@@ -15,7 +16,6 @@ from addon.inspect.views.conversation import (
 )
 from addon.inspect.views.gemini_parts import blocks_of
 from addon.inspect.views.json_text import pretty
-from addon.inspect.views.pieces import as_object, as_text, error_message, named, usage_messages
 from backends.jsonio import Json, objects, string
 
 ROLES: Mapping[str, str] = {"model": ASSISTANT, "": USER}

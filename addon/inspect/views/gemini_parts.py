@@ -2,9 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from addon.inspect.views.blocks import (
+    as_object,
+    as_text,
+    call_block,
+    inline_block,
+    media_block,
+    unknown_block,
+)
 from addon.inspect.views.conversation import Block, Kind
 from addon.inspect.views.json_text import pretty
-from addon.inspect.views.pieces import as_object, as_text, call_block, inline, medium, unknown
 from backends.jsonio import Json
 from backends.vendors.gemini.wire import Part
 
@@ -28,7 +35,7 @@ def _block(part: Part) -> Block:
     for name, read in PARTS.items():
         if name in part:
             return read(part[name])
-    return unknown(part)
+    return unknown_block(part)
 
 
 def _call(part: Part) -> Block:
@@ -40,12 +47,14 @@ def _call(part: Part) -> Block:
 
 def _inline(value: object) -> Block:
     data = as_object(value)
-    return inline(_kind(data), data.get("data"), data.get("displayName"), data.get("mimeType"))
+    return inline_block(
+        _kind(data), data.get("data"), data.get("displayName"), data.get("mimeType")
+    )
 
 
 def _file(value: object) -> Block:
     file = as_object(value)
-    return medium(_kind(file), file.get("fileUri"), file.get("mimeType"))
+    return media_block(_kind(file), file.get("fileUri"), file.get("mimeType"))
 
 
 KINDS: Mapping[str, Kind] = {"image": "image", "audio": "audio", "video": "video"}

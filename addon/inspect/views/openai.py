@@ -6,6 +6,14 @@ A whole answer is read as a stream of one event: a message says the same as all 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from addon.inspect.views.blocks import (
+    as_object,
+    as_text,
+    call_block,
+    error_message,
+    named,
+    usage_messages,
+)
 from addon.inspect.views.conversation import (
     ASSISTANT,
     TOOL,
@@ -17,14 +25,6 @@ from addon.inspect.views.conversation import (
 )
 from addon.inspect.views.json_text import pretty_source
 from addon.inspect.views.openai_parts import blocks_of, is_signed
-from addon.inspect.views.pieces import (
-    as_object,
-    as_text,
-    call_block,
-    error_message,
-    named,
-    usage_messages,
-)
 from backends.jsonio import Json, objects, string
 
 OUTSIDE_PARAMETERS = frozenset({"messages", "tools", "functions"})

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+from addon.inspect.views.blocks import as_object, as_text, inline_block, media_block, unknown_block
 from addon.inspect.views.conversation import Block
-from addon.inspect.views.pieces import as_object, as_text, inline, medium, unknown
 from backends.jsonio import Json, objects, string
 
 
@@ -42,7 +42,7 @@ def content_of(value: object) -> Iterator[Block]:
             continue
         kind = string(part.get("type")) or ""
         read = PARTS.get(kind)
-        yield read(part.get(kind)) if read else unknown(part)
+        yield read(part.get(kind)) if read else unknown_block(part)
 
 
 def _audio(value: object) -> Iterator[Block]:
@@ -51,9 +51,9 @@ def _audio(value: object) -> Iterator[Block]:
     if transcript := string(audio.get("transcript")):
         yield Block("text", transcript)
     if data := audio.get("data"):
-        yield inline("audio", data, audio.get("mime_type"))
+        yield inline_block("audio", data, audio.get("mime_type"))
     elif id := string(audio.get("id")):
-        yield medium("audio", id)
+        yield media_block("audio", id)
 
 
 FIELDS: Mapping[str, Callable[[object], Iterator[Block]]] = {
@@ -71,23 +71,23 @@ def _url(value: object) -> object:
 
 def _sound(value: object) -> Block:
     audio = as_object(value)
-    return inline("audio", audio.get("data"), audio.get("format"))
+    return inline_block("audio", audio.get("data"), audio.get("format"))
 
 
 def _file(value: object) -> Block:
     file = as_object(value)
     data = string(file.get("file_data")) or ""
     if data and not data.startswith(("data:", "http")):
-        return inline("file", data, file.get("filename"))
-    return medium("file", data or file.get("file_id"), file.get("filename"))
+        return inline_block("file", data, file.get("filename"))
+    return media_block("file", data or file.get("file_id"), file.get("filename"))
 
 
 # By a part's `type`, which is the name of the field with its substance, too.
 PARTS: Mapping[str, Callable[[object], Block]] = {
     "text": lambda value: Block("text", as_text(value)),
     "refusal": lambda value: Block("refusal", as_text(value)),
-    "image_url": lambda value: medium("image", _url(value)),
-    "video_url": lambda value: medium("video", _url(value)),
+    "image_url": lambda value: media_block("image", _url(value)),
+    "video_url": lambda value: media_block("video", _url(value)),
     "input_audio": _sound,
     "file": _file,
 }

@@ -3,6 +3,16 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from addon.inspect.views import embeddings
+from addon.inspect.views.blocks import (
+    as_text,
+    call_block,
+    error_message,
+    inline_block,
+    media_block,
+    named,
+    unknown_block,
+    usage_messages,
+)
 from addon.inspect.views.conversation import (
     ASSISTANT,
     ERROR,
@@ -11,20 +21,10 @@ from addon.inspect.views.conversation import (
     Conversation,
     Message,
     Tool,
-    told,
+    text_message,
 )
 from addon.inspect.views.json_text import pretty_source
 from addon.inspect.views.openai_parts import content_of
-from addon.inspect.views.pieces import (
-    as_text,
-    call_block,
-    error_message,
-    inline,
-    medium,
-    named,
-    unknown,
-    usage_messages,
-)
 from backends.jsonio import Json, objects, string
 
 OUTSIDE_PARAMETERS = frozenset({"input", "instructions", "tools"})
@@ -38,7 +38,9 @@ def read_request(events: Sequence[Json]) -> Conversation:
     is_conversation = any("type" in item or "role" in item for item in objects(given))
     if not is_conversation and not {"instructions", "tools"} & request.keys():
         return embeddings.read_request(events)
-    messages = [told("system", as_text(text))] if (text := request.get("instructions")) else []
+    messages = (
+        [text_message("system", as_text(text))] if (text := request.get("instructions")) else []
+    )
     items = objects(given) if isinstance(given, list) else [{"role": "user", "content": given}]
     parameters = {name: value for name, value in request.items() if name not in OUTSIDE_PARAMETERS}
     tools = [
@@ -59,7 +61,7 @@ def read_answer(events: Sequence[Json]) -> Conversation | None:
     if response.get("error"):
         messages.append(error_message(response["error"]))
     if not is_over:
-        messages.append(told(ERROR, "The stream ended without response.completed."))
+        messages.append(text_message(ERROR, "The stream ended without response.completed."))
     messages += usage_messages(response.get("usage"))
     head = {name: response[name] for name in HEAD if response.get(name)}
     return Conversation(messages, head) if messages else None
@@ -121,7 +123,7 @@ def _call(item: Json) -> Iterator[Block]:
 
 
 def _unknown(item: Json) -> Iterator[Block]:
-    yield unknown(item)
+    yield unknown_block(item)
 
 
 ITEMS: Mapping[str, Callable[[Json], Iterator[Block]]] = {
@@ -145,8 +147,8 @@ def _text(part: Json) -> Block:
 
 def _file(part: Json) -> Block:
     if data := part.get("file_data"):
-        return inline("file", data, part.get("filename"))
-    return medium("file", part.get("file_url") or part.get("file_id"), part.get("filename"))
+        return inline_block("file", data, part.get("filename"))
+    return media_block("file", part.get("file_url") or part.get("file_id"), part.get("filename"))
 
 
 PARTS: Mapping[str, Callable[[Json], Block]] = {
@@ -154,6 +156,6 @@ PARTS: Mapping[str, Callable[[Json], Block]] = {
     "output_text": _text,
     "summary_text": _text,
     "refusal": lambda part: Block("refusal", as_text(part.get("refusal"))),
-    "input_image": lambda part: medium("image", part.get("image_url") or part.get("file_id")),
+    "input_image": lambda part: media_block("image", part.get("image_url") or part.get("file_id")),
     "input_file": _file,
 }

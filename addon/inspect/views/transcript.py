@@ -110,7 +110,7 @@ def _thinking(block: Block, fold: Fold) -> str:
     return f"thinking: {first}" + (f" (… {_amount(hidden)})" if hidden else "")
 
 
-def _medium(block: Block, fold: Fold) -> str:
+def _media(block: Block, fold: Fold) -> str:
     size = f"{block.size:,} bytes" if block.size else ""
     named = " ".join(filter(None, (block.kind, block.title, block.text)))
     return f"[{', '.join(filter(None, (named, size)))}]"
@@ -125,10 +125,10 @@ WRITERS: Mapping[Kind, Callable[[Block, Fold], str]] = {
     "thinking": _thinking,
     "refusal": lambda block, fold: f"refusal: {fold(block.text)}",
     "call": _call,
-    "image": _medium,
-    "audio": _medium,
-    "video": _medium,
-    "file": _medium,
+    "image": _media,
+    "audio": _media,
+    "video": _media,
+    "file": _media,
     "signed": lambda block, fold: "(signed)",
     "other": _text,
 }

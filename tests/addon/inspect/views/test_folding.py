@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from addon.inspect.views.conversation import Block, Conversation, Message, Tool
-from addon.inspect.views.reading import read
+from addon.inspect.views.parse import read
 from addon.inspect.views.transcript import MAX_CHARACTERS, to_text
 
 WHERE = "elsewhere"
@@ -15,8 +15,8 @@ def numbered(lines: int) -> str:
 
 
 def shown(*messages: tuple[str, str], **more: Any) -> str:
-    told = [Message(role, [Block("text", text)]) for role, text in messages]
-    return to_text(Conversation(told, **more), WHERE)
+    text_message = [Message(role, [Block("text", text)]) for role, text in messages]
+    return to_text(Conversation(text_message, **more), WHERE)
 
 
 def test_up_to_30_lines_are_shown() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from addon.inspect.views.reading import read
+from addon.inspect.views.parse import read
 from addon.inspect.views.transcript import to_text
 
 Json = dict[str, Any]

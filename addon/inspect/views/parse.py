@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from addon.inspect.views import embeddings, gemini, openai, responses
-from addon.inspect.views.bodies import Body, open_body
-from addon.inspect.views.conversation import ASSISTANT, ERROR, Conversation, told
+from addon.inspect.views.blocks import error_message
+from addon.inspect.views.conversation import ASSISTANT, ERROR, Conversation, text_message
+from addon.inspect.views.events import Body, open_body
 from addon.inspect.views.json_text import clipped
-from addon.inspect.views.pieces import error_message
 from backends.jsonio import Json
 
 LONGEST_UNREADABLE = 500
@@ -64,10 +64,12 @@ def _with_losses(conversation: Conversation, body: Body, shape: Shape) -> Conver
     messages = [*conversation.messages]
     if body.unreadable:
         start = clipped(body.unreadable.decode("utf-8", "replace"), LONGEST_UNREADABLE)
-        messages.append(told(ERROR, f"The stream holds something that is not JSON: {start}"))
+        messages.append(
+            text_message(ERROR, f"The stream holds something that is not JSON: {start}")
+        )
     has_error = any(message.role == ERROR for message in conversation.messages)
     if body.is_stream and shape.has_done and not (body.is_done or has_error):
-        messages.append(told(ERROR, "The stream ended without [DONE]."))
+        messages.append(text_message(ERROR, "The stream ended without [DONE]."))
     return conversation._replace(messages=messages)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from addon.inspect.views.conversation import ERROR, Block, Kind, Message, told
+from addon.inspect.views.conversation import ERROR, Block, Kind, Message, text_message
 from addon.inspect.views.json_text import clipped, fields, pretty, short
 from backends.jsonio import Json
 
@@ -31,19 +31,19 @@ def call_block(name: object, id: object, arguments: str, *, is_signed: bool) -> 
     return Block("call", arguments, named(name), note)
 
 
-def medium(kind: Kind, address: object, name: object = None) -> Block:
+def media_block(kind: Kind, address: object, name: object = None) -> Block:
     """An image or the like. Data in the address, or in its place, is counted and not shown."""
     if not isinstance(address, str):
-        return inline(kind, None, name)
+        return inline_block(kind, None, name)
     if address[:5].lower() == "data:":
         head, _, data = address.partition(",")
-        return inline(kind, data, name, head[5:].partition(";")[0])
+        return inline_block(kind, data, name, head[5:].partition(";")[0])
     if "://" not in address[:20] and len(address) > LONGEST_NAME:
-        return inline(kind, address, name)
+        return inline_block(kind, address, name)
     return Block(kind, clipped(address, LONGEST_ADDRESS), _words(name))
 
 
-def inline(kind: Kind, data: object, *names: object) -> Block:
+def inline_block(kind: Kind, data: object, *names: object) -> Block:
     """A medium in base64; `names` are what is known of its name and type."""
     size = len(data.rstrip("=")) * 3 // 4 if isinstance(data, str) else 0
     return Block(kind, title=_words(*names), size=size)
@@ -55,7 +55,7 @@ def _words(*values: object) -> str:
     return " ".join(clipped(text, LONGEST_NAME) for text in texts)
 
 
-def unknown(value: object) -> Block:
+def unknown_block(value: object) -> Block:
     """What no table has a row for."""
     return Block("other", short(value, LONGEST_ADDRESS))
 
@@ -63,12 +63,12 @@ def unknown(value: object) -> Block:
 def error_message(error: object) -> Message:
     """An error's message, and all else that it tells."""
     if not isinstance(error, dict):
-        return told(ERROR, as_text(error))
+        return text_message(ERROR, as_text(error))
     rest = {name: value for name, value in error.items() if name != "message" and value is not None}
     nested = {name: value for name, value in rest.items() if isinstance(value, dict | list)}
     flat = {name: value for name, value in rest.items() if name not in nested}
     lines = [as_text(error.get("message")), fields(flat), pretty(nested) if nested else ""]
-    return told(ERROR, "\n".join(filter(None, lines)))
+    return text_message(ERROR, "\n".join(filter(None, lines)))
 
 
 def usage_messages(usage: object) -> list[Message]:
@@ -76,7 +76,7 @@ def usage_messages(usage: object) -> list[Message]:
     counts = as_object(usage)
     parts = {name: _numbers(value) for name, value in counts.items() if isinstance(value, dict)}
     shown = _numbers(counts) | {name: f"({fields(each)})" for name, each in parts.items() if each}
-    return [told("usage", fields(shown))] if shown else []
+    return [text_message("usage", fields(shown))] if shown else []
 
 
 def _numbers(counts: Mapping[str, object]) -> dict[str, object]:
