@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from addon.inspect.views import gemini, openai
 from addon.inspect.views.blocks import as_object, usage_messages
 from addon.inspect.views.conversation import ASSISTANT, Conversation, Message, text_message
-from addon.inspect.views.gemini_parts import blocks_of
-from addon.inspect.views.openai_parts import content_of
 from backends.jsonio import Json, objects
 
 INPUT = "input"
@@ -19,7 +18,7 @@ def read_request(events: Sequence[Json]) -> Conversation:
     messages = list(_inputs(request["input"])) if "input" in request else []
     for each in objects(request.get("requests")):  # of Gemini's `batchEmbedContents`
         parts = objects(as_object(each.get("content")).get("parts"))
-        messages.append(Message(INPUT, list(blocks_of(parts))))
+        messages.append(Message(INPUT, list(gemini.blocks_of(parts))))
     parameters = {name: value for name, value in request.items() if name not in OUTSIDE_PARAMETERS}
     return Conversation(messages, parameters)
 
@@ -33,7 +32,7 @@ def _inputs(given: object) -> Iterator[Message]:
             yield text_message(INPUT, f"{len(each):,} tokens")
         else:
             content = each.get("content") if isinstance(each, dict) else each
-            yield Message(INPUT, list(content_of(content)))
+            yield Message(INPUT, list(openai.content_of(content)))
 
 
 def read_answer(events: Sequence[Json]) -> Conversation | None:

@@ -24,7 +24,7 @@ from addon.inspect.views.conversation import (
     text_message,
 )
 from addon.inspect.views.json_text import pretty_source
-from addon.inspect.views.openai_parts import content_of
+from addon.inspect.views.openai import content_of
 from backends.jsonio import Json, objects, string
 
 OUTSIDE_PARAMETERS = frozenset({"input", "instructions", "tools"})
