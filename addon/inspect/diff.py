@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from mitmproxy import http
 
-from addon.inspect.views import read_answer
+from addon.inspect.views import read_response
 
 # What is compared besides the answer, and how it is called.
 FACTS = (
@@ -21,7 +21,7 @@ FACTS = (
 )
 
 
-def answers(first: http.HTTPFlow, second: http.HTTPFlow) -> Sequence[str]:
+def responses(first: http.HTTPFlow, second: http.HTTPFlow) -> Sequence[str]:
     """The facts that differ, and a unified diff of text and tool calls."""
     facts = [
         f"{title}: {values[0]} -> {values[1]}"
@@ -36,7 +36,7 @@ def answers(first: http.HTTPFlow, second: http.HTTPFlow) -> Sequence[str]:
 
 def _lines(flow: http.HTTPFlow) -> Iterator[str]:
     body = flow.response and flow.response.get_content(strict=False)
-    answer = read_answer(body or b"")
+    answer = read_response(body or b"")
     yield from answer.text.splitlines()
     for call in answer.calls:
         yield f"tool call {call.name}:"

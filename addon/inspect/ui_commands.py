@@ -105,7 +105,7 @@ class UiCommands:
 
     def diff(self, first: flow.Flow, second: flow.Flow) -> Sequence[str]:
         """Compare the answers of two flows: text, tool calls, tokens, time."""
-        return diff.answers(_http(first), _http(second))
+        return diff.responses(_http(first), _http(second))
 
 
 def _argument(word: str) -> Argument:

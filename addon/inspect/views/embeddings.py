@@ -35,7 +35,7 @@ def _inputs(given: object) -> Iterator[Message]:
             yield Message(INPUT, list(openai.content_of(content)))
 
 
-def read_answer(events: Sequence[Json]) -> Conversation | None:
+def read_response(events: Sequence[Json]) -> Conversation | None:
     """None for another list than one of embeddings."""
     answer = events[0]
     items = objects(answer.get("data")) or objects(answer.get("embeddings"))

@@ -31,28 +31,28 @@ class Body:
     is_done: bool = False
     unreadable: bytes = b""
 
-    def take(self, text: bytes) -> None:
+    def add(self, text: bytes) -> None:
         """An object, or the objects of a list; ValueError if it is not JSON."""
         value = jsonio.decode(text)
         self.events += objects(value if isinstance(value, list) else [value])
 
-    def take_leniently(self, text: bytes) -> None:
+    def add_leniently(self, text: bytes) -> None:
         try:
-            self.take(text)
+            self.add(text)
         except ValueError:
             self.unreadable = self.unreadable or text
 
 
-def open_body(data: bytes) -> Body:
+def parse_body(data: bytes) -> Body:
     """ValueError if it is neither JSON nor a stream."""
     if _start(data).startswith(STREAM_STARTS):
-        return _open_stream(data)
+        return _parse_stream(data)
     body = Body()
-    body.take(data)
+    body.add(data)
     return body
 
 
-def _open_stream(data: bytes) -> Body:
+def _parse_stream(data: bytes) -> Body:
     """Behind Gemini's events a bare JSON error may follow that is no event."""
     body = Body(is_stream=True)
     bare: list[bytes] = []
@@ -64,7 +64,7 @@ def _open_stream(data: bytes) -> Body:
         elif text.strip() == b"[DONE]":
             body.is_done = True
         else:
-            body.take_leniently(text)
+            body.add_leniently(text)
     if bare:
-        body.take_leniently(b"".join(bare))
+        body.add_leniently(b"".join(bare))
     return body

@@ -64,11 +64,11 @@ def facts_text(metadata: Mapping[Any, Any]) -> str:
         for number in itertools.count(1)
     )
     attempts = itertools.takewhile(lambda row: row.facts[0].name in metadata, numbered)
-    lines = ((row.label, _told(row, metadata)) for row in (*ASKED, *attempts, *ANSWERED))
+    lines = ((row.label, _row_text(row, metadata)) for row in (*ASKED, *attempts, *ANSWERED))
     return "\n".join(f"{label:<{LABEL_WIDTH}}{text}" for label, text in lines if text)
 
 
-def _told(row: Row, metadata: Mapping[Any, Any]) -> str:
+def _row_text(row: Row, metadata: Mapping[Any, Any]) -> str:
     values = ((fact, metadata.get(fact.name)) for fact in row.facts)
     told = (fact.form.format(value) for fact, value in values if isinstance(value, fact.kind))
     return row.between.join(dict.fromkeys(clipped(each, LONGEST) for each in told if each))

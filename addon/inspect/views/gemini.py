@@ -77,15 +77,17 @@ def _tools(request: Json) -> Iterator[Tool]:
         yield from (Tool(name) for name in tool if name != "functionDeclarations")
 
 
-def read_answer(events: Sequence[Json]) -> Conversation:
-    choices: dict[int, _Choice] = {}
+def read_response(events: Sequence[Json]) -> Conversation:
+    choices: dict[int, _ChoiceReader] = {}
     usage: Json = {}
     errors: list[object] = []
     for event in events:
         usage |= as_object(event.get("usageMetadata"))
         for candidate in objects(event.get("candidates")):
             index = candidate.get("index")  # 0 is left out
-            choices.setdefault(index if isinstance(index, int) else 0, _Choice()).take(candidate)
+            choices.setdefault(index if isinstance(index, int) else 0, _ChoiceReader()).feed(
+                candidate
+            )
         feedback = as_object(event.get("promptFeedback"))
         if feedback.get("blockReason"):
             errors.append({"message": "Gemini blocked the prompt", **feedback})
@@ -100,11 +102,11 @@ def read_answer(events: Sequence[Json]) -> Conversation:
 
 
 @dataclass(slots=True)
-class _Choice:
+class _ChoiceReader:
     said: list[Block] = field(default_factory=list)
     finish_reason: str = ""
 
-    def take(self, candidate: Json) -> None:
+    def feed(self, candidate: Json) -> None:
         self.said += blocks_of(objects(as_object(candidate.get("content")).get("parts")))
         if why := string(candidate.get("finishMessage")):
             self.said.append(Block("other", why))

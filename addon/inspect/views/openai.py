@@ -38,8 +38,8 @@ def read_request(events: Sequence[Json]) -> Conversation:
     names: dict[str, str] = {}
     messages = []
     for message in objects(chat.get("messages")):
-        speech = _Speech()
-        speech.take(message)
+        speech = _MessageReader()
+        speech.feed(message)
         names.update((call.id, call.name) for call in speech.calls)
         role = string(message.get("role")) or "(no role)"
         messages.append(Message(role, speech.blocks(), _note(message, names)))
@@ -59,14 +59,14 @@ def _tools(chat: Json) -> Iterator[Tool]:
         yield Tool(named(about.get("name") or tool.get("type")), as_text(about.get("description")))
 
 
-def read_answer(events: Sequence[Json]) -> Conversation:
-    choices: dict[int, _Choice] = {}
+def read_response(events: Sequence[Json]) -> Conversation:
+    choices: dict[int, _ChoiceReader] = {}
     errors: list[object] = []
     usage: object = None
     for event in events:
         usage = event.get("usage") or usage
         for position, data in enumerate(objects(event.get("choices"))):
-            choices.setdefault(_index(data, position), _Choice()).take(data)
+            choices.setdefault(_index(data, position), _ChoiceReader()).feed(data)
             errors.append(data.get("error"))
         errors.append(event.get("error"))
     messages = [
@@ -84,7 +84,7 @@ def _index(data: Json, position: int) -> int:
 
 
 @dataclass(slots=True)
-class _Call:
+class _ToolCallReader:
     id: str = ""
     name: str = ""
     is_signed: bool = False
@@ -96,26 +96,26 @@ class _Call:
 
 
 @dataclass(slots=True)
-class _Speech:
+class _MessageReader:
     """What one message says, or all deltas of a choice; `newest` are calls by their index."""
 
     said: list[Block] = field(default_factory=list)
-    calls: list[_Call] = field(default_factory=list)
-    newest: dict[int, _Call] = field(default_factory=dict)
+    calls: list[_ToolCallReader] = field(default_factory=list)
+    newest: dict[int, _ToolCallReader] = field(default_factory=dict)
 
-    def take(self, message: Json) -> None:
+    def feed(self, message: Json) -> None:
         self.said += blocks_of(message)
         for position, call in enumerate(objects(message.get("tool_calls"))):
-            self._take_call(_index(call, position), call)
+            self._feed_call(_index(call, position), call)
         if legacy := message.get("function_call"):
-            self._take_call(0, {"function": legacy})
+            self._feed_call(0, {"function": legacy})
 
-    def _take_call(self, index: int, data: Json) -> None:
+    def _feed_call(self, index: int, data: Json) -> None:
         """A call or a fragment of one; with a new id it is another call, whatever its index."""
         id = string(data.get("id")) or ""
         call = self.newest.get(index)
         if call is None or (id and call.id and id != call.id):
-            call = self.newest[index] = _Call()
+            call = self.newest[index] = _ToolCallReader()
             self.calls.append(call)
         about = as_object(data.get("function") or data.get("custom"))
         call.id = call.id or id
@@ -128,13 +128,13 @@ class _Speech:
 
 
 @dataclass(slots=True)
-class _Choice:
-    speech: _Speech = field(default_factory=_Speech)
+class _ChoiceReader:
+    speech: _MessageReader = field(default_factory=_MessageReader)
     finish_reason: str = ""
     native: str = ""
 
-    def take(self, data: Json) -> None:
-        self.speech.take(as_object(data.get("message") or data.get("delta")))
+    def feed(self, data: Json) -> None:
+        self.speech.feed(as_object(data.get("message") or data.get("delta")))
         if text := data.get("text"):  # of the older `/completions`
             self.speech.said.append(Block("text", as_text(text)))
         self.finish_reason = string(data.get("finish_reason")) or self.finish_reason

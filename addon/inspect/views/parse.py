@@ -6,7 +6,7 @@ from typing import NamedTuple
 from addon.inspect.views import embeddings, gemini, openai, responses
 from addon.inspect.views.blocks import error_message
 from addon.inspect.views.conversation import ASSISTANT, ERROR, Conversation, text_message
-from addon.inspect.views.events import Body, open_body
+from addon.inspect.views.events import Body, parse_body
 from addon.inspect.views.json_text import clipped
 from backends.jsonio import Json
 
@@ -31,17 +31,17 @@ def _read_errors(events: Sequence[Json]) -> Conversation | None:
 # By a field that one of the events has; the first row that fits counts.
 SHAPES: Mapping[str, Shape] = {
     "messages": Shape(openai.read_request),
-    "choices": Shape(openai.read_answer, has_done=True),
+    "choices": Shape(openai.read_response, has_done=True),
     "contents": Shape(gemini.read_request),
-    "candidates": Shape(gemini.read_answer),
-    "promptFeedback": Shape(gemini.read_answer),
-    "output": Shape(responses.read_answer),
-    "response": Shape(responses.read_answer),
+    "candidates": Shape(gemini.read_response),
+    "promptFeedback": Shape(gemini.read_response),
+    "output": Shape(responses.read_response),
+    "response": Shape(responses.read_response),
     "input": Shape(responses.read_request),
     "requests": Shape(embeddings.read_request),
-    "data": Shape(embeddings.read_answer),
-    "embeddings": Shape(embeddings.read_answer),
-    "usageMetadata": Shape(gemini.read_answer),
+    "data": Shape(embeddings.read_response),
+    "embeddings": Shape(embeddings.read_response),
+    "usageMetadata": Shape(gemini.read_response),
     "error": Shape(_read_errors),
 }
 
@@ -49,7 +49,7 @@ SHAPES: Mapping[str, Shape] = {
 def read(data: bytes) -> Conversation | None:
     """None for what is neither a request nor an answer."""
     try:
-        body = open_body(data)
+        body = parse_body(data)
     except ValueError:
         return None
     for name, shape in SHAPES.items():
@@ -73,21 +73,21 @@ def _with_losses(conversation: Conversation, body: Body, shape: Shape) -> Conver
     return conversation._replace(messages=messages)
 
 
-class Call(NamedTuple):
+class ToolCall(NamedTuple):
     """`arguments` are indented JSON, or the text that stands in its place."""
 
     name: str
     arguments: str
 
 
-class Answer(NamedTuple):
+class ModelResponse(NamedTuple):
     text: str = ""
     thinking: str = ""
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
     error: str = ""
 
 
-def read_answer(data: bytes) -> Answer:
+def read_response(data: bytes) -> ModelResponse:
     """What was answered, on whatever wire; empty if it cannot be read."""
     conversation = read(data)
     messages = conversation.messages if conversation else ()
@@ -97,9 +97,9 @@ def read_answer(data: bytes) -> Answer:
     errors = [
         block.text for message in messages if message.role == ERROR for block in message.blocks
     ]
-    return Answer(
+    return ModelResponse(
         "\n".join(block.text for block in blocks if block.kind in ("text", "refusal")),
         "\n".join(block.text for block in blocks if block.kind == "thinking"),
-        tuple(Call(block.title, block.text) for block in blocks if block.kind == "call"),
+        tuple(ToolCall(block.title, block.text) for block in blocks if block.kind == "call"),
         "\n".join(errors),
     )

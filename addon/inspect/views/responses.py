@@ -50,7 +50,7 @@ def read_request(events: Sequence[Json]) -> Conversation:
     return Conversation([*messages, *_messages(items)], parameters, tools)
 
 
-def read_answer(events: Sequence[Json]) -> Conversation | None:
+def read_response(events: Sequence[Json]) -> Conversation | None:
     """Whole, or of a stream its last event, which repeats all; else what came of one."""
     last = events[-1]
     is_stream = "output" not in events[0]

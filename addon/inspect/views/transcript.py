@@ -24,7 +24,7 @@ NEAR_TOP = 200
 """Mitmweb shows 512 lines at first. With more than these before it, the newest turn goes ahead."""
 
 
-class Room(NamedTuple):
+class FoldLimits(NamedTuple):
     """Of a text with more `lines` or `characters` only `first` and `last` lines are shown."""
 
     lines: int
@@ -33,8 +33,8 @@ class Room(NamedTuple):
     characters: int
 
 
-FOLDED = Room(lines=30, first=20, last=5, characters=6_000)
-FULL = Room(lines=50_000, first=30_000, last=10_000, characters=400_000)
+FOLDED = FoldLimits(lines=30, first=20, last=5, characters=6_000)
+FULL = FoldLimits(lines=50_000, first=30_000, last=10_000, characters=400_000)
 
 Fold = Callable[[str], str]
 
@@ -134,7 +134,7 @@ WRITERS: Mapping[Kind, Callable[[Block, Fold], str]] = {
 }
 
 
-def _folded(room: Room, where_all: str, text: str) -> str:
+def _folded(room: FoldLimits, where_all: str, text: str) -> str:
     if _lines(text) <= room.lines and len(text) <= room.characters:
         return text
     first = "\n".join(text.split("\n", room.first)[: room.first])[: room.characters * 3 // 4]

@@ -32,11 +32,11 @@ _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "
 def write(value: Any) -> str:
     """RecursionError if it is nested too deeply."""
     lines: list[str] = []
-    _put(lines, "", "", value)
+    _append(lines, "", "", value)
     return "\n".join([*lines, ""])
 
 
-def _put(lines: list[str], lead: str, indent: str, value: Any) -> None:
+def _append(lines: list[str], lead: str, indent: str, value: Any) -> None:
     """`lead` is what comes before the value on its line: up to the `: ` of a key or a `- `."""
     is_below_key = lead.endswith(": ")
     if value and isinstance(value, dict | list) and is_below_key:
@@ -45,20 +45,20 @@ def _put(lines: list[str], lead: str, indent: str, value: Any) -> None:
         lead = indent
     if value and isinstance(value, dict):
         for key, child in value.items():
-            _put(lines, f"{lead}{_quoted(key)}: ", indent, child)
+            _append(lines, f"{lead}{_quoted(key)}: ", indent, child)
             lead = indent
     elif value and isinstance(value, list):
         for child in value:
-            _put(lines, f"{lead}- ", f"{indent}  ", child)
+            _append(lines, f"{lead}- ", f"{indent}  ", child)
             lead = indent
     elif isinstance(value, str) and "\n" in value.strip("\n") and not _UNFIT.search(value):
-        _put_lines(lines, lead, indent if lead.endswith("- ") else f"{indent}  ", value)
+        _append_block(lines, lead, indent if lead.endswith("- ") else f"{indent}  ", value)
     else:
         scalar = _quoted(value) if isinstance(value, str) else jsonio.encode(value).decode()
         lines.append(f"{lead}{scalar}")
 
 
-def _put_lines(lines: list[str], lead: str, indent: str, text: str) -> None:
+def _append_block(lines: list[str], lead: str, indent: str, text: str) -> None:
     """A literal block. Its head tells the indent where a space may seem to be part of it."""
     width = "2" if text[0] in " \t\n" else ""
     rest = text.removesuffix("\n")

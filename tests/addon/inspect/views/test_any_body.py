@@ -120,7 +120,7 @@ def test_mutated_bodies(seed: int, guard: pytest.LogCaptureFixture) -> None:
         body = mutated(choice.choice(bodies), choice)
         for text in show(body):
             text.encode()
-        views.read_answer(body)
+        views.read_response(body)
         assert not guard.records, body
 
 

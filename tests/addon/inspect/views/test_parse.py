@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from addon.inspect.views import Answer, Call, read_answer
+from addon.inspect.views import ModelResponse, ToolCall, read_response
 from tests.backends.vendors.gemini.asking import recorded
 
 ERROR = {"error": {"message": "Over", "code": 503}}
@@ -13,24 +13,27 @@ ERROR = {"error": {"message": "Over", "code": 503}}
 @pytest.mark.parametrize(
     ("sample", "expected"),
     [
-        ("thinking", Answer("Three.", "**Planning**\n\nI count letters.**Checking**\n\nAgain.")),
+        (
+            "thinking",
+            ModelResponse("Three.", "**Planning**\n\nI count letters.**Checking**\n\nAgain."),
+        ),
         (
             "one_call_whole",
-            Answer(calls=(Call("weather", '{\n  "location": "Paris"\n}'),)),
+            ModelResponse(calls=(ToolCall("weather", '{\n  "location": "Paris"\n}'),)),
         ),
         (
             "parallel_calls",
-            Answer(
+            ModelResponse(
                 calls=(
-                    Call("read_screen", '{\n  "id": "A"\n}'),
-                    Call("read_screen", '{\n  "id": "A"\n}'),
-                    Call("read_theme", "{}"),
+                    ToolCall("read_screen", '{\n  "id": "A"\n}'),
+                    ToolCall("read_screen", '{\n  "id": "A"\n}'),
+                    ToolCall("read_theme", "{}"),
                 )
             ),
         ),
         (
             "error_after_events",
-            Answer(
+            ModelResponse(
                 "There are",
                 error="The model is overloaded. Please try again later.\n"
                 "code 503, status UNAVAILABLE",
@@ -38,21 +41,21 @@ ERROR = {"error": {"message": "Over", "code": 503}}
         ),
     ],
 )
-def test_recorded(sample: str, expected: Answer) -> None:
-    assert read_answer(recorded(sample).body) == expected
+def test_recorded(sample: str, expected: ModelResponse) -> None:
+    assert read_response(recorded(sample).body) == expected
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (b"", Answer()),
-        (b"<html>", Answer()),
-        (json.dumps(ERROR).encode(), Answer(error="Over\ncode 503")),
+        (b"", ModelResponse()),
+        (b"<html>", ModelResponse()),
+        (json.dumps(ERROR).encode(), ModelResponse(error="Over\ncode 503")),
         (
             b'{"choices": [{"message": {"refusal": "No."}}, {"message": {"content": "Yes."}}]}',
-            Answer("No.\nYes."),
+            ModelResponse("No.\nYes."),
         ),
     ],
 )
-def test_odd(body: bytes, expected: Answer) -> None:
-    assert read_answer(body) == expected
+def test_odd(body: bytes, expected: ModelResponse) -> None:
+    assert read_response(body) == expected

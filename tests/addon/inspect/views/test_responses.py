@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from addon.inspect.views import read_answer
+from addon.inspect.views import read_response
 from tests.addon.inspect.views.test_transcripts import PNG, shown, sse
 
 Json = dict[str, Any]
@@ -148,6 +148,6 @@ def test_transcript(name: str) -> None:
 
 
 def test_an_answer_to_compare() -> None:
-    answer = read_answer(BODIES["streamed"][0])  # type: ignore[arg-type]  # it is bytes
+    answer = read_response(BODIES["streamed"][0])  # type: ignore[arg-type]  # it is bytes
     assert answer.text == "Hello"
     assert [call.name for call in answer.calls] == ["read"]
