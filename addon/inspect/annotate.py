@@ -1,12 +1,12 @@
 """What lists of flows tell of an exchange: comment, marker, and flat metadata to filter by."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from mitmproxy import http
 
 from addon.exchange import flow_record
 from addon.exchange.exchange import Exchange
+from addon.exchange.facts import facts_of
 from backends.usage import Usage, read_usage
 from commands.sessions.session import Entry
 
@@ -18,13 +18,11 @@ SMALLEST_COST = 0.0001
 _USUAL_ENDS = frozenset({None, "stop", "tool_calls"})
 _CANCELLED = 499
 
-Facts = dict[str, str | int | float]
-
 
 def begin(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """At the request, if it can be looked at by then: who asks what, and whom it is put to."""
     if exchange.is_kept and (exchange.talk or exchange.upstream):
-        flow.metadata.update(_request_facts(exchange))
+        flow.metadata.update(facts_of(exchange))
         flow.comment = _model_label(exchange)
         _keep_sides(flow, exchange)
 
@@ -45,10 +43,8 @@ def finish(
     if not (exchange.talk or exchange.upstream):
         flow.comment = error or ""
         return
-    facts = (
-        _request_facts(exchange) | _response_facts(exchange, entry, error) | _connection_facts(flow)
-    )
-    flow.metadata.update(facts)
+    facts = facts_of(exchange, entry, error)
+    flow.metadata.update(facts | _connection_facts(flow))
     flow.comment = " | ".join([_model_label(exchange), *_summary(exchange, entry, error)])
     is_cancelled = exchange.outcome.error and exchange.outcome.error.status == _CANCELLED
     if not flow.marked and not is_cancelled:
@@ -76,44 +72,10 @@ def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], 
         flow_record.keep(flow, flow_record.UPSTREAM_RESPONSE, received)
 
 
-def _request_facts(exchange: Exchange) -> Facts:
-    talk, served = exchange.talk, exchange.upstream
-    return {flow_record.ENDPOINT: exchange.endpoint} | _known(
-        llm_session=talk and talk.session.id,
-        llm_agent=talk and talk.session.agent,
-        llm_project=talk and talk.session.settings.project,
-        llm_commands=talk and " ".join(talk.commands),
-        llm_requested=exchange.requested,
-        llm_model=served and str(served.target),
-        llm_backend=served and served.target.backend,
-        llm_key=served and served.key_name,
-    )
-
-
-def _response_facts(exchange: Exchange, entry: Entry | None, error: str | None) -> Facts:
-    usage = read_usage(exchange.outcome.usage) or Usage()
-    attempts = entry.attempts if entry else ()
-    return _known(
-        llm_error=error,
-        llm_finish_reason=exchange.outcome.finish_reason,
-        llm_prompt_tokens=usage.prompt_tokens,
-        llm_completion_tokens=usage.completion_tokens,
-        llm_cost=usage.cost,
-        llm_ttft_s=entry and entry.first_token_s and round(entry.first_token_s, 3),
-        llm_total_s=entry and entry.total_s and round(entry.total_s, 3),
-        llm_attempts=len(attempts),
-        **{f"llm_attempt_{number}": str(each) for number, each in enumerate(attempts, 1)},
-    )
-
-
-def _connection_facts(flow: http.HTTPFlow) -> Facts:
+def _connection_facts(flow: http.HTTPFlow) -> dict[str, str]:
     since = flow.server_conn.timestamp_start
     is_reused = since is not None and since < flow.request.timestamp_start
-    return _known(llm_connection=is_reused and "reused")
-
-
-def _known(**facts: Any) -> Facts:
-    return {name: fact for name, fact in facts.items() if fact not in (None, "", 0)}
+    return {"llm_connection": "reused"} if is_reused else {}
 
 
 def _model_label(exchange: Exchange) -> str:

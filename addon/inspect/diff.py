@@ -5,33 +5,27 @@ from collections.abc import Iterator, Sequence
 
 from mitmproxy import http
 
+from addon.exchange.facts import MODEL, RESPONSE_FACTS, Fact
 from addon.inspect.views import read_response
 
-# What is compared besides the answer, and how it is called.
-FACTS = (
-    ("llm_model", "model"),
-    ("llm_prompt_tokens", "prompt tokens"),
-    ("llm_completion_tokens", "completion tokens"),
-    ("llm_cost", "cost in $"),
-    ("llm_ttft_s", "first word after s"),
-    ("llm_total_s", "complete after s"),
-    ("llm_finish_reason", "finish reason"),
-    ("llm_attempts", "attempts"),
-    ("llm_error", "error"),
-)
+COMPARED = (MODEL, *RESPONSE_FACTS)
 
 
 def responses(first: http.HTTPFlow, second: http.HTTPFlow) -> Sequence[str]:
     """The facts that differ, and a unified diff of text and tool calls."""
     facts = [
-        f"{title}: {values[0]} -> {values[1]}"
-        for name, title in FACTS
-        if len(set(values := [str(flow.metadata.get(name, "-")) for flow in (first, second)])) > 1
+        f"{fact.name.replace('_', ' ')}: {before} -> {after}"
+        for fact in COMPARED
+        if (before := _shown(first, fact)) != (after := _shown(second, fact))
     ]
     diff = difflib.unified_diff(
         list(_lines(first)), list(_lines(second)), "first", "second", lineterm=""
     )
     return [*facts, *(list(diff) or ["the same text and tool calls"])]
+
+
+def _shown(flow: http.HTTPFlow, fact: Fact) -> str:
+    return str(flow.metadata.get(fact.key, "-"))
 
 
 def _lines(flow: http.HTTPFlow) -> Iterator[str]:

@@ -17,9 +17,10 @@ from mitmproxy.contentviews import (
 from mitmproxy.flow import Flow
 
 from addon.exchange import flow_record
+from addon.exchange.facts import PREFIX
 from addon.inspect.views.editing import from_editable, to_editable
 from addon.inspect.views.events import may_be_readable
-from addon.inspect.views.facts import PREFIX, facts_text
+from addon.inspect.views.facts import facts_text
 from addon.inspect.views.json_text import pretty_source, printable
 from addon.inspect.views.parse import read
 from addon.inspect.views.transcript import to_text
