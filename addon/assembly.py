@@ -3,12 +3,12 @@
 import time
 import uuid
 from contextlib import AbstractAsyncContextManager
-from importlib.metadata import version
 
 from addon.demo import start
 from addon.endpoints.chat import ChatEndpoint
 from addon.endpoints.model_catalog import ModelsList
 from addon.exchange.session_log import SessionLog
+from addon.program.product import PRODUCT, VERSION
 from backends.dialects.registry import DIALECTS
 from backends.redact import Redactor
 from backends.vendors.registry import VENDORS, ConfiguredBackends, make_backends
@@ -18,9 +18,6 @@ from commands.sessions.session import Sessions
 from commands.settings import ProxySettings, SessionSettings
 from commands.turns.processor import CommandProcessor
 from commands.turns.proxy_state import ProxyState
-
-PRODUCT = "llm-interactive-proxy"
-VERSION = version(PRODUCT)
 
 
 def make_chat(settings: Config, models: ModelsList, redactor: Redactor) -> ChatEndpoint:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from addon.program import flags as setting_flags
+from addon.program.product import VERSION
 from commands.config.levels import ConfigError
 from commands.config.load import read
 
@@ -83,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _versions() -> str:
     return (
-        f"llm-proxy {version('llm-interactive-proxy')} "
+        f"llm-proxy {VERSION} "
         f"(mitmproxy {version('mitmproxy')}, Python {platform.python_version()})"
     )
 

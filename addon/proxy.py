@@ -13,7 +13,7 @@ from mitmproxy.hooks import UpdateHook
 from mitmproxy.proxy import layer, server_hooks
 from mitmproxy.utils import asyncio_utils
 
-from addon.assembly import VERSION, make_chat, stand_in
+from addon.assembly import make_chat, stand_in
 from addon.cassettes.files import Recorder
 from addon.demo import start
 from addon.endpoints import access, table
@@ -35,6 +35,7 @@ from addon.layers import fallback
 from addon.layers.deps import Rules
 from addon.layers.pool import Pool
 from addon.program import logs, startup
+from addon.program.product import VERSION, local_url
 from addon.program.shutdown import GracefulShutdown
 from backends.backend import Headers
 from backends.errors import ApiError, bad_request
@@ -143,7 +144,7 @@ class LlmProxy:
             logger.warning("%s", self._warning)
         if self._misfit:
             logger.warning("No failover and no time-outs: %s", self._misfit)
-        self._reask.base_url = startup.local_url(addresses[0])
+        self._reask.base_url = local_url(*addresses[0][:2])
         hint = start.hint if self._settings.is_demo else None
         startup.announce(addresses[0], self._settings, upstreams, self._client_key, hint)
         await self._models.all()

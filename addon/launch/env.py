@@ -11,6 +11,7 @@ from addon.launch.agents import PLACEHOLDER, Agent, Mode, fill, find_agent
 from addon.launch.environment import Proxy, additions
 from addon.launch.run import WRONG_USAGE, add_mode
 from addon.program import flags as setting_flags
+from addon.program.product import CLIENT_KEY_NAME
 from commands.config.levels import ConfigError
 from commands.config.load import load
 from commands.config.model import CONFIG_FIELDS
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     if known is None and not settings.disable_auth:
         _comment(
             f"No client key is configured, and the proxy makes a new one at each start: set "
-            f"{proxy_process.CLIENT_KEY_NAME} for the proxy and here, or use llm-proxy run."
+            f"{CLIENT_KEY_NAME} for the proxy and here, or use llm-proxy run."
         )
         return 1
     if settings.port == 0:

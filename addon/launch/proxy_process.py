@@ -17,17 +17,15 @@ import httpx
 from addon.launch.agents import PLACEHOLDER
 from addon.launch.ca_bundle import CERTIFICATE, CONFDIR
 from addon.launch.environment import Proxy
+from addon.program.product import CLIENT_KEY_NAME, PRODUCT, local_url
 from backends.keys import Key
-from commands.config.model import CONFIG_FIELDS, Config
+from commands.config.model import Config
 
-PRODUCT = "llm-interactive-proxy"
-CLIENT_KEY_NAME = {setting.name: setting.env or "" for setting in CONFIG_FIELDS}["client_key"]
 LOG = CONFDIR / "llm-proxy-run.log"
 TIMEOUT_S = 3.0
 """Nothing on this machine takes longer, unless it does not speak HTTP."""
 
 _READY = re.compile(r"LLM proxy ready: HTTPS_PROXY=http://\S*:(\d+)")
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _START_S, _STOP_S = 30.0, 10.0
 
 
@@ -50,9 +48,7 @@ def url_of(settings: Config, port: int) -> str:
         found = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise LaunchError(f"{settings.host} is no address to listen on: {error.strerror}") from None
-    host = str(found[0][4][0])
-    host = _LOOPBACK.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return local_url(str(found[0][4][0]), port)
 
 
 def port_owner(url: str, client_key: Key | None) -> PortOwner:

@@ -1,6 +1,5 @@
 """From loaded to ready: the options that keep requests from leaking, and where we listen."""
 
-import ipaddress
 import logging
 from collections.abc import Callable, Sequence
 
@@ -11,14 +10,13 @@ from mitmproxy.master import Master
 from mitmproxy.proxy import mode_specs
 from mitmproxy.utils import human
 
+from addon.program.product import CLIENT_KEY_NAME
 from backends.keys import Key
 from backends.vendors.registry import ConfiguredBackends
 from commands.config.model import Config
 from commands.config.values import is_loopback
 
 logger = logging.getLogger(__name__)
-
-CLIENT_KEY_NAME = "LLM_INTERACTIVE_PROXY_API_KEY"
 
 # Modes whose clients can show the client key as a proxy password, or have a key of their own. All
 # others would let in anybody.
@@ -114,13 +112,6 @@ async def listen() -> Sequence[Address]:
                 raise SystemExit(1)  # mitmproxy has logged the reason
             break
     return server.listen_addrs()
-
-
-def local_url(address: Address) -> str:
-    """How programs on this machine reach what listens on `address`."""
-    ip = ipaddress.ip_address(address[0])
-    host = ("127.0.0.1" if ip.version == 4 else "::1") if ip.is_unspecified else str(ip)
-    return f"http://{f'[{host}]' if ':' in host else host}:{address[1]}"
 
 
 def announce(

@@ -16,6 +16,7 @@ from addon.launch.agents import AGENTS
 from addon.launch.ca_bundle import CERTIFICATE
 from addon.launch.doctor.findings import Finding, Severity, Subject
 from addon.launch.proxy_process import PortOwner
+from addon.program.product import CLIENT_KEY_NAME, PRODUCT
 from backends.vendors.registry import address_of
 from commands.config.levels import FILE_FLAG, unread_files
 
@@ -28,9 +29,7 @@ _COMPARED = {">=": operator.ge, "<": operator.lt}
 def check_programs() -> Iterator[Finding]:
     """Versions, and mitmproxy's private API; needs no settings."""
     found = f"Python {platform.python_version()}, mitmproxy {version('mitmproxy')}"
-    wanted = next(
-        line for line in requires(proxy_process.PRODUCT) or () if line.startswith("mitmproxy")
-    )
+    wanted = next(line for line in requires(PRODUCT) or () if line.startswith("mitmproxy"))
     if not _fits(version("mitmproxy"), wanted):
         fix = f"pip install '{wanted}'"
         yield Finding(Severity.PROBLEM, f"{found}: made for {wanted}", fix)
@@ -75,9 +74,7 @@ def _running(subject: Subject, owner: PortOwner) -> Iterator[Finding]:
     proxy = proxy_process.running_proxy(subject.url, owner, subject.settings)
     if proxy is None:
         text = f"the proxy runs at {subject.url} with another client key than is known here"
-        yield Finding(
-            Severity.WARNING, text, f"set {proxy_process.CLIENT_KEY_NAME} to the key it printed"
-        )
+        yield Finding(Severity.WARNING, text, f"set {CLIENT_KEY_NAME} to the key it printed")
         return
     yield Finding(Severity.OK, f"the proxy runs at {subject.url} and takes the client key")
     hosts = subject.settings.intercept_hosts
@@ -107,7 +104,7 @@ def check_client_key(subject: Subject) -> Iterator[Finding]:
     if subject.settings.client_key or subject.settings.disable_auth:
         yield Finding(Severity.OK, "client key: configured, or not asked for")
     else:
-        fix = f"set {proxy_process.CLIENT_KEY_NAME} to choose one; llm-proxy run needs none"
+        fix = f"set {CLIENT_KEY_NAME} to choose one; llm-proxy run needs none"
         yield Finding(Severity.WARNING, "client key: a new one at each start", fix)
 
 
