@@ -1,7 +1,8 @@
-"""The commands of mitmproxy's and mitmweb's command bar, on the same handlers as the chat's."""
+"""Commands in mitmproxy's and mitmweb's command bar; most run the same handlers as the chat's."""
 
 import time
 from collections.abc import Callable, Sequence
+from inspect import signature
 
 from mitmproxy import ctx, exceptions, flow, http
 from mitmproxy.addonmanager import Loader
@@ -12,35 +13,19 @@ from addon.inspect.reask import Reask
 from backends.usage import Usage
 from commands.builtin import COMMANDS
 from commands.errors import CommandError
+from commands.language.registry import Command
 from commands.language.scanner import Argument
 from commands.sessions.session import Entry, Session
 from commands.sessions.session_id import DEFAULT
 
-# By mitmproxy's name for them. These belong to a session, which is the first argument ...
-OF_A_SESSION = {
-    "llm.set": "set",
-    "llm.unset": "unset",
-    "llm.status": "status",
-    "llm.usage": "usage",
-    "llm.why": "why",
-}
-# ... and these to the whole proxy.
-OF_THE_PROXY = {
-    "llm.models": "models",
-    "llm.route.create": "create-failover-route",
-    "llm.route.delete": "delete-failover-route",
-    "llm.route.names": "list-failover-routes",
-    "llm.route.list": "route-list",
-    "llm.route.append": "route-append",
-    "llm.route.prepend": "route-prepend",
-    "llm.route.clear": "route-clear",
-}
+UI_ONLY = ("sessions", "history", "reask", "diff")
+"""Methods of `UiCommands` that are commands."""
 
-LONGEST_LINE = 100
+MAX_PROMPT = 100
 
 
 class UiCommands:
-    """Sessions are named by their id, or by a flow such as `@focus` that belongs to one."""
+    """Adds the commands. A session is given by its id, or by a flow of it such as `@focus`."""
 
     name = "llm_ui_commands"
 
@@ -49,32 +34,28 @@ class UiCommands:
         self._reask = reask
 
     def load(self, loader: Loader) -> None:
-        loader.add_command("llm.sessions", self.sessions)
-        loader.add_command("llm.history", self.history)
-        loader.add_command("llm.reask", self.reask)
-        loader.add_command("llm.diff", self.diff)
-        for name, chat_name in OF_A_SESSION.items():
-            loader.add_command(name, self._of_a_session(chat_name))
-        for name, chat_name in OF_THE_PROXY.items():
-            loader.add_command(name, self._of_the_proxy(chat_name))
+        for name in UI_ONLY:
+            loader.add_command(f"llm.{name}", getattr(self, name))
+        for command in COMMANDS:
+            if command.ui_name:
+                loader.add_command(command.ui_name, self._runner(command))
 
-    def _of_a_session(self, name: str) -> Callable[..., str]:
-        def run(session: str, *arguments: str) -> str:
-            return self._run(name, self._session(session), arguments)
+    def _runner(self, command: Command) -> Callable[..., str]:
+        """The function whose signature and docstring mitmproxy reads."""
 
-        run.__doc__ = COMMANDS.find(name).help_text("")
+        def in_session(session: str, *arguments: str) -> str:
+            return self._run(command, self._session(session), arguments)
+
+        def in_proxy(*arguments: str) -> str:
+            return self._run(command, self._chat.sessions.get(DEFAULT), arguments)
+
+        run = in_session if command.scope == "session" else in_proxy
+        run.__doc__ = command.help_text("")
         return run
 
-    def _of_the_proxy(self, name: str) -> Callable[..., str]:
-        def run(*arguments: str) -> str:
-            return self._run(name, self._chat.sessions.get(DEFAULT), arguments)
-
-        run.__doc__ = COMMANDS.find(name).help_text("")
-        return run
-
-    def _run(self, name: str, session: Session, arguments: Sequence[str]) -> str:
+    def _run(self, command: Command, session: Session, arguments: Sequence[str]) -> str:
         try:
-            return self._chat.command(name, [_argument(each) for each in arguments], session)
+            return self._chat.command(command.name, [*map(_argument, arguments)], session)
         except CommandError as error:
             raise exceptions.CommandError(str(error)) from None
 
@@ -92,19 +73,19 @@ class UiCommands:
         return session or self._chat.sessions.get(DEFAULT)
 
     def sessions(self) -> Sequence[str]:
-        """List the sessions, the one used last first."""
+        """List the sessions, last used first."""
         return [_session_line(each) for each in self._chat.sessions]
 
     def history(self, session: str) -> Sequence[str]:
-        """List what was said in a session, the newest last."""
+        """List the exchanges of a session, newest last."""
         return [_entry_line(each) for each in self._session(session).history]
 
     def reask(self, flow: flow.Flow, model: str) -> str:
-        """Put the prompt of a recorded flow to another model, as a new flow."""
+        """Send the prompt of a recorded flow to another model, as a new flow."""
         return self._reask.start(_http(flow), model)
 
     def diff(self, first: flow.Flow, second: flow.Flow) -> Sequence[str]:
-        """Compare the answers of two flows: text, tool calls, tokens, time."""
+        """Compare the responses of two flows: text, tool calls, tokens, times."""
         return diff.responses(_http(first), _http(second))
 
 
@@ -115,7 +96,7 @@ def _argument(word: str) -> Argument:
 
 def _http(flow: flow.Flow) -> http.HTTPFlow:
     if not isinstance(flow, http.HTTPFlow):
-        raise exceptions.CommandError("this flow is no HTTP request")
+        raise exceptions.CommandError("not an HTTP flow")
     return flow
 
 
@@ -138,10 +119,32 @@ def _entry_line(entry: Entry) -> str:
     end = entry.error or entry.finish_reason or "answered"
     who = entry.model if entry.handler == "backend" else "proxy"
     prompt = " ".join(entry.prompt.split())
-    if len(prompt) > LONGEST_LINE:
-        prompt = f"{prompt[:LONGEST_LINE]}..."
+    if len(prompt) > MAX_PROMPT:
+        prompt = f"{prompt[:MAX_PROMPT]}..."
     return f"{_clock(entry.time)} {who} | {tokens} | {entry.total_s or 0:.1f}s | {end} | {prompt}"
 
 
 def _clock(epoch: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(epoch))
+
+
+def reference() -> str:
+    """The list of docs/inspect.md: `python -m addon.inspect.ui_commands` prints it."""
+    rows = [("command", "what it does"), ("---", "---")]
+    for name in UI_ONLY:
+        method = getattr(UiCommands, name)
+        parameters = [each.upper() for each in signature(method).parameters if each != "self"]
+        rows.append((f"`{' '.join([f'llm.{name}', *parameters])}`", method.__doc__))
+    rows += [(f"`{_usage(each)}`", each.summary) for each in COMMANDS if each.ui_name]
+    return "\n".join(f"| {command} | {about} |" for command, about in rows)
+
+
+def _usage(command: Command) -> str:
+    """Its first example as one types it into the command bar."""
+    session = ["SESSION"] if command.scope == "session" else []
+    arguments = command.examples[0].removeprefix(command.name).strip("()").split(", ")
+    return " ".join(filter(None, [command.ui_name, *session, *arguments]))
+
+
+if __name__ == "__main__":
+    print(reference())

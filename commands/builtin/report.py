@@ -8,7 +8,7 @@ from commands.settings import SETTINGS, SessionSettings, Setting
 MOST_MODELS = 50
 
 
-@command("status", "tells what is in force for this session, and why")
+@command("status", "tells what is in force for this session, and why", ui_name="llm.status")
 def show_status(context: CommandContext, arguments: Arguments) -> str:
     settings = (f"{row.name}: {_in_force(row, context)}" for row in SETTINGS)
     parts = [f"session {context.session_id}", f"prompts go to {_serving(context)}", *settings]
@@ -41,7 +41,7 @@ def _in_force(row: Setting, context: CommandContext) -> str:
     return f"{value} ({'set by command' if is_set else 'configured'})"
 
 
-@command("why", "tells which attempts led to the last answer of a backend")
+@command("why", "tells which attempts led to the last answer of a backend", ui_name="llm.why")
 def explain(context: CommandContext, arguments: Arguments) -> str:
     for entry in reversed(context.history):
         if entry.handler == "backend":
@@ -51,7 +51,7 @@ def explain(context: CommandContext, arguments: Arguments) -> str:
     return "no backend has been asked in this session"
 
 
-@command("usage", "tells the tokens and the cost of this session")
+@command("usage", "tells the tokens and the cost of this session", ui_name="llm.usage")
 def show_usage(context: CommandContext, arguments: Arguments) -> str:
     asked = [entry for entry in context.history if entry.handler == "backend"]
     usages = [entry.usage for entry in asked if entry.usage]
@@ -72,6 +72,8 @@ def show_usage(context: CommandContext, arguments: Arguments) -> str:
     format="models(<part>, ...)",
     examples=("models(claude)", "models(gemini, flash)"),
     max_words=UNLIMITED,
+    ui_name="llm.models",
+    scope="proxy",
 )
 def list_models(context: CommandContext, arguments: Arguments) -> str:
     parts = [part.lower() for part in words(arguments)]

@@ -36,6 +36,8 @@ def _in_interactive_mode(handler: Handler) -> Handler:
     format="create-failover-route(name=<route>, policy=k|m|km|mk)",
     examples=("create-failover-route(name=night, policy=m)",),
     keys=("name", "policy"),
+    ui_name="llm.route.create",
+    scope="proxy",
 )
 @_in_interactive_mode
 def create(context: CommandContext, arguments: Arguments) -> str:
@@ -53,6 +55,8 @@ def create(context: CommandContext, arguments: Arguments) -> str:
     format="delete-failover-route(name=<route>)",
     examples=("delete-failover-route(name=night)",),
     keys=("name",),
+    ui_name="llm.route.delete",
+    scope="proxy",
 )
 @_in_interactive_mode
 def delete(context: CommandContext, arguments: Arguments) -> str:
@@ -61,7 +65,12 @@ def delete(context: CommandContext, arguments: Arguments) -> str:
     return f"failover route {name} deleted"
 
 
-@command("list-failover-routes", "lists the routes with their policies")
+@command(
+    "list-failover-routes",
+    "lists the routes with their policies",
+    ui_name="llm.route.names",
+    scope="proxy",
+)
 @_in_interactive_mode
 def list_routes(context: CommandContext, arguments: Arguments) -> str:
     routes = context.routes.by_name.values()
@@ -75,6 +84,8 @@ def list_routes(context: CommandContext, arguments: Arguments) -> str:
     format="route-list(name=<route>)",
     examples=("route-list(name=night)",),
     keys=("name",),
+    ui_name="llm.route.list",
+    scope="proxy",
 )
 @_in_interactive_mode
 def list_elements(context: CommandContext, arguments: Arguments) -> str:
@@ -89,6 +100,8 @@ def list_elements(context: CommandContext, arguments: Arguments) -> str:
     examples=("route-append(name=night, gemini:gemini-2.5-pro, openrouter:openai/gpt-4o)",),
     keys=("name",),
     max_words=UNLIMITED,
+    ui_name="llm.route.append",
+    scope="proxy",
 )
 @_in_interactive_mode
 def append(context: CommandContext, arguments: Arguments) -> str:
@@ -104,6 +117,8 @@ def append(context: CommandContext, arguments: Arguments) -> str:
     examples=("route-prepend(name=night, gemini:gemini-2.5-flash)",),
     keys=("name",),
     max_words=UNLIMITED,
+    ui_name="llm.route.prepend",
+    scope="proxy",
 )
 @_in_interactive_mode
 def prepend(context: CommandContext, arguments: Arguments) -> str:
@@ -118,6 +133,8 @@ def prepend(context: CommandContext, arguments: Arguments) -> str:
     format="route-clear(name=<route>)",
     examples=("route-clear(name=night)",),
     keys=("name",),
+    ui_name="llm.route.clear",
+    scope="proxy",
 )
 @_in_interactive_mode
 def clear(context: CommandContext, arguments: Arguments) -> str:

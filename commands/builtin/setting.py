@@ -17,6 +17,7 @@ MODEL, BACKEND = NAMES["model"], NAMES["backend"]
     format=f"set({', '.join(f'{row.name}={row.values}' for row in SETTINGS)})",
     examples=("set(model=openrouter:openai/gpt-4o-mini)", "set(project=home, interactive=off)"),
     keys=None,
+    ui_name="llm.set",
 )
 def set_values(context: CommandContext, arguments: Arguments) -> str:
     changes = _Changes()
@@ -33,6 +34,7 @@ def set_values(context: CommandContext, arguments: Arguments) -> str:
     format=f"unset({', '.join(row.name for row in SETTINGS)})",
     examples=("unset(model)", "unset(backend, project)"),
     keys=None,
+    ui_name="llm.unset",
 )
 def unset(context: CommandContext, arguments: Arguments) -> str:
     changes = _Changes()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from backends.model_id import BackendName, ModelId
 from commands.errors import CommandError, did_you_mean
@@ -104,6 +104,10 @@ class Command:
     keys: Sequence[str] | None
     max_words: int
     handler: Handler
+    ui_name: str = ""
+    """Its name in mitmproxy's command bar; empty if it is not there."""
+    scope: Literal["session", "proxy"] = "session"
+    """Whether in the command bar a session is its first argument."""
 
     def run(self, context: CommandContext, arguments: Arguments) -> str:
         """What to tell about what was done. Raises CommandError."""
@@ -131,11 +135,23 @@ def command(
     examples: Sequence[str] = (),
     keys: Sequence[str] | None = (),
     max_words: int = 0,
+    ui_name: str = "",
+    scope: Literal["session", "proxy"] = "session",
 ) -> Callable[[Handler], Command]:
     """Make a command of its handler. Format and example default to the bare name."""
 
     def declare(handler: Handler) -> Command:
-        return Command(name, summary, format or name, examples or (name,), keys, max_words, handler)
+        return Command(
+            name,
+            summary,
+            format or name,
+            examples or (name,),
+            keys,
+            max_words,
+            handler,
+            ui_name,
+            scope,
+        )
 
     return declare
 
