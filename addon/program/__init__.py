@@ -1,1 +1,1 @@
-"""The program around the addon: flags, masters, start, shutdown, logs."""
+"""The process around the addon: flags, mitmproxy's masters, startup, shutdown, logging."""

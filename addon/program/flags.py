@@ -1,4 +1,4 @@
-"""The settings as flags on a command line, and what stands behind `--` for another program."""
+"""Command-line flags for the settings, and the split at `--` before another program's arguments."""
 
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,17 @@ from commands.config.sources import Risk
 
 
 def add_settings(parser: ArgumentParser, *, reads_folder: bool = False) -> None:
-    """A flag for each setting that has one; some are only for who reads the working directory."""
+    """Add a flag for each setting that has one.
+
+    Some flags matter only to a program that reads the working directory: `reads_folder`.
+    """
     for setting in CONFIG_FIELDS:
         if setting.flag and (reads_folder or setting.risk is not Risk.BARRED):
             parser.add_argument(setting.flag, **setting.argument())
 
 
 def to_argv(flags: Mapping[str, object]) -> list[str]:
-    """The flags that were given, as one would type them; `flags` has the values by name."""
+    """The given flags as arguments; `flags` holds their values by name."""
     given = [
         (setting, setting.flag, flags[setting.dest])
         for setting in CONFIG_FIELDS
@@ -25,6 +28,6 @@ def to_argv(flags: Mapping[str, object]) -> list[str]:
 
 
 def split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Our flags, and what stands behind the first `--`."""
-    at = arguments.index("--") if "--" in arguments else len(arguments)
-    return arguments[:at], arguments[at + 1 :]
+    """The arguments before the first `--`, and those after it."""
+    index = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:index], arguments[index + 1 :]

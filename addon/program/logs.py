@@ -1,4 +1,4 @@
-"""Logging: secrets are kept out of every record, and records go to a file if wanted."""
+"""Logging: removes secrets from every record, and optionally writes records to a file."""
 
 import logging
 import re
@@ -8,17 +8,16 @@ from typing import Any
 
 from backends.redact import Redactor
 
-# With `proxy_debug` mitmproxy logs all bytes on its wires, clients' own keys among them.
+# With `proxy_debug` mitmproxy logs all bytes that it reads, including the clients' own keys.
 _CREDENTIAL = re.compile(
     r"((?:authorization|api-key|cookie)['\"]?(?::|, ?b?)[ '\"]*)[^'\"\\\r\n]+", re.IGNORECASE
 )
 
 
 def keep_secrets_out(redactor: Redactor) -> None:
-    """From now on no log record of this process holds one of the redactor's secrets.
+    """Remove the redactor's secrets from all later log records of this process.
 
-    Records are cleaned when they are made, so it does not matter who logs and who listens:
-    mitmproxy's own debug output is covered too.
+    A record factory does it, so it covers every logger and handler, mitmproxy's debug output too.
     """
     make = logging.getLogRecordFactory()
 
@@ -38,12 +37,12 @@ def keep_secrets_out(redactor: Redactor) -> None:
         return record
 
     logging.setLogRecordFactory(make_clean)
-    for chatty in ("httpx", "httpcore"):  # a line for each list of models; mitmproxy logs at DEBUG
+    for chatty in ("httpx", "httpcore"):  # they log each request for a list of models
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def write_to(path: Path) -> None:
-    """Append records of level INFO and above to a file; OSError if it cannot be opened."""
+    """Append records of level INFO and above to a file. Raises OSError if it cannot be opened."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setLevel(logging.INFO)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

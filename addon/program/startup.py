@@ -1,4 +1,4 @@
-"""From loaded to ready: the options that keep requests from leaking, and where we listen."""
+"""Startup: mitmproxy's options that keep requests from leaking, the listener, the ready message."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -18,25 +18,25 @@ from commands.config.values import is_loopback
 
 logger = logging.getLogger(__name__)
 
-# Modes whose clients can show the client key as a proxy password, or have a key of their own. All
-# others would let in anybody.
-MODES_WITH_A_DOOR = (mode_specs.RegularMode, mode_specs.UpstreamMode, mode_specs.WireGuardMode)
-MODES_OF_THIS_MACHINE = (mode_specs.LocalMode, mode_specs.TunMode)
+# Clients of these modes send the client key as a proxy password, or have a key of their own. All
+# other modes would admit anyone.
+AUTHENTICATED_MODES = (mode_specs.RegularMode, mode_specs.UpstreamMode, mode_specs.WireGuardMode)
+LOCAL_MODES = (mode_specs.LocalMode, mode_specs.TunMode)
 
-# mitmweb's own, with the comment, which tells most of a flow, in the place of the method.
+# mitmweb's default with the comment, which summarizes a flow, instead of the method.
 WEB_COLUMNS = ["icon", "path", "comment", "status", "size", "time"]
 
 
 def set_options(settings: Config) -> None:
-    """Options of mitmproxy that we depend on, or whose default is wrong for us.
+    """Set the options of mitmproxy that the addon needs.
 
-    What the user gave on mitmproxy's command line stays, except for those without which the
-    original host would be contacted before we have decided.
+    The user's options stay, except those that would contact the original host before the addon has
+    decided about a request.
     """
     options = ctx.options
-    # eager would dial the original host at CONNECT; upstream_cert would fetch its certificate.
-    # rawtcp would pass a decrypted connection on to it that does not begin like HTTP: behind an
-    # empty line, or with few bytes at first, that may be a prompt.
+    # eager connects to the original host at CONNECT; upstream_cert fetches its certificate. rawtcp
+    # forwards a decrypted connection that does not start like HTTP: it may be a prompt after an
+    # empty line, or one whose first packet is short.
     options.update(connection_strategy="lazy", upstream_cert=False, rawtcp=False)
     if "onboarding" in options:
         options.update(onboarding=False)
@@ -51,33 +51,34 @@ def set_options(settings: Config) -> None:
 
 
 def opens_listed_only(settings: Config) -> bool:
-    """Whether no other TLS is decrypted than that of the listed hosts."""
+    """Whether only TLS of the listed hosts is decrypted."""
     return list(ctx.options.allow_hosts) == _listed(settings)
 
 
 def _listed(settings: Config) -> list[str]:
-    """What decides whose TLS is decrypted; every other host is tunnelled untouched."""
+    """Patterns of the hosts to decrypt; connections to all others are tunnelled untouched."""
     names = (host.replace(".", "[.]") for host in settings.intercept_hosts)
     return [rf"^{name}[.]?:\d+$" for name in names]
 
 
 def is_exposed(client_key: Key | None, is_running: bool) -> bool:
-    """Whether we listen on more than loopback.
+    """Whether the proxy listens on more than loopback.
 
-    OptionsError if that may not be: mitmproxy takes the option back. SystemExit at the start.
+    If it must not, raises SystemExit at the start and OptionsError later, when mitmproxy restores
+    the option.
     """
     modes = [
         mode
         for mode in map(mode_specs.ProxyMode.parse, ctx.options.mode)
-        if not isinstance(mode, MODES_OF_THIS_MACHINE)
+        if not isinstance(mode, LOCAL_MODES)
         and not is_loopback(mode.listen_host(ctx.options.listen_host))
     ]
     for mode in modes:
-        what = f"mode {mode.full_spec}: only allowed when listening on loopback (127.0.0.1)"
+        rule = f"mode {mode.full_spec}: only allowed when listening on loopback (127.0.0.1)"
         if client_key is None:
-            reason = f"{what}, because of disable_auth"
-        elif not isinstance(mode, MODES_WITH_A_DOOR):
-            reason = f"{what}: its clients cannot show the client key"
+            reason = f"{rule}, because of disable_auth"
+        elif not isinstance(mode, AUTHENTICATED_MODES):
+            reason = f"{rule}: its clients cannot show the client key"
         else:
             continue
         raise exceptions.OptionsError(reason) if is_running else SystemExit(reason)
@@ -85,27 +86,29 @@ def is_exposed(client_key: Key | None, is_running: bool) -> bool:
 
 
 def keeps_flows() -> bool:
-    """Whether flows are shown or saved when they are over: then more is worth keeping in them."""
+    """Whether finished flows are shown or saved, so that bodies are worth keeping in them."""
     savers = (name for name in ("save_stream_file", "hardump") if name in ctx.options)
     return shows_flows() or any(getattr(ctx.options, name) for name in savers)
 
 
 def shows_flows() -> bool:
-    """Whether flows are shown while they run."""
+    """Whether a user interface shows running flows."""
     return ctx.master.addons.get("view") is not None
 
 
 async def listen() -> Sequence[Address]:
-    """Make mitmproxy listen where its options say; returns the addresses it listens on.
+    """Listen where mitmproxy's options say. Returns the addresses.
 
-    With `mitmdump -s` the server is opened before the script is loaded, on mitmproxy's own default
-    address, so it has to move. Raises SystemExit if it cannot.
+    `mitmdump -s` opens the server on mitmproxy's default address before it loads the script, so the
+    server has to move. Raises SystemExit if it cannot.
     """
     server: Proxyserver = ctx.master.addons.get("proxyserver")
     host, port = ctx.options.listen_host, ctx.options.listen_port
     for instance in server.servers:
         is_default = instance.mode.custom_listen_port is None
-        is_there = any(at[0] == host and port in (0, at[1]) for at in instance.listen_addrs)
+        is_there = any(
+            address[0] == host and port in (0, address[1]) for address in instance.listen_addrs
+        )
         if is_default and not is_there:
             await server.servers.update([])
             if not await server.setup_servers():
@@ -121,32 +124,34 @@ def announce(
     client_key: Key | None,
     hint: Callable[[str, str | None], str] | None,
 ) -> None:
-    """Say that the proxy is ready, and how to use it. A generated key is printed, never logged.
+    """Log that the proxy is ready. Print a generated client key, which is never logged.
 
-    `hint` makes further lines from the base URL and the client key as a shell reads it.
+    `hint` returns further lines to print; its arguments are the base URL and the client key as
+    shell text.
     """
     url = f"http://{human.format_address(address)}"
-    offer = ", ".join(f"{name} (keys: {len(keys)})" for name, keys in upstreams.keys.items())
+    backends = ", ".join(f"{name} (keys: {len(keys)})" for name, keys in upstreams.keys.items())
     logger.info(
         "LLM proxy ready: HTTPS_PROXY=%s or base URL %s/v1; backends: %s",
         url,
         url,
-        offer or "none, set OPENROUTER_API_KEY or GEMINI_API_KEY",
+        backends or "none, set OPENROUTER_API_KEY or GEMINI_API_KEY",
     )
-    shown = f"${CLIENT_KEY_NAME}" if client_key else None
+    key_text = f"${CLIENT_KEY_NAME}" if client_key else None
     if client_key and settings.client_key is None:
-        shown = client_key.value
+        key_text = client_key.value
         print(
-            f"Client key of this run: {shown}\n(set {CLIENT_KEY_NAME} to choose one)\n", flush=True
+            f"Client key of this run: {key_text}\n(set {CLIENT_KEY_NAME} to choose one)\n",
+            flush=True,
         )
     if hint:
-        print(hint(f"{url}/v1", shown), flush=True)
+        print(hint(f"{url}/v1", key_text), flush=True)
 
 
 def add_to(master: Master, addon: object) -> None:
-    """Put the addon where mitmproxy puts scripts: before the layers are chosen and flows saved."""
+    """Add the addon at the position of scripts: before layers are chosen and flows saved."""
     manager = master.addons
     manager.register(addon)
-    at = manager.chain.index(manager.get("nextlayer"))
-    # A new list: mitmproxy may be walking along the old one.
-    manager.chain = [*manager.chain[:at], addon, *manager.chain[at:]]
+    index = manager.chain.index(manager.get("nextlayer"))
+    # A new list, because mitmproxy may be iterating over the old one.
+    manager.chain = [*manager.chain[:index], addon, *manager.chain[index:]]
