@@ -1,1 +1,1 @@
-"""What people see of an exchange: annotations, views, commands of mitmproxy's own interfaces."""
+"""Shows exchanges in mitmproxy's interfaces: annotations, content views, commands."""

@@ -1,4 +1,4 @@
-"""What lists of flows tell of an exchange: comment, marker, and flat metadata to filter by."""
+"""Annotates flows for mitmproxy's lists: comment, marker, and metadata to filter by."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,14 +13,14 @@ from commands.sessions.session import Entry
 FAILED = ":x:"
 FAILED_OVER = ":repeat:"
 
-LONGEST_REASON = 120
-SMALLEST_COST = 0.0001
-_USUAL_ENDS = frozenset({None, "stop", "tool_calls"})
+MAX_ERROR = 120
+MIN_COST = 0.0001
+_USUAL_FINISH_REASONS = frozenset({None, "stop", "tool_calls"})
 _CANCELLED = 499
 
 
 def begin(flow: http.HTTPFlow, exchange: Exchange) -> None:
-    """At the request, if it can be looked at by then: who asks what, and whom it is put to."""
+    """Annotate a flow when its request is sent, if flows are kept: model, session, agent."""
     if exchange.is_kept and (exchange.talk or exchange.upstream):
         flow.metadata.update(facts_of(exchange))
         flow.comment = _model_label(exchange)
@@ -28,7 +28,7 @@ def begin(flow: http.HTTPFlow, exchange: Exchange) -> None:
 
 
 def progress(flow: http.HTTPFlow, exchange: Exchange, elapsed_s: float) -> None:
-    """While the answer is on its way."""
+    """Refresh the comment while the response streams."""
     flow.comment = f"{_model_label(exchange)} | {elapsed_s:.0f}s ..."
 
 
@@ -39,7 +39,7 @@ def finish(
     error: str | None,
     clean: Callable[[bytes], bytes],
 ) -> None:
-    """At the end: how it went. `error` is for people; `clean` takes secrets out of bodies."""
+    """Annotate a finished flow: outcome, tokens, times. `clean` removes secrets from bodies."""
     if not (exchange.talk or exchange.upstream):
         flow.comment = error or ""
         return
@@ -56,7 +56,7 @@ def finish(
 
 
 def _keep_sides(flow: http.HTTPFlow, exchange: Exchange) -> None:
-    """Keep what the flow does not show; with the next attempt that may be another side."""
+    """Save bodies that the flow itself does not show. A failover may change which those are."""
     for side, data in exchange.sides.items():
         if side == flow_record.CLIENT_REQUEST and data == flow.request.raw_content:
             flow.metadata.pop(side, None)
@@ -67,7 +67,7 @@ def _keep_sides(flow: http.HTTPFlow, exchange: Exchange) -> None:
 def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], bytes]) -> None:
     sent = flow.response and flow.response.raw_content
     if flow.response and flow.response.stream and sent:
-        flow.response.data.content = sent = clean(sent)  # the client has got it already
+        flow.response.data.content = sent = clean(sent)  # after the client has received it
     if received and received != sent:
         flow_record.keep(flow, flow_record.UPSTREAM_RESPONSE, received)
 
@@ -79,7 +79,7 @@ def _connection_facts(flow: http.HTTPFlow) -> dict[str, str]:
 
 
 def _model_label(exchange: Exchange) -> str:
-    """The model asked for, and the one that serves if it is another."""
+    """The requested model, and the serving one if it differs."""
     served = str(exchange.upstream.target) if exchange.upstream else "proxy"
     asked = exchange.requested
     return served if asked in (None, served) else f"{asked} -> {served}"
@@ -92,16 +92,16 @@ def _summary(exchange: Exchange, entry: Entry | None, error: str | None) -> Iter
     if exchange.upstream and (usage.prompt_tokens or usage.completion_tokens):
         yield f"{_short(usage.prompt_tokens)}+{_short(usage.completion_tokens)} tok"
     if cost := usage.cost:
-        yield f"${cost:.4f}" if cost >= SMALLEST_COST else f"< ${SMALLEST_COST}"
+        yield f"${cost:.4f}" if cost >= MIN_COST else f"< ${MIN_COST}"
     if entry and entry.first_token_s:
         yield f"ttft {_time(entry.first_token_s)}"
     log = exchange.attempts
     if log and (log.planned > 1 or len(log.failed) > 1):
         yield f"attempt {log.made}/{max(log.made, log.planned)}"
-    if exchange.outcome.finish_reason not in _USUAL_ENDS:
+    if exchange.outcome.finish_reason not in _USUAL_FINISH_REASONS:
         yield f"ended by {exchange.outcome.finish_reason}"
     if error:
-        yield error if len(error) <= LONGEST_REASON else f"{error[:LONGEST_REASON]}..."
+        yield error if len(error) <= MAX_ERROR else f"{error[:MAX_ERROR]}..."
 
 
 def _time(seconds: float) -> str:
@@ -109,5 +109,5 @@ def _time(seconds: float) -> str:
 
 
 def _short(count: int) -> str:
-    """A number of tokens as people read it."""
+    """A token count, in thousands if it is large."""
     return str(count) if count < 1000 else f"{count / 1000:.1f}k"

@@ -1,4 +1,4 @@
-"""The answers of two flows side by side."""
+"""Compares the responses of two flows."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ COMPARED = (MODEL, *RESPONSE_FACTS)
 
 
 def responses(first: http.HTTPFlow, second: http.HTTPFlow) -> Sequence[str]:
-    """The facts that differ, and a unified diff of text and tool calls."""
+    """Lines: the facts that differ, then a unified diff of text and tool calls."""
     facts = [
         f"{fact.name.replace('_', ' ')}: {before} -> {after}"
         for fact in COMPARED
@@ -30,8 +30,8 @@ def _shown(flow: http.HTTPFlow, fact: Fact) -> str:
 
 def _lines(flow: http.HTTPFlow) -> Iterator[str]:
     body = flow.response and flow.response.get_content(strict=False)
-    answer = read_response(body or b"")
-    yield from answer.text.splitlines()
-    for call in answer.calls:
+    response = read_response(body or b"")
+    yield from response.text.splitlines()
+    for call in response.calls:
         yield f"tool call {call.name}:"
         yield from call.arguments.splitlines()

@@ -140,15 +140,15 @@ class TestReask:
         with proxy.client() as client:
             client.get("/v1/models")
         models = f"@{proxy.flows[-1].id}"
-        with pytest.raises(CommandError, match="no prompt of ours"):
+        with pytest.raises(CommandError, match="not a model request"):
             proxy.command("llm.reask", models, "gemini:x")
         with pytest.raises(CommandError, match="belongs to a session"):
             proxy.command("llm.history", models)
 
-    def test_a_prompt_that_was_not_kept_whole(self, proxy: RunningProxy) -> None:
+    def test_an_incomplete_prompt(self, proxy: RunningProxy) -> None:
         flow = ask(proxy, "hi", "cut")
         flow.request.content = b'{"model": "x", "mess'
-        with pytest.raises(CommandError, match="not kept whole"):
+        with pytest.raises(CommandError, match="is incomplete"):
             proxy.command("llm.reask", f"@{flow.id}", "gemini:x")
 
     def test_a_recorded_prompt_is_not_replayed(self, proxy: RunningProxy) -> None:

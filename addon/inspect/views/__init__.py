@@ -1,4 +1,4 @@
-"""Content views that show flows as conversations, and a body's answer in the same form."""
+"""mitmproxy content views that show requests and responses as conversations."""
 
 from addon.inspect.views.parse import ModelResponse, ToolCall, read_response
 from addon.inspect.views.views import register

@@ -1,4 +1,4 @@
-"""A request or an answer as people read it, in one form for all wires."""
+"""The readable form of a request or response, the same for all APIs."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,28 +15,26 @@ _GROWING: frozenset[Kind] = frozenset({"text", "thinking", "refusal", "audio"})
 
 
 class Block(NamedTuple):
-    """A piece of a message.
-
-    Of a call `title` is its name, `note` its id, `text` its arguments. Of a medium `title` is its
-    name and type, `text` its address; `size` counts the bytes of one that is inside the message.
-    """
+    """A part of a message."""
 
     kind: Kind
     text: str = ""
+    """The text, the arguments of a call, or the address of a medium."""
     title: str = ""
+    """The name of a call, or the name and type of a medium."""
     note: str = ""
+    """The id of a call."""
     size: int = 0
+    """Bytes of a medium that the message contains."""
 
 
 class Message(NamedTuple):
-    """What one role says; `note` goes beside the role: a finish reason, whose result it is.
-
-    An error and what a stream lacks are told as messages, too.
-    """
+    """The blocks of one role. Errors and missing ends of streams are messages too."""
 
     role: str
     blocks: Sequence[Block]
     note: str = ""
+    """Shown beside the role: a finish reason, or the call that a result belongs to."""
 
 
 class Tool(NamedTuple):
@@ -45,15 +43,14 @@ class Tool(NamedTuple):
 
 
 class Conversation(NamedTuple):
-    """`parameters` are the rest of the request, or of an answer's head."""
-
     messages: Sequence[Message]
     parameters: Mapping[str, object] = {}
+    """The other fields of the request, or of the response's head."""
     tools: Sequence[Tool] = ()
 
 
 def joined(blocks: Iterable[Block]) -> list[Block]:
-    """The pieces of a streamed answer put together."""
+    """Join the adjacent text pieces of a streamed response."""
     result: list[Block] = []
     for (kind, title), group in itertools.groupby(blocks, lambda each: (each.kind, each.title)):
         pieces = list(group)
@@ -65,5 +62,5 @@ def joined(blocks: Iterable[Block]) -> list[Block]:
 
 
 def text_message(role: str, text: str) -> Message:
-    """A message of one text."""
+    """A message with a single text block."""
     return Message(role, [Block("text", text)])

@@ -1,4 +1,4 @@
-"""JSON as text to edit, and back without loss. What is not JSON is edited as the text it is."""
+"""Converts a JSON body to editable text and back without loss; other bodies stay plain text."""
 
 import json
 from typing import Any
@@ -11,11 +11,11 @@ from backends import jsonio
 
 MAX_YAML_BYTES = 2**20
 MAX_YAML_VALUES = 50_000
-"""YAML of more than these takes seconds."""
+"""Larger YAML takes seconds."""
 
 
 def to_editable(data: bytes) -> str:
-    """YAML; JSON where YAML is too slow or cannot carry every value; the text where JSON cannot."""
+    """YAML if it is fast and can hold every value, else JSON, else the text as it is."""
     try:
         value = jsonio.decode(data)
         same = _encode(value)
@@ -37,9 +37,9 @@ def _is_fit_for_yaml(data: bytes, value: object) -> bool:
 
 
 def from_editable(text: str, original: bytes | None) -> bytes:
-    """The body that an edited text stands for, the original one if it means the same.
+    """The body for an edited text; `original` if the meaning is unchanged.
 
-    ValueError says what is wrong with the text.
+    Raises ValueError that says what is wrong with the text.
     """
     if original is None:
         return _encode(_read(text))
@@ -59,7 +59,7 @@ def from_editable(text: str, original: bytes | None) -> bytes:
 
 
 def _encode(value: Any) -> bytes:
-    """Also tells 1 from 1.0; ValueError for what JSON has not, such as the infinite 1E400."""
+    """Keeps 1 and 1.0 apart. Raises ValueError for values that JSON lacks, such as 1E400."""
     try:
         json.dumps(value, allow_nan=False)
         return jsonio.encode(value)
@@ -68,7 +68,7 @@ def _encode(value: Any) -> bytes:
 
 
 def _normal(text: str) -> str:
-    """Without what editors change, who see control characters as dots (mitmproxy does that)."""
+    """Undo changes that editors make to line ends."""
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
 
 

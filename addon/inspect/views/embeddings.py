@@ -1,4 +1,4 @@
-"""Embeddings: what is to be embedded, and of the answer how many numbers it has."""
+"""Reads embeddings requests, and the number and size of vectors in responses."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ OUTSIDE_HEAD = frozenset({"data", "embeddings", "usage", "usageMetadata", "objec
 def read_request(events: Sequence[Json]) -> Conversation:
     request = events[0]
     messages = list(_inputs(request["input"])) if "input" in request else []
-    for each in objects(request.get("requests")):  # of Gemini's `batchEmbedContents`
+    for each in objects(request.get("requests")):  # Gemini: `batchEmbedContents`
         parts = objects(as_object(each.get("content")).get("parts"))
         messages.append(Message(INPUT, list(gemini.blocks_of(parts))))
     parameters = {name: value for name, value in request.items() if name not in OUTSIDE_PARAMETERS}
@@ -24,7 +24,7 @@ def read_request(events: Sequence[Json]) -> Conversation:
 
 
 def _inputs(given: object) -> Iterator[Message]:
-    """One text or several; either may be given as the numbers of tokens, or as content parts."""
+    """One input or several; each is a text, token numbers, or content parts."""
     if not isinstance(given, list) or all(isinstance(each, int) for each in given):
         given = [given]
     for each in given:
@@ -36,16 +36,16 @@ def _inputs(given: object) -> Iterator[Message]:
 
 
 def read_response(events: Sequence[Json]) -> Conversation | None:
-    """None for another list than one of embeddings."""
-    answer = events[0]
-    items = objects(answer.get("data")) or objects(answer.get("embeddings"))
+    """Returns None if it is not a list of embeddings."""
+    response = events[0]
+    items = objects(response.get("data")) or objects(response.get("embeddings"))
     vectors = [vector for each in items if (vector := each.get("embedding") or each.get("values"))]
     if not vectors:
         return None
     sizes = Counter(map(_size, vectors))
     lines = [f"embeddings: {count:,}, of {size} each" for size, count in sizes.items()]
-    head = {name: value for name, value in answer.items() if name not in OUTSIDE_HEAD}
-    usage = usage_messages(answer.get("usage") or answer.get("usageMetadata"))
+    head = {name: value for name, value in response.items() if name not in OUTSIDE_HEAD}
+    usage = usage_messages(response.get("usage") or response.get("usageMetadata"))
     return Conversation([text_message(ASSISTANT, "\n".join(lines)), *usage], head)
 
 

@@ -1,4 +1,4 @@
-"""From bytes to the JSON objects in them: one in most bodies, many in a stream."""
+"""Parses a body into JSON objects: one for most bodies, one for each event of a stream."""
 
 from dataclasses import dataclass, field
 
@@ -9,30 +9,30 @@ STREAM_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 JSON_STARTS = (b"{", b"[")
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
-_MOST_BLANKS = 4096
-"""Blank lines before JSON keep a connection alive."""
+_MAX_BLANKS = 4096
+"""Some servers send blank lines before JSON to keep a connection alive."""
 
 
 def may_be_readable(data: bytes) -> bool:
-    """Whether this begins like JSON or like a stream of events."""
+    """Whether the body starts like JSON or like an SSE stream."""
     return _start(data).startswith(JSON_STARTS + STREAM_STARTS)
 
 
 def _start(data: bytes) -> bytes:
-    return data[:_MOST_BLANKS].lstrip(_BLANK)
+    return data[:_MAX_BLANKS].lstrip(_BLANK)
 
 
 @dataclass(slots=True)
 class Body:
-    """`is_done`: the stream said `[DONE]`. `unreadable` is what was in it besides JSON."""
-
     events: list[Json] = field(default_factory=list)
     is_stream: bool = False
     is_done: bool = False
+    """The stream contains `[DONE]`."""
     unreadable: bytes = b""
+    """The first part of the body that is not JSON."""
 
     def add(self, text: bytes) -> None:
-        """An object, or the objects of a list; ValueError if it is not JSON."""
+        """Append an object, or the objects of a list. Raises ValueError if `text` is not JSON."""
         value = jsonio.decode(text)
         self.events += objects(value if isinstance(value, list) else [value])
 
@@ -44,7 +44,7 @@ class Body:
 
 
 def parse_body(data: bytes) -> Body:
-    """ValueError if it is neither JSON nor a stream."""
+    """Raises ValueError if the body is neither JSON nor a stream."""
     if _start(data).startswith(STREAM_STARTS):
         return _parse_stream(data)
     body = Body()
@@ -53,7 +53,7 @@ def parse_body(data: bytes) -> Body:
 
 
 def _parse_stream(data: bytes) -> Body:
-    """Behind Gemini's events a bare JSON error may follow that is no event."""
+    """Parse events. After Gemini's a bare JSON error may follow, which is not an event."""
     body = Body(is_stream=True)
     bare: list[bytes] = []
     for block in sse.blocks_of(data):

@@ -1,4 +1,4 @@
-"""Gemini's generateContent as conversations: requests, and answers whole or streamed."""
+"""Reads Gemini's generateContent: requests, and responses whole or streamed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,19 +48,19 @@ def read_request(events: Sequence[Json]) -> Conversation:
 
 
 def _messages(content: Json) -> Iterator[Message]:
-    """Results, each as a message of its own, and what else the content says."""
+    """One message for each function result, and one for the other parts."""
     parts = objects(content.get("parts"))
-    said = [part for part in parts if not part.get("functionResponse")]
+    other = [part for part in parts if not part.get("functionResponse")]
     for part in parts:
         if result := part.get("functionResponse"):
             yield _result(as_object(result))
-    if said or not parts:
+    if other or not parts:
         role = string(content.get("role")) or ""
-        yield Message(ROLES.get(role, role), list(blocks_of(said)))
+        yield Message(ROLES.get(role, role), list(blocks_of(other)))
 
 
 def _result(result: Json) -> Message:
-    """Gemini takes objects only: a text stands in one as the `output`."""
+    """A function result. Gemini takes only objects, so clients send a text as `output`."""
     response = result.get("response")
     text = string(as_object(response).get("output"))
     if text is None or len(as_object(response)) > 1:
@@ -70,7 +70,7 @@ def _result(result: Json) -> Message:
 
 
 def _tools(request: Json) -> Iterator[Tool]:
-    """The functions; of tools on Google's side the names."""
+    """The functions, and the names of tools that run at Google."""
     for tool in objects(request.get("tools")):
         for function in objects(tool.get("functionDeclarations")):
             yield Tool(named(function.get("name")), as_text(function.get("description")))
@@ -103,18 +103,18 @@ def read_response(events: Sequence[Json]) -> Conversation:
 
 @dataclass(slots=True)
 class _ChoiceReader:
-    said: list[Block] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
     finish_reason: str = ""
 
     def feed(self, candidate: Json) -> None:
-        self.said += blocks_of(objects(as_object(candidate.get("content")).get("parts")))
-        if why := string(candidate.get("finishMessage")):
-            self.said.append(Block("other", why))
+        self.blocks += blocks_of(objects(as_object(candidate.get("content")).get("parts")))
+        if reason := string(candidate.get("finishMessage")):
+            self.blocks.append(Block("other", reason))
         self.finish_reason = string(candidate.get("finishReason")) or self.finish_reason
 
-    def message(self, which: str) -> Message:
-        note = f"{which}finishReason {self.finish_reason or 'missing'}"
-        return Message(ASSISTANT, joined(self.said), note)
+    def message(self, prefix: str) -> Message:
+        note = f"{prefix}finishReason {self.finish_reason or 'missing'}"
+        return Message(ASSISTANT, joined(self.blocks), note)
 
 
 NO_TEXT = Block("text")
@@ -166,7 +166,7 @@ def _kind(data: Json) -> Kind:
     return KINDS.get(as_text(data.get("mimeType")).partition("/")[0], "file")
 
 
-# By the field that makes a part what it is. Code runs on Google's side.
+# By the field that gives a part its type. Google runs the code.
 PARTS: Mapping[str, Callable[[object], Block]] = {
     "text": lambda value: Block("text", as_text(value)),
     "inlineData": _inline,

@@ -1,4 +1,4 @@
-"""JSON values as text for people; nothing here raises, whatever the value."""
+"""Renders JSON values as readable text; no function here raises."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,19 +7,20 @@ from pydantic_core import to_json
 
 from backends import jsonio
 
-MOST_SPACES = 32
-"""For each value of a large whole, on an average."""
-SPACES_OF_SMALL = 4096
+MAX_SPACES_PER_VALUE = 32
+"""On average, in a large document."""
+MIN_SPACES = 4096
+"""A document may have this many anyway."""
 
-LONGEST_VALUE = 120
+MAX_VALUE = 120
 TOO_DEEP = "(nested too deeply to be shown)"
 
 
 def pretty(value: object) -> str:
-    """Indented, unless it is nested so deeply that this would be mostly spaces."""
+    """Indented JSON; compact if indentation would be mostly spaces."""
     for write in WRITERS[-1:] if is_too_deep(value) else WRITERS:
         try:
-            # Mitmproxy shows DEL as a dot; lone surrogates cannot be shown at all.
+            # mitmproxy shows DEL as a dot and cannot show lone surrogates.
             return printable(write(value)).replace("\x7f", "\\u007f")
         except (ValueError, RecursionError):
             continue
@@ -32,14 +33,14 @@ def _compact(value: object) -> str:
 
 WRITERS: tuple[Callable[[object], str], ...] = (
     lambda value: to_json(value, indent=2).decode(),
-    # Slow, but takes what `to_json` refuses: lone surrogates and a deeper nesting.
+    # Slow, but accepts lone surrogates and deeper nesting.
     lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     _compact,
 )
 
 
 def is_too_deep(value: object) -> bool:
-    """Whether indented it would be mostly spaces: they are size times depth."""
+    """Whether indented JSON of it would be mostly spaces."""
     values = spaces = depth = 0
     level = [value]
     while level:
@@ -52,11 +53,11 @@ def is_too_deep(value: object) -> bool:
             for each in containers
             for child in (each.values() if isinstance(each, dict) else each)
         ]
-    return spaces > MOST_SPACES * values + SPACES_OF_SMALL
+    return spaces > MAX_SPACES_PER_VALUE * values + MIN_SPACES
 
 
 def pretty_source(source: str) -> str:
-    """JSON text indented; any other text as it is."""
+    """Indented JSON text; any other text unchanged."""
     try:
         return pretty(jsonio.decode(source.encode("utf-8", "surrogatepass")))
     except ValueError:
@@ -64,12 +65,12 @@ def pretty_source(source: str) -> str:
 
 
 def fields(values: Mapping[str, object]) -> str:
-    """One line, such as `temperature 0.2, stream true`; what is long is cut."""
-    return ", ".join(f"{name} {short(value, LONGEST_VALUE)}" for name, value in values.items())
+    """One line, such as `temperature 0.2, stream true`, with long values cut."""
+    return ", ".join(f"{name} {short(value, MAX_VALUE)}" for name, value in values.items())
 
 
 def short(value: object, length: int) -> str:
-    """A text as it is, anything else as JSON; cut to `length`."""
+    """A text, or JSON of another value, cut to `length`."""
     try:
         return clipped(value if isinstance(value, str) else _compact(value), length)
     except (ValueError, RecursionError):
@@ -77,11 +78,11 @@ def short(value: object, length: int) -> str:
 
 
 def clipped(text: str, length: int) -> str:
-    """The beginning of a text on one line."""
+    """The start of a text, on one line."""
     line = " ".join(text[: length + 1].split())
     return line if len(text) <= length else f"{line[: length - 1]}…"
 
 
 def printable(text: str) -> str:
-    """`text` with its lone surrogates as JSON writes them: they have no bytes in UTF-8."""
+    """`text` with lone surrogates escaped: UTF-8 cannot encode them."""
     return text.encode("utf-8", "backslashreplace").decode()

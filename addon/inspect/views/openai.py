@@ -1,6 +1,6 @@
-"""OpenAI's chat completions as conversations: requests, and answers whole or streamed.
+"""Reads OpenAI's chat completions: requests, and responses whole or streamed.
 
-A whole answer is read as a stream of one event: a message says the same as all its deltas.
+A whole response is read as a stream of one event: its message holds what the deltas add up to.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,25 +38,27 @@ def read_request(events: Sequence[Json]) -> Conversation:
     names: dict[str, str] = {}
     messages = []
     for message in objects(chat.get("messages")):
-        speech = _MessageReader()
-        speech.feed(message)
-        names.update((call.id, call.name) for call in speech.calls)
+        reader = _MessageReader()
+        reader.feed(message)
+        names.update((call.id, call.name) for call in reader.calls)
         role = string(message.get("role")) or "(no role)"
-        messages.append(Message(role, speech.blocks(), _note(message, names)))
+        messages.append(Message(role, reader.blocks(), _note(message, names)))
     parameters = {name: value for name, value in chat.items() if name not in OUTSIDE_PARAMETERS}
     return Conversation(messages, parameters, list(_tools(chat)))
 
 
 def _note(message: Json, names: Mapping[str, str]) -> str:
-    """The call that a result answers, or the name of who speaks."""
+    """The call that a tool result belongs to, or the speaker's name."""
     id, name = string(message.get("tool_call_id")) or "", string(message.get("name")) or ""
     return named(names.get(id) or name, id) if id or message.get("role") == TOOL else name
 
 
 def _tools(chat: Json) -> Iterator[Tool]:
     for tool in objects(chat.get("tools")) + objects(chat.get("functions")):
-        about = as_object(tool.get("function") or tool.get("custom")) or tool
-        yield Tool(named(about.get("name") or tool.get("type")), as_text(about.get("description")))
+        function = as_object(tool.get("function") or tool.get("custom")) or tool
+        yield Tool(
+            named(function.get("name") or tool.get("type")), as_text(function.get("description"))
+        )
 
 
 def read_response(events: Sequence[Json]) -> Conversation:
@@ -97,58 +99,62 @@ class _ToolCallReader:
 
 @dataclass(slots=True)
 class _MessageReader:
-    """What one message says, or all deltas of a choice; `newest` are calls by their index."""
+    """Reads a message, or all deltas of a choice."""
 
-    said: list[Block] = field(default_factory=list)
+    parts: list[Block] = field(default_factory=list)
+    """All blocks but the tool calls."""
     calls: list[_ToolCallReader] = field(default_factory=list)
     newest: dict[int, _ToolCallReader] = field(default_factory=dict)
+    """The last call for each index."""
 
     def feed(self, message: Json) -> None:
-        self.said += blocks_of(message)
+        self.parts += blocks_of(message)
         for position, call in enumerate(objects(message.get("tool_calls"))):
             self._feed_call(_index(call, position), call)
         if legacy := message.get("function_call"):
             self._feed_call(0, {"function": legacy})
 
     def _feed_call(self, index: int, data: Json) -> None:
-        """A call or a fragment of one; with a new id it is another call, whatever its index."""
+        """Add a call or a fragment of one. A new id starts another call, even at the same index."""
         id = string(data.get("id")) or ""
         call = self.newest.get(index)
         if call is None or (id and call.id and id != call.id):
             call = self.newest[index] = _ToolCallReader()
             self.calls.append(call)
-        about = as_object(data.get("function") or data.get("custom"))
+        function = as_object(data.get("function") or data.get("custom"))
         call.id = call.id or id
-        call.name = call.name or string(about.get("name")) or ""
+        call.name = call.name or string(function.get("name")) or ""
         call.is_signed |= is_signed(data)
-        call.arguments.append(as_text(about.get("arguments") or about.get("input")))
+        call.arguments.append(as_text(function.get("arguments") or function.get("input")))
 
     def blocks(self) -> list[Block]:
-        return [*self.said, *(call.block() for call in self.calls)]
+        return [*self.parts, *(call.block() for call in self.calls)]
 
 
 @dataclass(slots=True)
 class _ChoiceReader:
-    speech: _MessageReader = field(default_factory=_MessageReader)
+    reader: _MessageReader = field(default_factory=_MessageReader)
     finish_reason: str = ""
-    native: str = ""
+    native_finish_reason: str = ""
 
     def feed(self, data: Json) -> None:
-        self.speech.feed(as_object(data.get("message") or data.get("delta")))
-        if text := data.get("text"):  # of the older `/completions`
-            self.speech.said.append(Block("text", as_text(text)))
+        self.reader.feed(as_object(data.get("message") or data.get("delta")))
+        if text := data.get("text"):  # the older `/completions`
+            self.reader.parts.append(Block("text", as_text(text)))
         self.finish_reason = string(data.get("finish_reason")) or self.finish_reason
-        self.native = string(data.get("native_finish_reason")) or self.native
+        self.native_finish_reason = (
+            string(data.get("native_finish_reason")) or self.native_finish_reason
+        )
 
-    def message(self, which: str) -> Message:
-        is_same = self.native.lower() in ("", self.finish_reason)
-        native = "" if is_same else f" ({self.native})"
-        note = f"{which}finish_reason {self.finish_reason or 'missing'}{native}"
-        return Message(ASSISTANT, joined(self.speech.blocks()), note)
+    def message(self, prefix: str) -> Message:
+        is_same = self.native_finish_reason.lower() in ("", self.finish_reason)
+        native = "" if is_same else f" ({self.native_finish_reason})"
+        note = f"{prefix}finish_reason {self.finish_reason or 'missing'}{native}"
+        return Message(ASSISTANT, joined(self.reader.blocks()), note)
 
 
 def blocks_of(message: Json) -> Iterator[Block]:
-    """In the order in which they are said, whatever that of the fields."""
+    """Blocks of a message without its tool calls, reasoning first, whatever the order of fields."""
     yield from _thinking(message)
     for name, read in FIELDS.items():
         if value := message.get(name):
@@ -158,13 +164,13 @@ def blocks_of(message: Json) -> Iterator[Block]:
 
 
 def is_signed(holder: Json) -> bool:
-    """Whether a signature of Gemini comes with it, in the form of Google's OpenAI API."""
+    """Whether it carries a Gemini signature, in the form of Google's OpenAI API."""
     google = as_object(as_object(holder.get("extra_content")).get("google"))
     return bool(google.get("thought_signature"))
 
 
 def _thinking(message: Json) -> Iterator[Block]:
-    """The reasoning, which OpenRouter sends twice: as a text, and in detail."""
+    """The reasoning, which OpenRouter sends twice: as text and as details."""
     details = objects(message.get("reasoning_details"))
     texts = (message.get("reasoning"), message.get("reasoning_content"))
     in_detail = "".join(as_text(each.get("text") or each.get("summary")) for each in details)
@@ -175,7 +181,7 @@ def _thinking(message: Json) -> Iterator[Block]:
 
 
 def content_of(value: object) -> Iterator[Block]:
-    """A text, or parts of which each has a type."""
+    """Blocks of a `content`: a text, or a list of typed parts."""
     for part in value if isinstance(value, list) else [value]:
         if not isinstance(part, dict):
             yield Block("text", as_text(part))
@@ -186,7 +192,7 @@ def content_of(value: object) -> Iterator[Block]:
 
 
 def _audio(value: object) -> Iterator[Block]:
-    """Speech in an answer, or the id of such speech in a request."""
+    """Speech in a response, or the id of earlier speech in a request."""
     audio = as_object(value)
     if transcript := string(audio.get("transcript")):
         yield Block("text", transcript)
@@ -205,7 +211,7 @@ FIELDS: Mapping[str, Callable[[object], Iterator[Block]]] = {
 
 
 def _url(value: object) -> object:
-    """Of `{"url": ...}`; some clients send the bare address."""
+    """The address in `{"url": ...}`; some clients send it bare."""
     return value.get("url") if isinstance(value, dict) else value
 
 
@@ -222,7 +228,7 @@ def _file(value: object) -> Block:
     return media_block("file", data or file.get("file_id"), file.get("filename"))
 
 
-# By a part's `type`, which is the name of the field with its substance, too.
+# By a part's `type`, which is also the name of the field that holds its content.
 PARTS: Mapping[str, Callable[[object], Block]] = {
     "text": lambda value: Block("text", as_text(value)),
     "refusal": lambda value: Block("refusal", as_text(value)),

@@ -1,4 +1,4 @@
-"""From bytes to a conversation, by a table of what requests and answers there are."""
+"""Parses a body into a conversation; a table maps a telling field to its reader."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,17 +10,16 @@ from addon.inspect.views.events import Body, parse_body
 from addon.inspect.views.json_text import clipped
 from backends.jsonio import Json
 
-LONGEST_UNREADABLE = 500
+MAX_UNREADABLE = 500
 
 Reader = Callable[[Sequence[Json]], Conversation | None]
-"""Reads the events of a stream, or the one object of a body; None if they say nothing."""
+"""Reads the events of a stream, or the only object of a body. Returns None if it says nothing."""
 
 
 class Shape(NamedTuple):
-    """`has_done`: as a stream it ends with `[DONE]`."""
-
     read: Reader
     has_done: bool = False
+    """A complete stream ends with `[DONE]`."""
 
 
 def _read_errors(events: Sequence[Json]) -> Conversation | None:
@@ -28,7 +27,7 @@ def _read_errors(events: Sequence[Json]) -> Conversation | None:
     return Conversation(errors) if errors else None
 
 
-# By a field that one of the events has; the first row that fits counts.
+# By a field that one of the events has; the first match wins.
 SHAPES: Mapping[str, Shape] = {
     "messages": Shape(openai.read_request),
     "choices": Shape(openai.read_response, has_done=True),
@@ -47,7 +46,7 @@ SHAPES: Mapping[str, Shape] = {
 
 
 def read(data: bytes) -> Conversation | None:
-    """None for what is neither a request nor an answer."""
+    """Returns None if the body is neither a request nor a response."""
     try:
         body = parse_body(data)
     except ValueError:
@@ -55,15 +54,15 @@ def read(data: bytes) -> Conversation | None:
     for name, shape in SHAPES.items():
         is_fit = any(name in event for event in body.events)
         if is_fit and (conversation := shape.read(body.events)):
-            return _with_losses(conversation, body, shape)
+            return _with_errors(conversation, body, shape)
     return None
 
 
-def _with_losses(conversation: Conversation, body: Body, shape: Shape) -> Conversation:
-    """Told behind what came: what could not be read, and that a stream broke off."""
+def _with_errors(conversation: Conversation, body: Body, shape: Shape) -> Conversation:
+    """Append error messages for unreadable events and a truncated stream."""
     messages = [*conversation.messages]
     if body.unreadable:
-        start = clipped(body.unreadable.decode("utf-8", "replace"), LONGEST_UNREADABLE)
+        start = clipped(body.unreadable.decode("utf-8", "replace"), MAX_UNREADABLE)
         messages.append(
             text_message(ERROR, f"The stream holds something that is not JSON: {start}")
         )
@@ -74,10 +73,9 @@ def _with_losses(conversation: Conversation, body: Body, shape: Shape) -> Conver
 
 
 class ToolCall(NamedTuple):
-    """`arguments` are indented JSON, or the text that stands in its place."""
-
     name: str
     arguments: str
+    """Indented JSON, or the text as it is if it is not JSON."""
 
 
 class ModelResponse(NamedTuple):
@@ -88,7 +86,7 @@ class ModelResponse(NamedTuple):
 
 
 def read_response(data: bytes) -> ModelResponse:
-    """What was answered, on whatever wire; empty if it cannot be read."""
+    """The model's response, from any API; empty if the body is unreadable."""
     conversation = read(data)
     messages = conversation.messages if conversation else ()
     blocks = [

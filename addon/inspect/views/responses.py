@@ -1,4 +1,4 @@
-"""OpenAI's Responses API as conversations: requests, and answers whole or streamed."""
+"""Reads OpenAI's Responses API: requests, and responses whole or streamed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -34,14 +34,16 @@ LAST = frozenset({"response.completed", "response.incomplete", "response.failed"
 
 def read_request(events: Sequence[Json]) -> Conversation:
     request = events[0]
-    given = request.get("input")
-    is_conversation = any("type" in item or "role" in item for item in objects(given))
+    content = request.get("input")
+    is_conversation = any("type" in item or "role" in item for item in objects(content))
     if not is_conversation and not {"instructions", "tools"} & request.keys():
         return embeddings.read_request(events)
     messages = (
         [text_message("system", as_text(text))] if (text := request.get("instructions")) else []
     )
-    items = objects(given) if isinstance(given, list) else [{"role": "user", "content": given}]
+    items = (
+        objects(content) if isinstance(content, list) else [{"role": "user", "content": content}]
+    )
     parameters = {name: value for name, value in request.items() if name not in OUTSIDE_PARAMETERS}
     tools = [
         Tool(named(tool.get("name") or tool.get("type")), as_text(tool.get("description")))
@@ -51,13 +53,18 @@ def read_request(events: Sequence[Json]) -> Conversation:
 
 
 def read_response(events: Sequence[Json]) -> Conversation | None:
-    """Whole, or of a stream its last event, which repeats all; else what came of one."""
+    """Read a whole response, or a stream's last event, which repeats everything.
+
+    Of a stream that broke off it reads the items that arrived.
+    """
     last = events[-1]
     is_stream = "output" not in events[0]
     responses = [each for event in events if isinstance(each := event.get("response"), dict)]
     response = (responses[-1] if responses else {}) if is_stream else last
     is_over = not is_stream or string(last.get("type")) in LAST
-    messages = _messages(objects(response.get("output")) if is_over else list(_so_far(events)))
+    messages = _messages(
+        objects(response.get("output")) if is_over else list(_partial_items(events))
+    )
     if response.get("error"):
         messages.append(error_message(response["error"]))
     if not is_over:
@@ -67,8 +74,8 @@ def read_response(events: Sequence[Json]) -> Conversation | None:
     return Conversation(messages, head) if messages else None
 
 
-def _so_far(events: Sequence[Json]) -> Iterator[Json]:
-    """The items of a stream that broke off; of one that is not complete its text."""
+def _partial_items(events: Sequence[Json]) -> Iterator[Json]:
+    """The items of a truncated stream; of an unfinished item the text."""
     texts: dict[str | None, list[str]] = {}
     for event in events:
         match event:
@@ -82,7 +89,7 @@ def _so_far(events: Sequence[Json]) -> Iterator[Json]:
 
 
 def _messages(items: Sequence[Json]) -> list[Message]:
-    """A message a role's turn: what the model says, thinks and calls is one."""
+    """One message for each turn of a role; text, reasoning and calls of the model share one."""
     messages: list[Message] = []
     names: dict[str, str] = {}
     for item in items:
@@ -102,7 +109,7 @@ def _messages(items: Sequence[Json]) -> list[Message]:
     return messages
 
 
-def _said(item: Json) -> Iterator[Block]:
+def _content_of(item: Json) -> Iterator[Block]:
     return _content(item.get("content"))
 
 
@@ -115,8 +122,10 @@ def _thinking(item: Json) -> Iterator[Block]:
 
 
 def _call(item: Json) -> Iterator[Block]:
-    given = item.get("arguments") if "arguments" in item else item.get("input", item.get("action"))
-    text = pretty_source(given) if isinstance(given, str) else as_text(given)
+    arguments = (
+        item.get("arguments") if "arguments" in item else item.get("input", item.get("action"))
+    )
+    text = pretty_source(arguments) if isinstance(arguments, str) else as_text(arguments)
     yield call_block(
         item.get("name") or item.get("type"), item.get("call_id"), text, is_signed=False
     )
@@ -127,10 +136,10 @@ def _unknown(item: Json) -> Iterator[Block]:
 
 
 ITEMS: Mapping[str, Callable[[Json], Iterator[Block]]] = {
-    "message": _said,
+    "message": _content_of,
     "reasoning": _thinking,
 }
-"""By an item's type; besides these all calls are read in one way."""
+"""By an item's type. `_call` reads all types that end in `_call`."""
 
 
 def _content(value: object) -> Iterator[Block]:

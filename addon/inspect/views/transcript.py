@@ -1,4 +1,4 @@
-"""A conversation as plain text, for a monospaced font."""
+"""Renders a conversation as plain text."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,19 +17,23 @@ from addon.inspect.views.conversation import (
 from addon.inspect.views.json_text import clipped, fields
 
 WIDTH = 70
-LONGEST_LINE = 120
+MAX_LINE = 120
 MAX_CHARACTERS = 1_000_000
 
 NEAR_TOP = 200
-"""Mitmweb shows 512 lines at first. With more than these before it, the newest turn goes ahead."""
+"""mitmweb shows 512 lines at first. After more than this many lines, the newest turn moves to the
+top."""
 
 
 class FoldLimits(NamedTuple):
-    """Of a text with more `lines` or `characters` only `first` and `last` lines are shown."""
+    """How much of a text is shown."""
 
     lines: int
+    """A text with more lines or characters is folded ..."""
     first: int
+    """... to this many lines at its start ..."""
     last: int
+    """... and this many at its end."""
     characters: int
 
 
@@ -40,20 +44,20 @@ Fold = Callable[[str], str]
 
 
 def to_text(conversation: Conversation, where_all: str) -> str:
-    """`where_all` says where what is left out can be read."""
+    """`where_all` tells readers where to find the omitted text."""
     shown: list[str] = []
-    room = MAX_CHARACTERS
+    rest = MAX_CHARACTERS
     for section in filter(None, _sections(conversation, where_all)):
-        shown.append(section[:room])
-        room -= len(section)
-        if room < 0:
+        shown.append(section[:rest])
+        rest -= len(section)
+        if rest < 0:
             shown.append(f"… more than fits here ({where_all})")
             break
     return "\n\n".join(shown) or "(empty)"
 
 
 def _sections(conversation: Conversation, where_all: str) -> Iterator[str]:
-    briefly, fully = (partial(_folded, room, where_all) for room in (FOLDED, FULL))
+    briefly, fully = (partial(_folded, limits, where_all) for limits in (FOLDED, FULL))
     newest = _newest_turn(conversation.messages)
     earlier, turn = conversation.messages[:newest], conversation.messages[newest:]
     is_far = _is_long(_message(message, briefly) for message in earlier)
@@ -74,8 +78,10 @@ def _is_long(sections: Iterable[str]) -> bool:
 
 
 def _newest_turn(messages: Sequence[Message]) -> int:
-    """Where it begins; agents send what goes with the human's words as messages of their own."""
-    start = max((at for at, message in enumerate(messages) if message.role == USER), default=0)
+    """Its index. Agents send context for the human's words as separate messages before them."""
+    start = max(
+        (index for index, message in enumerate(messages) if message.role == USER), default=0
+    )
     while start and messages[start - 1].role == USER:
         start -= 1
     return start
@@ -88,12 +94,12 @@ def _message(message: Message, fold: Fold) -> str:
 
 def _head(title: str, note: str, line: str = "─") -> str:
     words = f"{title} · {note}" if note else title
-    return f"{line}{line} {clipped(words, LONGEST_LINE)} ".ljust(WIDTH, line)
+    return f"{line}{line} {clipped(words, MAX_LINE)} ".ljust(WIDTH, line)
 
 
 def _tools(tools: Sequence[Tool], fold: Fold) -> str:
     lines = (f"{name}: {about}" if about else name for name, about in tools)
-    text = "\n".join(clipped(line, LONGEST_LINE) for line in lines)
+    text = "\n".join(clipped(line, MAX_LINE) for line in lines)
     return f"{_head('tools', f'{len(tools):,}')}\n{fold(text)}"
 
 
@@ -103,9 +109,9 @@ def _call(block: Block, fold: Fold) -> str:
 
 
 def _thinking(block: Block, fold: Fold) -> str:
-    """The first line: what a model thinks is seldom what one looks for."""
+    """The first line only: reasoning is long and rarely what readers look for."""
     text = block.text.strip("\n")
-    first = text.partition("\n")[0][:LONGEST_LINE]
+    first = text.partition("\n")[0][:MAX_LINE]
     hidden = text[len(first) :]
     return f"thinking: {first}" + (f" (… {_amount(hidden)})" if hidden else "")
 
@@ -134,11 +140,11 @@ WRITERS: Mapping[Kind, Callable[[Block, Fold], str]] = {
 }
 
 
-def _folded(room: FoldLimits, where_all: str, text: str) -> str:
-    if _lines(text) <= room.lines and len(text) <= room.characters:
+def _folded(limits: FoldLimits, where_all: str, text: str) -> str:
+    if _lines(text) <= limits.lines and len(text) <= limits.characters:
         return text
-    first = "\n".join(text.split("\n", room.first)[: room.first])[: room.characters * 3 // 4]
-    last = "\n".join(text.rsplit("\n", room.last)[-room.last :])[-(room.characters // 4) :]
+    first = "\n".join(text.split("\n", limits.first)[: limits.first])[: limits.characters * 3 // 4]
+    last = "\n".join(text.rsplit("\n", limits.last)[-limits.last :])[-(limits.characters // 4) :]
     hidden = text[len(first) : len(text) - len(last)]
     return f"{first}\n… {_amount(hidden)} ({where_all})\n{last}"
 
@@ -148,7 +154,7 @@ def _lines(text: str) -> int:
 
 
 def _amount(text: str) -> str:
-    """How much more there is."""
+    """The amount of omitted text."""
     text = text.strip("\n")
     if "\n" not in text:
         return f"{len(text):,} more characters"

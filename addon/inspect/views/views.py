@@ -1,4 +1,4 @@
-"""mitmproxy's content views of a flow: as a chat, the sides of client and upstream, to edit."""
+"""The content views: chat, the client's bytes, the upstream's bytes, editable text."""
 
 import functools
 import logging
@@ -46,14 +46,14 @@ UNREADABLE = "This cannot be read as a conversation."
 def guarded[V](
     prettify: Callable[[V, bytes, Metadata], str],
 ) -> Callable[[V, bytes, Metadata], str]:
-    """Where a view would raise, the body as it is."""
+    """Show the raw body if a view raises."""
 
     @functools.wraps(prettify)
     def total(self: V, data: bytes, metadata: Metadata) -> str:
         try:
             return printable(prettify(self, data, metadata))
         except Exception:
-            # A body can hold anything, and mitmproxy would show a traceback in its place.
+            # A body can hold anything; mitmproxy would show a traceback.
             logger.debug("A view cannot show a body", exc_info=True)
             return f"{UNREADABLE}\n\n{_raw(data)}"
 
@@ -67,7 +67,7 @@ def _raw(data: bytes) -> str:
 
 
 class ChatView(Contentview):
-    """The conversation under what is known of the exchange."""
+    """The facts about the exchange, then the conversation."""
 
     name = "LLM chat"
 
@@ -78,12 +78,16 @@ class ChatView(Contentview):
     def prettify(self, data: bytes, metadata: Metadata) -> str:
         facts = facts_text(metadata.flow.metadata) if metadata.flow else ""
         conversation = read(data)
-        chat = to_text(conversation, "view 'LLM edit' shows all") if conversation else _unread(data)
+        chat = (
+            to_text(conversation, "view 'LLM edit' shows all")
+            if conversation
+            else _unreadable(data)
+        )
         return "\n\n".join(filter(None, (facts, chat)))
 
 
 def _is_llm(flow: Flow | None) -> bool:
-    """Whether the flow is one of ours, or goes to an address of such an API."""
+    """Whether the proxy has annotated the flow, or its path belongs to a model API."""
     if flow is None:
         return False
     if any(isinstance(name, str) and name.startswith(PREFIX) for name in flow.metadata):
@@ -91,21 +95,22 @@ def _is_llm(flow: Flow | None) -> bool:
     return isinstance(flow, http.HTTPFlow) and flow.request.path.partition("?")[0].endswith(PATHS)
 
 
-def _unread(data: bytes) -> str:
-    """JSON that is no conversation is indented, as mitmproxy's own view would do."""
+def _unreadable(data: bytes) -> str:
+    """The body, indented if it is JSON, as mitmproxy's own view does."""
     text = _raw(data)
     return f"{UNREADABLE}\n\n{pretty_source(text) if len(data) <= MAX_RAW_BYTES else text}"
 
 
 class Side(NamedTuple):
-    """A message as one of its two ends has it; `kept_as` is where if it is not in the flow."""
+    """A message as the client or the upstream has it."""
 
-    called: str
-    kept_as: str | None = None
+    title: str
+    capture: str | None = None
+    """Its name among the captured bodies; None if the flow itself holds it."""
 
 
 class _SideView(Contentview):
-    """The conversation, and the bytes it is read from as the proof."""
+    """The conversation, and below it the bytes that it was read from."""
 
     request: Side
     response: Side
@@ -117,11 +122,11 @@ class _SideView(Contentview):
     def prettify(self, data: bytes, metadata: Metadata) -> str:
         is_request = isinstance(metadata.http_message, http.Request)
         side = self.request if is_request else self.response
-        if side.kept_as and isinstance(metadata.flow, http.HTTPFlow):
-            data = flow_record.kept(metadata.flow, side.kept_as) or data
+        if side.capture and isinstance(metadata.flow, http.HTTPFlow):
+            data = flow_record.kept(metadata.flow, side.capture) or data
         conversation = read(data)
         chat = to_text(conversation, "all of it is below") if conversation else UNREADABLE
-        return f"{chat}\n\n--- {side.called}, {len(data):,} bytes ---\n{_raw(data)}"
+        return f"{chat}\n\n--- {side.title}, {len(data):,} bytes ---\n{_raw(data)}"
 
 
 class ClientView(_SideView):
@@ -137,7 +142,7 @@ class UpstreamView(_SideView):
 
 
 class EditView(InteractiveContentview):
-    """The body as text that is turned back when it is saved."""
+    """The body as YAML or JSON text, converted back when saved."""
 
     name = "LLM edit"
     syntax_highlight: SyntaxHighlight = "yaml"
@@ -154,7 +159,7 @@ class EditView(InteractiveContentview):
 
 
 def _original(metadata: Metadata) -> bytes | None:
-    """What was prettified: mitmproxy has a field for it, but does not fill it in."""
+    """The body that was shown. mitmproxy declares a field for it, but leaves it empty."""
     if metadata.original_data is not None or metadata.http_message is None:
         return metadata.original_data
     return metadata.http_message.get_content(strict=False)
@@ -164,7 +169,7 @@ VIEWS: tuple[Contentview, ...] = (ChatView(), ClientView(), UpstreamView(), Edit
 
 
 def register() -> None:
-    """Add the views to mitmproxy, which tells of a name that is added again."""
+    """Add the views to mitmproxy, once: it logs an error for a name it knows."""
     for view in VIEWS:
         if view.name not in registry:
             add(view)

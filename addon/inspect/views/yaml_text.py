@@ -1,8 +1,9 @@
-"""JSON values as YAML that people can edit, and back.
+"""Writes JSON values as YAML that people can edit, and reads it back.
 
-PyYAML's own writer is not used: it makes one long line of escapes of a text in which there is an
-emoji, or a line that ends in a space. When read, a word without quotes is text unless it is one of
-JSON's literals, so that `no`, `1_000` and `2024-01-01` mean what they say. Keys are always text.
+PyYAML's writer turns a text into one long escaped line if one of its lines ends in a space.
+
+An unquoted word is text unless it is a JSON literal: `no`, `1_000` and `2024-01-01` are texts. Keys
+are always text.
 """
 
 import json
@@ -19,7 +20,7 @@ _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _UNFIT = re.compile(
     "[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
-"""What YAML does not take as it is, or takes for the end of a line."""
+"""Characters that YAML does not accept unescaped, or reads as line ends."""
 
 _NEEDS_QUOTES = re.compile(
     r"""\A(?:[-?:,\[\]{}#&*!|>'"%@`\s]|\.\.\.|\Z)|:(?:\s|\Z)|\s#|\s\Z|[^\S ]"""
@@ -30,14 +31,14 @@ _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "
 
 
 def write(value: Any) -> str:
-    """RecursionError if it is nested too deeply."""
+    """Raises RecursionError if the value is nested too deeply."""
     lines: list[str] = []
     _append(lines, "", "", value)
     return "\n".join([*lines, ""])
 
 
 def _append(lines: list[str], lead: str, indent: str, value: Any) -> None:
-    """`lead` is what comes before the value on its line: up to the `: ` of a key or a `- `."""
+    """Append a value. `lead` precedes it on its line: up to the `: ` of a key or a `- `."""
     is_below_key = lead.endswith(": ")
     if value and isinstance(value, dict | list) and is_below_key:
         lines.append(lead.rstrip(" "))
@@ -59,7 +60,7 @@ def _append(lines: list[str], lead: str, indent: str, value: Any) -> None:
 
 
 def _append_block(lines: list[str], lead: str, indent: str, text: str) -> None:
-    """A literal block. Its head tells the indent where a space may seem to be part of it."""
+    """Append a literal block; its head gives the indent if the text starts with a blank."""
     width = "2" if text[0] in " \t\n" else ""
     rest = text.removesuffix("\n")
     chomping = "-" if rest == text else "+" if rest.endswith("\n") else ""
@@ -68,7 +69,7 @@ def _append_block(lines: list[str], lead: str, indent: str, text: str) -> None:
 
 
 def _quoted(text: str) -> str:
-    """With quotes only where a reader needs them; in single ones JSON stays readable."""
+    """Quote only if needed, and in single quotes if the text contains JSON."""
     if not (_UNFIT.search(text) or "\n" in text):
         if not (_NEEDS_QUOTES.search(text) or _is_literal(text)):
             return text
@@ -83,7 +84,7 @@ def _is_literal(text: str) -> bool:
 
 
 def read(text: str) -> Any:
-    """The value; ValueError that names the line if there is none."""
+    """The value of a YAML text. Raises ValueError that names the wrong line."""
     try:
         node = yaml.compose(text, Loader=_Loader)
         return _value(node) if node else None
