@@ -307,8 +307,8 @@ class LlmProxy:
     def _show(self, flow: http.HTTPFlow, sent: bytearray) -> None:
         """Let those who look on see how far a running answer is."""
         exchange = self._exchanges.get(flow.id)
-        if exchange and exchange.talk and startup.shows_flows():
-            annotate.progress(flow, exchange, time.monotonic() - exchange.talk.started)
+        if exchange and exchange.prompt and startup.shows_flows():
+            annotate.progress(flow, exchange, time.monotonic() - exchange.prompt.started)
             if sent and flow.response:
                 flow.response.data.content = bytes(sent)
             told = ctx.master.addons.trigger_event(UpdateHook([flow]))

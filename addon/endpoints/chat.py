@@ -9,7 +9,7 @@ from mitmproxy import http
 from addon.endpoints.model_catalog import ModelsList
 from addon.exchange import flow_record, request_body, upstream_request
 from addon.exchange.attempts import AttemptDeps, AttemptRunner, Plan
-from addon.exchange.exchange import Exchange, Talk, Upstream
+from addon.exchange.exchange import Exchange, PromptContext, Upstream
 from addon.exchange.history import entry_of
 from addon.exchange.http_responses import encode, json_reply, sse_reply
 from addon.exchange.session_log import SessionLog
@@ -101,13 +101,13 @@ class ChatEndpoint:
         functional = self._functional()
         turn = self._desk.take(original, session, agent, functional, resting, request.typed_from)
         chat, prompt = self._redacted(request.body, turn.chat, turn.prompt)
-        exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
-        exchange.talk.commands = [self._redactor.scrub(each) for each in turn.commands]
+        exchange.prompt = PromptContext(session, prompt, time.time(), time.monotonic())
+        exchange.prompt.commands = [self._redactor.scrub(each) for each in turn.commands]
         self._keep(exchange, body, chat, is_same=chat is request.chat and request.body is not None)
         target = self._target(original, chat.get("model"), session)
         if turn.reply is not None:
             exchange.outcome.text = turn.reply
-            exchange.talk.model = str(target)
+            exchange.prompt.model = str(target)
             return _reply(exchange, chat, agent, turn.reply, target)
         if turn.note and not self.upstreams.is_playback:
             exchange.note = Note(fit_note(agent, turn.note))
@@ -209,8 +209,8 @@ class ChatEndpoint:
     def _send(
         self, flow: http.HTTPFlow, exchange: Exchange, chat: Chat, body: bytes | None, plan: Plan
     ) -> None:
-        assert exchange.talk
-        session = exchange.talk.session
+        assert exchange.prompt
+        session = exchange.prompt.session
         project = session.settings.project
         prompt = ModelRequest(chat, body, None, exchange.headers, session.id, project)
         deps = AttemptDeps(
@@ -226,19 +226,19 @@ class ChatEndpoint:
 
         To be called once, when the flow is over. None if it was no prompt.
         """
-        talk = exchange.talk
-        if talk is None:
+        prompt = exchange.prompt
+        if prompt is None:
             return None
         if exchange.note and not exchange.note.is_placed:
-            earlier = talk.session.note
-            talk.session.note = "\n".join(filter(None, (exchange.note.text, earlier)))
+            earlier = prompt.session.note
+            prompt.session.note = "\n".join(filter(None, (exchange.note.text, earlier)))
         if exchange.attempts and not exchange.outcome.error:
             self._cooldowns.forgive(exchange.attempts.current)
-            talk.session.sticky = (talk.session.settings, exchange.attempts.current)
-        entry = entry_of(exchange, talk, self._redactor.scrub, time.monotonic())
-        talk.session.history.append(entry)
+            prompt.session.sticky = (prompt.session.settings, exchange.attempts.current)
+        entry = entry_of(exchange, prompt, self._redactor.scrub, time.monotonic())
+        prompt.session.history.append(entry)
         if self._log:
-            self._log.write(talk.session.id, entry)
+            self._log.write(prompt.session.id, entry)
         return entry
 
 

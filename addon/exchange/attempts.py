@@ -44,13 +44,13 @@ class AttemptRunner:
     """Runs a prompt's attempts. Each is built from the client's original request."""
 
     def __init__(
-        self, deps: AttemptDeps, exchange: Exchange, prompt: ModelRequest, plan: Plan
+        self, deps: AttemptDeps, exchange: Exchange, request: ModelRequest, plan: Plan
     ) -> None:
-        assert exchange.talk
+        assert exchange.prompt
         self._deps = deps
         self._exchange = exchange
-        self._talk = exchange.talk
-        self._prompt = prompt
+        self._prompt = exchange.prompt
+        self._request = request
         self._plan = plan
         now = time.monotonic()
         self._left = [each for each in plan.attempts if not deps.cooldowns.wait_s(each, now)]
@@ -78,12 +78,12 @@ class AttemptRunner:
         if error.status == 429:
             now = time.monotonic()
             self._deps.cooldowns.rest(self._log.current, error, now, time.time())
-        self._talk.session.sticky = None
+        self._prompt.session.sticky = None
         if flow.request.raw_content != self._call.request.body:
             return error  # edited by hand meanwhile, which the next attempt would undo
         if not failover.is_next_due(error, self._plan.has_route):
             return error
-        if time.monotonic() - self._talk.started < self._deps.deadline_s:
+        if time.monotonic() - self._prompt.started < self._deps.deadline_s:
             return self._start_next(flow, error)
         return failover.all_failed(error, self._log.failed)
 
@@ -103,9 +103,9 @@ class AttemptRunner:
             self._log.current = self._left.pop(0)
             self._log.started = time.monotonic()
             backend, model, key = self._log.current
-            prompt = self._prompt._replace(model=model or None)
+            request = self._request._replace(model=model or None)
             try:
-                call = self._deps.backends[backend].prepare(prompt, key)
+                call = self._deps.backends[backend].prepare(request, key)
             except ApiError as unfit:
                 error = error or unfit  # what an upstream has said counts for more
                 self._fail(unfit)

@@ -60,11 +60,11 @@ class AttemptLog:
 
 
 @dataclass(slots=True)
-class Talk:
+class PromptContext:
     """Session, timing and text of a prompt: what its history entry needs beside the outcome."""
 
     session: Session
-    prompt: str
+    text: str
     """The human's newest text, without commands and secrets."""
     time: float
     """Seconds since the epoch; the other times are monotonic."""
@@ -106,7 +106,7 @@ class Exchange:
     """Where the current attempt goes; None until the request is routed."""
     pipe: Pipe | None = None
     """Translates the stream of the current attempt."""
-    talk: Talk | None = None
+    prompt: PromptContext | None = None
     """None if the request is not a prompt."""
     attempts: AttemptLog | None = None
     """None if no upstream is asked, or there can be only one attempt."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from addon.exchange.exchange import Exchange, Talk
+from addon.exchange.exchange import Exchange, PromptContext
 from backends.usage import read_usage
 from commands.routing.attempt import AttemptResult
 from commands.sessions.session import Entry, clipped
@@ -10,7 +10,7 @@ from commands.sessions.session import Entry, clipped
 Clean = Callable[[str], str]
 
 
-def entry_of(exchange: Exchange, talk: Talk, clean: Clean, now: float) -> Entry:
+def entry_of(exchange: Exchange, prompt: PromptContext, clean: Clean, now: float) -> Entry:
     """What the history keeps; `clean` takes secrets out of text, `now` is monotonic."""
     served, outcome, log = exchange.upstream, exchange.outcome, exchange.attempts
     error = error_of(exchange, clean)
@@ -19,18 +19,18 @@ def entry_of(exchange: Exchange, talk: Talk, clean: Clean, now: float) -> Entry:
     if log and log.is_open:
         attempts.append(log.result(error, now))
     return Entry(
-        time=talk.time,
+        time=prompt.time,
         handler="backend" if served else "proxy",
-        prompt=clipped(talk.prompt),
+        prompt=clipped(prompt.text),
         text=clipped(clean(text)),
-        model=str(served.target) if served else talk.model,
-        project=talk.session.settings.project,
+        model=str(served.target) if served else prompt.model,
+        project=prompt.session.settings.project,
         key_name=served.key_name if served else None,
         attempts=tuple(_cleaned(each, clean) for each in attempts),
         finish_reason=outcome.finish_reason,
         usage=read_usage(outcome.usage),
-        first_token_s=talk.first_token_at and talk.first_token_at - talk.started,
-        total_s=now - talk.started,
+        first_token_s=prompt.first_token_at and prompt.first_token_at - prompt.started,
+        total_s=now - prompt.started,
         error=error,
     )
 

@@ -335,8 +335,8 @@ class LlmHttpStream(HttpStream):
             self._state.move_client(kind)
         elif kind is Client.CONTENT and self._state.may_retry and not all(map(_is_comment, pieces)):
             self._state.move_client(kind)
-            if self.exchange and self.exchange.talk:
-                self.exchange.talk.first_token_at = self._client_at
+            if self.exchange and self.exchange.prompt:
+                self.exchange.prompt.first_token_at = self._client_at
         data = b"".join(pieces)
         self.sent += data
         if self._is_chunked:  # the client's layer would look that up again for each piece
