@@ -25,7 +25,13 @@ from addon.exchange import flow_record
 from addon.exchange.exchange import Exchange, Upstream
 from addon.exchange.fail_closed import fail_closed, forbid
 from addon.exchange.history import error_of
-from addon.exchange.http_responses import Answers, BodyStream, add_fields, kept_fields, stream_head
+from addon.exchange.http_responses import (
+    BodyStream,
+    ResponseBuilder,
+    add_fields,
+    kept_fields,
+    stream_head,
+)
 from addon.inspect import annotate, views
 from addon.inspect.flow_limit import FlowLimit
 from addon.inspect.reask import Reask
@@ -68,7 +74,7 @@ class LlmProxy:
         upstream_keys = (*settings.openrouter_api_keys, *settings.gemini_api_keys)
         self._redactor = redactor = Redactor((*upstream_keys, client_key))
         logs.keep_secrets_out(redactor)
-        self._answers = Answers(redactor)
+        self._responses = ResponseBuilder(redactor)
         self._access = Access(self._client_key)
         self._browsers = Browsers.of(settings)
         self._models = ModelsList(settings.models_max_age)
@@ -83,7 +89,7 @@ class LlmProxy:
         self._exchanges: dict[str, Exchange] = {}
         self._rules = Rules(
             find=self._exchanges.get,
-            answers=self._answers,
+            responses=self._responses,
             stream_head=self._stream_head,
             show=self._show,
             pool=Pool(),
@@ -163,7 +169,7 @@ class LlmProxy:
         try:
             self._access.check_proxy_use(flow)
         except ApiError as error:
-            flow.response = self._answers.error(error)
+            flow.response = self._responses.error(error)
         access.drop_credentials(flow.request)
 
     @fail_closed
@@ -198,7 +204,7 @@ class LlmProxy:
             exchange = self._exchanges.get(flow.id)
             if exchange:
                 exchange.outcome.error = error
-            flow.response = self._answers.error(error, exchange)
+            flow.response = self._responses.error(error, exchange)
         finally:
             if flow.id in self._exchanges or flow.response:
                 access.drop_credentials(flow.request)
@@ -266,7 +272,7 @@ class LlmProxy:
             flow.response = await handler(flow, exchange)
         except ApiError as error:
             exchange.outcome.error = error
-            flow.response = self._answers.error(error, exchange)
+            flow.response = self._responses.error(error, exchange)
         annotate.begin(flow, exchange)
         if self._misfit:
             fallback.add_credential(flow, exchange)
@@ -297,7 +303,7 @@ class LlmProxy:
         flow.response = stream_head(flow, fields)
         flow.response.timestamp_start = response.timestamp_start
         flow.response.stream = BodyStream(
-            self._exchanges[flow.id], pipe, coding, upstream.title, self._answers.error_event
+            self._exchanges[flow.id], pipe, coding, upstream.title, self._responses.error_event
         )
 
     def _stream_head(self, flow: http.HTTPFlow) -> http.Response:
@@ -323,7 +329,7 @@ class LlmProxy:
             return
         if self._misfit:
             fallback.hide_credential(flow, exchange)
-            fallback.read_whole(flow, exchange, self._answers)
+            fallback.read_complete(flow, exchange, self._responses)
         add_fields(flow.response, _reply_fields(exchange))
         if flow.request.method == "HEAD":
             flow.response.content = b""

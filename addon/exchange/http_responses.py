@@ -62,7 +62,7 @@ def encode(completion: dict[str, Any], encoder: Encoder) -> bytes:
     return b"".join([*map(encoder.chunk, chunks), encoder.done()])
 
 
-class Answers:
+class ResponseBuilder:
     """Makes answers; `redactor` keeps secrets out of every error."""
 
     def __init__(self, redactor: Redactor) -> None:
@@ -80,11 +80,11 @@ class Answers:
         assert exchange.encoder
         return self._redactor.scrub_bytes(exchange.encoder.error(error))
 
-    def whole(self, exchange: Exchange, response: http.Response) -> http.Response:
+    def complete(self, exchange: Exchange, response: http.Response) -> http.Response:
         """An upstream's answer that came whole; ApiError if it is no completion."""
         fields = kept_fields(response)
         try:
-            return self._whole(exchange, response, fields)
+            return self._complete(exchange, response, fields)
         except ApiError as error:
             error.headers = (*fields, *error.headers)
             raise
@@ -92,7 +92,7 @@ class Answers:
             logger.exception("Internal error while reading an upstream's answer")
             raise internal_error() from None
 
-    def _whole(
+    def _complete(
         self, exchange: Exchange, response: http.Response, fields: list[tuple[str, str]]
     ) -> http.Response:
         assert exchange.upstream

@@ -8,7 +8,7 @@ from mitmproxy.proxy import events
 
 from addon.exchange import request_body
 from addon.exchange.exchange import Exchange
-from addon.exchange.http_responses import Answers
+from addon.exchange.http_responses import ResponseBuilder
 from addon.layers.pool import Pool
 from backends.errors import ApiError
 
@@ -26,7 +26,7 @@ class Rules:
     """
 
     find: Callable[[str], Exchange | None]
-    answers: Answers
+    responses: ResponseBuilder
     stream_head: Callable[[http.HTTPFlow], http.Response]
     show: Callable[[http.HTTPFlow, bytearray], None]
     pool: Pool

@@ -7,7 +7,7 @@ time-outs, comments for a waiting client, and errors of OpenAI's shape in place 
 from mitmproxy import http
 
 from addon.exchange.exchange import Exchange
-from addon.exchange.http_responses import Answers
+from addon.exchange.http_responses import ResponseBuilder
 from backends.errors import ApiError
 
 
@@ -25,12 +25,12 @@ def hide_credential(flow: http.HTTPFlow, exchange: Exchange) -> None:
         flow.request.headers[credential[0]] = f"({exchange.upstream.key_name})"
 
 
-def read_whole(flow: http.HTTPFlow, exchange: Exchange, answers: Answers) -> None:
+def read_complete(flow: http.HTTPFlow, exchange: Exchange, responses: ResponseBuilder) -> None:
     """Make of an upstream's whole answer what the client gets."""
     if exchange.upstream is None or flow.response is None or flow.response.stream:
         return
     try:
-        flow.response = answers.whole(exchange, flow.response)
+        flow.response = responses.complete(exchange, flow.response)
     except ApiError as error:
         exchange.outcome.error = error
-        flow.response = answers.error(error, exchange)
+        flow.response = responses.error(error, exchange)

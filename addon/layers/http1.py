@@ -34,7 +34,7 @@ from mitmproxy.proxy.layers.http._http1 import (
 )
 from mitmproxy.utils import human
 
-from addon.exchange.http_responses import Answers
+from addon.exchange.http_responses import ResponseBuilder
 from backends.errors import ApiError, bad_request
 
 MAX_HEAD_BYTES = 65536
@@ -161,9 +161,9 @@ class UpstreamHttp1(_Careful, Http1Client):
 class ClientHttp1(_Careful, Http1Server):
     """Answers requests that cannot be read with a 400 in OpenAI's shape."""
 
-    def __init__(self, context: Context, answers: Answers) -> None:
+    def __init__(self, context: Context, responses: ResponseBuilder) -> None:
         super().__init__(context)
-        self._answers = answers
+        self._responses = responses
 
     def reject(self, fault: str) -> Commands:
         yield from self.answer(bad_request(f"Cannot parse HTTP request: {fault}"))
@@ -176,7 +176,7 @@ class ClientHttp1(_Careful, Http1Server):
     def answer(self, error: ApiError) -> Commands:
         """Close the connection; the client is told why, unless an answer has begun."""
         if self.response is None or self.response.status_code == 100:
-            response = self._answers.error(error)
+            response = self._responses.error(error)
             response.headers["connection"] = "close"
             yield commands.SendData(self.conn, http1.assemble_response(response))
         yield commands.CloseConnection(self.conn)

@@ -131,7 +131,7 @@ class LlmHttpLayer(HttpLayer):
     def _start(self, event: events.Start) -> layer.CommandGenerator[None]:
         yield from super()._handle_event(event)
         if type(self.connections[self.context.client]) is Http1Server:
-            ours = ClientHttp1(self.context.fork(), self.rules.answers)
+            ours = ClientHttp1(self.context.fork(), self.rules.responses)
             self.connections[self.context.client] = ours
             yield from self.event_to_child(ours, event)
 

@@ -116,7 +116,9 @@ class LlmHttpStream(HttpStream):
         if self.exchange and not self.flow.response:
             size = len(self.request_body_buf) + len(event.data)
             if size > self.rules.max_body_bytes:
-                self.flow.response = self.rules.answers.error(self.rules.too_large(), self.exchange)
+                self.flow.response = self.rules.responses.error(
+                    self.rules.too_large(), self.exchange
+                )
         return self.flow.response is not None
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
@@ -191,7 +193,7 @@ class LlmHttpStream(HttpStream):
         self.flow.response.data.content = bytes(self.response_body_buf)
         self.response_body_buf.clear()
         try:
-            self.flow.response = self.rules.answers.whole(self.exchange, self.flow.response)
+            self.flow.response = self.rules.responses.complete(self.exchange, self.flow.response)
         except ApiError as error:
             yield from self._fail(error)
             return
@@ -274,14 +276,14 @@ class LlmHttpStream(HttpStream):
             yield from self._end()
         else:
             self.exchange.outcome.error = error
-            self.flow.response = self.rules.answers.error(error, self.exchange)
+            self.flow.response = self.rules.responses.error(error, self.exchange)
             yield from self.send_response()
 
     def _error_event(self, error: ApiError) -> bytes:
         """The event that ends the stream."""
         assert self.exchange
         self.exchange.outcome.error = error
-        return self.rules.answers.error_event(self.exchange, error)
+        return self.rules.responses.error_event(self.exchange, error)
 
     def _resend(self) -> Commands:
         """Send the request that has been put into the flow; its response goes on where we are."""

@@ -25,7 +25,7 @@ from mitmproxy.proxy.tunnel import TunnelLayer
 from mitmproxy.test import taddons, tflow
 
 from addon.exchange.exchange import Exchange
-from addon.exchange.http_responses import Answers
+from addon.exchange.http_responses import ResponseBuilder
 from addon.layers.deps import Rules, Tick
 from addon.layers.http_layer import LlmHttpLayer
 from addon.layers.http_stream import LlmHttpStream
@@ -120,7 +120,7 @@ def broken_rules() -> Rules:
 
     return Rules(
         find=find,
-        answers=Answers(Redactor(())),
+        responses=ResponseBuilder(Redactor(())),
         stream_head=stream_head,
         show=lambda _, __: None,
         pool=Pool(),
