@@ -36,7 +36,9 @@ def make_chat(settings: Settings, models: ModelsList, redactor: Redactor) -> Cha
         mapping=settings.model_mapping,
         is_project_required=settings.force_set_project,
         is_sticky=settings.sticky,
-        silence_s={name: settings.timeouts.get(name, settings.timeout) for name in BACKEND_NAMES},
+        read_timeout_s={
+            name: settings.timeouts.get(name, settings.timeout) for name in BACKEND_NAMES
+        },
         max_body_bytes=settings.max_body_mib * 2**20,
         readers={
             name: dialect.make_reader(time.time, lambda: uuid.uuid4().hex)

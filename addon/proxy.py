@@ -38,7 +38,7 @@ from addon.inspect.reask import Reask
 from addon.inspect.ui_commands import UiCommands
 from addon.inspect.web_style import WebStyle
 from addon.layers import fallback
-from addon.layers.deps import Rules
+from addon.layers.deps import LayerDeps
 from addon.layers.pool import Pool
 from addon.program import logs, startup
 from addon.program.shutdown import Stopping
@@ -87,15 +87,15 @@ class LlmProxy:
             WebStyle(),
         ]
         self._exchanges: dict[str, Exchange] = {}
-        self._rules = Rules(
-            find=self._exchanges.get,
+        self._layer_deps = LayerDeps(
+            exchange_of=self._exchanges.get,
             responses=self._responses,
             stream_head=self._stream_head,
-            show=self._show,
+            on_progress=self._show,
             pool=Pool(),
-            connect_s=settings.connect_timeout,
-            silence_s=settings.timeout,
-            keep_alive_s=settings.keep_alive,
+            connect_timeout_s=settings.connect_timeout,
+            read_timeout_s=settings.timeout,
+            keepalive_s=settings.keep_alive,
             max_body_bytes=settings.max_body_mib * 2**20,
             max_connections=settings.max_connections,
         )
@@ -128,7 +128,7 @@ class LlmProxy:
     def _close(self) -> None:
         if self._running:
             self._running.cancel()
-        self._rules.pool.close()
+        self._layer_deps.pool.close()
 
     async def _run(self) -> None:
         """From start to shutdown, when it is cancelled."""
@@ -162,7 +162,7 @@ class LlmProxy:
         if not self._misfit:
             from addon.layers import http_layer  # which would not even load on a misfit
 
-            http_layer.install(nextlayer, self._rules)
+            http_layer.install(nextlayer, self._layer_deps)
 
     @fail_closed
     def http_connect(self, flow: http.HTTPFlow) -> None:
@@ -249,8 +249,8 @@ class LlmProxy:
                 f"Method {request.method} is not allowed for {request.path}; use {allowed}",
                 headers=[("allow", allowed)],
             )
-        if int(given.get("content-length", 0)) > self._rules.max_body_bytes:
-            raise self._rules.too_large()
+        if int(given.get("content-length", 0)) > self._layer_deps.max_body_bytes:
+            raise self._layer_deps.too_large()
 
     def _pass_through(self, flow: http.HTTPFlow, place: Place) -> None:
         """Let a request go where the client sent it, as the client sent it."""

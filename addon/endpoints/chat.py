@@ -57,7 +57,7 @@ class ChatEndpoint:
         mapping: Mapping[str, Sequence[str]],
         is_project_required: bool,
         is_sticky: bool,
-        silence_s: Mapping[BackendName, float],
+        read_timeout_s: Mapping[BackendName, float],
         max_body_bytes: int,
         readers: Mapping[str, Reader],
         log: SessionLog | None,
@@ -71,7 +71,7 @@ class ChatEndpoint:
         self._mapping = mapping
         self._is_project_required = is_project_required
         self._is_sticky = is_sticky
-        self._silence_s = silence_s
+        self._read_timeout_s = read_timeout_s
         self._max_body_bytes = max_body_bytes
         self._readers = readers
         self._log = log
@@ -216,8 +216,8 @@ class ChatEndpoint:
         deps = AttemptDeps(
             self.upstreams.backends,
             self._cooldowns,
-            self._silence_s,
-            2 * max(self._silence_s.values()),
+            self._read_timeout_s,
+            2 * max(self._read_timeout_s.values()),
         )
         AttemptRunner(deps, exchange, prompt, plan).start(flow)
 

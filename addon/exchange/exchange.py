@@ -25,14 +25,14 @@ from commands.sessions.session import Session
 class Upstream:
     """Where a request went; `title` is the vendor's name.
 
-    `silence_s`: how long the vendor may be silent, None for as long as usual.
+    `read_timeout_s`: how long the vendor may be silent, None for as long as usual.
     """
 
     title: str
     target: Target
     key_name: str
     call: UpstreamCall
-    silence_s: float | None = None
+    read_timeout_s: float | None = None
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server
 from addon.exchange.exchange import Exchange
 from addon.layers import tls
 from addon.layers.connect import notice_death
-from addon.layers.deps import Rules, Tick
+from addon.layers.deps import LayerDeps, Tick
 from addon.layers.http1 import ClientHttp1, replace_client
 from addon.layers.http_stream import LlmHttpStream
 from addon.layers.pooled_server import Lease, OpenLease, handler_of, writer_of
@@ -37,16 +37,16 @@ SHOW_EVERY_S = 0.5
 class LlmHttpLayer(HttpLayer):
     """Makes our streams, ticks while one is at work, and forgets failed upstream connections."""
 
-    def __init__(self, context: Context, mode: HTTPMode, rules: Rules) -> None:
+    def __init__(self, context: Context, mode: HTTPMode, deps: LayerDeps) -> None:
         super().__init__(context, mode)
-        self.rules = rules
+        self.deps = deps
         self._wakeup: commands.RequestWakeup | None = None
         self._leases: dict[Connection, Lease] = {}
         self._connecting: dict[Connection, float] = {}  # since when, as seen by ticks; monotonic
         self._waiting: list[GetHttpConnection] = []  # for one of `max_connections`
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        stream = LlmHttpStream(self.context.fork(), stream_id, self.rules, self._upstream)
+        stream = LlmHttpStream(self.context.fork(), stream_id, self.deps, self._upstream)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
 
@@ -65,14 +65,14 @@ class LlmHttpLayer(HttpLayer):
             yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (ready, None)))
         elif event.tls and not tls.suffices():
             yield from super().get_connection(event, reuse=reuse)
-        elif sum(map(self._is_in_use, known)) >= self.rules.max_connections:
+        elif sum(map(self._is_in_use, known)) >= self.deps.max_connections:
             self._waiting.append(event)
         else:
             context = self.context.fork()
             context.server = Server(address=event.address, tls=event.tls)
             context.server.sni = event.address[0] if event.tls else None
             upstream = PooledConnection(
-                context, self.rules, handler, is_fresh=stream.needs_new_connection
+                context, self.deps, handler, is_fresh=stream.needs_new_connection
             )
             self.connections[context.server] = upstream
             self.waiting_for_establishment[context.server].append(event)
@@ -91,7 +91,7 @@ class LlmHttpLayer(HttpLayer):
                 yield from replace_client(inner)
                 handler = handler_of(self.context.client)
                 if handler and (writer := writer_of(handler, wire_of(inner))):
-                    notice_death(writer, self.rules.connect_s)
+                    notice_death(writer, self.deps.connect_timeout_s)
                 upstream = UpstreamConnection(inner, None, self._exchange)
             self.connections[command.connection] = upstream
         yield from super().register_connection(command)
@@ -125,13 +125,13 @@ class LlmHttpLayer(HttpLayer):
                     continue
             yield command
         if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
-            self._wakeup = commands.RequestWakeup(self.rules.tick_s)
+            self._wakeup = commands.RequestWakeup(self.deps.tick_s)
             yield self._wakeup
 
     def _start(self, event: events.Start) -> layer.CommandGenerator[None]:
         yield from super()._handle_event(event)
         if type(self.connections[self.context.client]) is Http1Server:
-            ours = ClientHttp1(self.context.fork(), self.rules.responses)
+            ours = ClientHttp1(self.context.fork(), self.deps.responses)
             self.connections[self.context.client] = ours
             yield from self.event_to_child(ours, event)
 
@@ -187,7 +187,7 @@ class LlmHttpLayer(HttpLayer):
         begun = (each for each in wires if each.timestamp_start)
         self._connecting = {each: self._connecting.get(each, now) for each in begun}
         for wire, since in tuple(self._connecting.items()):
-            if now - since >= self.rules.connect_s:
+            if now - since >= self.deps.connect_timeout_s:
                 yield commands.CloseConnection(wire)
         for connection in list(self.connections):
             upstream = self._upstream(connection)
@@ -205,10 +205,10 @@ class LlmHttpLayer(HttpLayer):
         assert isinstance(stream, LlmHttpStream)
         if stream.flow.live and now - stream.shown_at >= SHOW_EVERY_S:
             stream.shown_at = now
-            self.rules.show(stream.flow, stream.sent)
+            self.deps.on_progress(stream.flow, stream.sent)
 
 
-def install(nextlayer: layer.NextLayer, rules: Rules) -> None:
+def install(nextlayer: layer.NextLayer, deps: LayerDeps) -> None:
     """Put our HTTP layer in the place of each stock one that was decided on.
 
     Some decisions are whole chains of layers (TLS around HTTP), so the chain is walked. A layer's
@@ -218,7 +218,7 @@ def install(nextlayer: layer.NextLayer, rules: Rules) -> None:
     while child is not None:
         if type(child) is HttpLayer:
             layers = child.context.layers
-            ours = LlmHttpLayer(child.context, child.mode, rules)
+            ours = LlmHttpLayer(child.context, child.mode, deps)
             layers.remove(ours)
             layers[layers.index(child)] = ours
             if parent is None:

@@ -26,7 +26,7 @@ from mitmproxy.proxy.layers.http._events import (
 
 from addon.exchange.exchange import Exchange
 from addon.exchange.http_responses import BodyStream
-from addon.layers.deps import Rules, Tick
+from addon.layers.deps import LayerDeps, Tick
 from addon.layers.stream_state import Client, IllegalMove, StreamState, Upstream
 from addon.layers.upstream_layer import SERVER_EVENTS, UpstreamConnection
 from backends.errors import ApiError, internal_error
@@ -61,11 +61,11 @@ class LlmHttpStream(HttpStream):
         self,
         context: Context,
         stream_id: int,
-        rules: Rules,
+        deps: LayerDeps,
         upstream_of: Callable[[Connection], UpstreamConnection | None],
     ) -> None:
         super().__init__(context, stream_id)
-        self.rules = rules
+        self.deps = deps
         self._upstream_of = upstream_of
         self._state = StreamState()
         self.sent = bytearray()
@@ -103,7 +103,7 @@ class LlmHttpStream(HttpStream):
             request.data.host, request.data.port = client.sockname[:2]
             request.data.scheme = b"https" if client.tls else b"http"
         yield from super().state_wait_for_request_headers(event)
-        self.exchange = self.rules.find(self.flow.id)
+        self.exchange = self.deps.exchange_of(self.flow.id)
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
         if isinstance(event, RequestData) and self._refuses(event):
@@ -115,10 +115,8 @@ class LlmHttpStream(HttpStream):
         """Whether the rest of the body is to be dropped, since the answer is known."""
         if self.exchange and not self.flow.response:
             size = len(self.request_body_buf) + len(event.data)
-            if size > self.rules.max_body_bytes:
-                self.flow.response = self.rules.responses.error(
-                    self.rules.too_large(), self.exchange
-                )
+            if size > self.deps.max_body_bytes:
+                self.flow.response = self.deps.responses.error(self.deps.too_large(), self.exchange)
         return self.flow.response is not None
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
@@ -193,7 +191,7 @@ class LlmHttpStream(HttpStream):
         self.flow.response.data.content = bytes(self.response_body_buf)
         self.response_body_buf.clear()
         try:
-            self.flow.response = self.rules.responses.complete(self.exchange, self.flow.response)
+            self.flow.response = self.deps.responses.complete(self.exchange, self.flow.response)
         except ApiError as error:
             yield from self._fail(error)
             return
@@ -211,15 +209,18 @@ class LlmHttpStream(HttpStream):
             return
         pipe = self.exchange.pipe
         silence = now - self._upstream_at
+        limit = self.exchange.upstream.read_timeout_s or self.deps.read_timeout_s
         if pipe and pipe.has_ended:
             if silence >= AFTER_END_S:
                 yield from self._cancel_upstream()
                 yield from self._end()
-        elif silence >= (limit := self.exchange.upstream.silence_s or self.rules.silence_s):
+        elif silence >= (
+            limit := self.exchange.upstream.read_timeout_s or self.deps.read_timeout_s
+        ):
             has_no_head = self.server_state == self.state_wait_for_response_headers
             title = self.exchange.upstream.title
-            yield from self._fail(self.rules.silent(title, limit, is_waiting=has_no_head))
-        elif self.exchange.encoder and now - self._client_at >= self.rules.keep_alive_s:
+            yield from self._fail(self.deps.timeout_error(title, limit, is_waiting=has_no_head))
+        elif self.exchange.encoder and now - self._client_at >= self.deps.keepalive_s:
             yield from self._send([self.exchange.encoder.keep_alive()], Client.HEAD)
 
     # Failure
@@ -243,7 +244,7 @@ class LlmHttpStream(HttpStream):
             return
         if event.code is ErrorCode.CONNECT_FAILED:
             waited = time.monotonic() - self._connecting_since
-            error = self.rules.not_connected(upstream.title, event.message, waited)
+            error = self.deps.connect_error(upstream.title, event.message, waited)
         else:
             message = f"The connection to {upstream.title} broke: {event.message}"
             error = ApiError(502, message)
@@ -276,14 +277,14 @@ class LlmHttpStream(HttpStream):
             yield from self._end()
         else:
             self.exchange.outcome.error = error
-            self.flow.response = self.rules.responses.error(error, self.exchange)
+            self.flow.response = self.deps.responses.error(error, self.exchange)
             yield from self.send_response()
 
     def _error_event(self, error: ApiError) -> bytes:
         """The event that ends the stream."""
         assert self.exchange
         self.exchange.outcome.error = error
-        return self.rules.responses.error_event(self.exchange, error)
+        return self.deps.responses.error_event(self.exchange, error)
 
     def _resend(self) -> Commands:
         """Send the request that has been put into the flow; its response goes on where we are."""
@@ -327,7 +328,7 @@ class LlmHttpStream(HttpStream):
         self._client_at = time.monotonic()
         if not self._head:
             if self.server_state != self.state_stream_response_body:
-                self.flow.response = self.rules.stream_head(self.flow)
+                self.flow.response = self.deps.stream_head(self.flow)
             self._head = self.flow.response
             assert self._head
             self._is_chunked = self._head.headers.get("transfer-encoding") == "chunked"

@@ -23,7 +23,7 @@ from mitmproxy.proxy.server_hooks import (
 from mitmproxy.utils import asyncio_utils, human
 
 from addon.layers import connect
-from addon.layers.deps import Rules
+from addon.layers.deps import LayerDeps
 from addon.layers.pool import Moment, Target, Wire, is_usable
 from addon.layers.tls import trust
 
@@ -56,13 +56,13 @@ class Lease:
 
     def __init__(
         self,
-        rules: Rules,
+        deps: LayerDeps,
         handler: ConnectionHandler,
         server: Server,
         is_at_rest: Callable[[], bool],
     ) -> None:
         self.server = server
-        self._rules = rules
+        self._deps = deps
         self._handler = handler
         self._is_at_rest = is_at_rest
         self._client = writer_of(handler, handler.client)
@@ -117,13 +117,13 @@ class Lease:
             raise OSError(f"Connection killed: {server.error}")
         assert server.address
         target = Target(server.address, trust(ctx.options) if server.tls else None, server.sockname)
-        wire = None if is_fresh else self._rules.pool.take(target)
+        wire = None if is_fresh else self._deps.pool.take(target)
         self.is_warm, self._heard_at = wire is not None, Moment.now()
         if wire:
             connect.tell(server, wire)
         else:
             wire = await connect.connect(target, server)
-            connect.notice_death(wire.writer, self._rules.connect_s)
+            connect.notice_death(wire.writer, self._deps.connect_timeout_s)
         server.state = ConnectionState.OPEN
         if wire.writer.is_closing():
             raise OSError("closed by the server")
@@ -162,7 +162,7 @@ class Lease:
         is_ready, self.server.state = self.is_ready, ConnectionState.CLOSED
         if self._wire:
             if is_ready:
-                self._rules.pool.give(self._wire)
+                self._deps.pool.give(self._wire)
             else:
                 self._wire.close()
                 self.server.timestamp_end = time.time()

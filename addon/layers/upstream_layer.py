@@ -24,7 +24,7 @@ from mitmproxy.proxy.tunnel import TunnelLayer
 
 from addon.exchange.exchange import Exchange
 from addon.exchange.upstream_request import on_wire
-from addon.layers.deps import Rules
+from addon.layers.deps import LayerDeps
 from addon.layers.http1 import UpstreamHttp1
 from addon.layers.pooled_server import Lease, OpenLease
 
@@ -44,11 +44,11 @@ class PooledConnection(layer.Layer):
     """HTTP/1.1 over a lease, until that is had; afterwards the `client` stands for itself."""
 
     def __init__(
-        self, context: Context, rules: Rules, handler: ConnectionHandler, *, is_fresh: bool
+        self, context: Context, deps: LayerDeps, handler: ConnectionHandler, *, is_fresh: bool
     ) -> None:
         super().__init__(context)
         self.client = UpstreamHttp1(context)
-        self.lease = Lease(rules, handler, context.server, lambda: self.client.stream_id is None)
+        self.lease = Lease(deps, handler, context.server, lambda: self.client.stream_id is None)
         self._is_fresh = is_fresh
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:

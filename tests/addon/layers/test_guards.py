@@ -26,7 +26,7 @@ from mitmproxy.test import taddons, tflow
 
 from addon.exchange.exchange import Exchange
 from addon.exchange.http_responses import ResponseBuilder
-from addon.layers.deps import Rules, Tick
+from addon.layers.deps import LayerDeps, Tick
 from addon.layers.http_layer import LlmHttpLayer
 from addon.layers.http_stream import LlmHttpStream
 from addon.layers.pool import Pool
@@ -111,22 +111,22 @@ def test_the_socket_below_a_tunnel_is_closed() -> None:
     assert close.connection is proxy
 
 
-def broken_rules() -> Rules:
-    def find(_: str) -> Never:
+def broken_rules() -> LayerDeps:
+    def exchange_of(_: str) -> Never:
         raise Bug
 
     def stream_head(_: HTTPFlow) -> Response:
         return Response.make()
 
-    return Rules(
-        find=find,
+    return LayerDeps(
+        exchange_of=exchange_of,
         responses=ResponseBuilder(Redactor(())),
         stream_head=stream_head,
-        show=lambda _, __: None,
+        on_progress=lambda _, __: None,
         pool=Pool(),
-        connect_s=10,
-        silence_s=10,
-        keep_alive_s=10,
+        connect_timeout_s=10,
+        read_timeout_s=10,
+        keepalive_s=10,
         max_body_bytes=1000,
         max_connections=1,
     )
