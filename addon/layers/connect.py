@@ -12,7 +12,7 @@ from cryptography import x509
 from mitmproxy.certs import Cert
 from mitmproxy.connection import Server, TlsVersion
 
-from addon.layers.pool import Target, Wire
+from addon.layers.pool import PoolKey, RawConnection
 from addon.layers.tls import ALPN
 
 FACTS = (
@@ -30,26 +30,26 @@ FACTS = (
 )
 
 
-async def connect(target: Target, server: Server) -> Wire:
+async def connect(key: PoolKey, server: Server) -> RawConnection:
     """A new connection; `server` tells its facts. OSError or ValueError if it cannot be had."""
     server.timestamp_start = time.time()
     loop = asyncio.get_running_loop()
-    _, wire = await loop.create_connection(
-        lambda: Wire(target), *target.address, local_addr=target.local
+    _, connection = await loop.create_connection(
+        lambda: RawConnection(key), *key.address, local_addr=key.local
     )
-    writer = wire.writer
+    writer = connection.writer
     try:
         server.timestamp_tcp_setup = time.time()
         server.peername = writer.get_extra_info("peername")
         server.sockname = writer.get_extra_info("sockname")
-        if target.trust:
-            await writer.start_tls(target.trust, server_hostname=server.sni)
-            _tell_tls(server, target.trust, writer.get_extra_info("ssl_object"))
+        if key.trust:
+            await writer.start_tls(key.trust, server_hostname=server.sni)
+            _tell_tls(server, key.trust, writer.get_extra_info("ssl_object"))
     except BaseException:
-        wire.close()
+        connection.close()
         raise
-    wire.facts = {name: getattr(server, name) for name in FACTS}
-    return wire
+    connection.server_info = {name: getattr(server, name) for name in FACTS}
+    return connection
 
 
 def notice_death(writer: asyncio.StreamWriter, within_s: float) -> None:
@@ -82,9 +82,9 @@ def notice_death(writer: asyncio.StreamWriter, within_s: float) -> None:
                 connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def tell(server: Server, wire: Wire) -> None:
+def tell(server: Server, connection: RawConnection) -> None:
     """Let `server` tell the facts of a connection that there was before."""
-    for name, fact in wire.facts.items():
+    for name, fact in connection.server_info.items():
         setattr(server, name, fact)
 
 

@@ -12,7 +12,7 @@ IDLE_S = 55.0  # servers commonly close after 60
 MAX_IDLE = 64
 MAX_SLEEP_S = 2.0
 
-Listener = Callable[[bytes], None]
+Receiver = Callable[[bytes], None]
 
 
 class Moment(NamedTuple):
@@ -38,7 +38,7 @@ def is_usable(heard_at: Moment, now: Moment) -> bool:
     return waited_s < IDLE_S and slept_s < MAX_SLEEP_S
 
 
-class Target(NamedTuple):
+class PoolKey(NamedTuple):
     """Where a connection leads, who vouches for it (None: no TLS), and the address it is to have.
 
     `trust` is the same object as long as the options for TLS are the same.
@@ -49,34 +49,34 @@ class Target(NamedTuple):
     local: Address | None
 
 
-class Wire(asyncio.StreamReaderProtocol):
+class RawConnection(asyncio.StreamReaderProtocol):
     """A connection: written to as a stream, and heard without delay by who `listens` to it.
 
     Listeners get bytes as they come, and b"" for the end. Without one the connection is closed as
-    soon as anything is heard: no request is on its way. `facts` are the fields of mitmproxy's
+    soon as anything is heard: no request is on its way. `server_info` are the fields of mitmproxy's
     `Server` as they were once the connection stood.
     """
 
     writer: asyncio.StreamWriter
-    facts: Mapping[str, object]
-    given_at: Moment  # to the pool
+    server_info: Mapping[str, object]
+    idle_since: Moment  # to the pool
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, key: PoolKey) -> None:
         self._errors = asyncio.StreamReader()  # the writer asks it for those
         super().__init__(self._errors)
-        self.target = target
-        self._listener: Listener | None = None
+        self.key = key
+        self._receiver: Receiver | None = None
 
     @property
     def transport(self) -> asyncio.Transport:
         return cast(asyncio.Transport, self.writer.transport)
 
-    def listen(self, listener: Listener | None) -> None:
-        self._listener = listener
+    def set_receiver(self, receiver: Receiver | None) -> None:
+        self._receiver = receiver
 
     def close(self) -> None:
         """At once: whoever is asked nothing any more need not be told goodbye."""
-        self._listener = None
+        self._receiver = None
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,8 +87,8 @@ class Wire(asyncio.StreamReaderProtocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        if self._listener:
-            self._listener(data)
+        if self._receiver:
+            self._receiver(data)
         else:
             self.close()
 
@@ -105,30 +105,32 @@ class Pool:
     """At most `MAX_IDLE` connections wait, each for `IDLE_S` seconds."""
 
     def __init__(self) -> None:
-        self._idle: dict[Wire, asyncio.TimerHandle] = {}  # in the order in which they came
+        self._idle: dict[RawConnection, asyncio.TimerHandle] = {}  # in the order in which they came
         self._is_closed = False
 
-    def take(self, target: Target) -> Wire | None:
+    def acquire(self, key: PoolKey) -> RawConnection | None:
         """The one that has served last, since it is the likeliest to be still there."""
         now = Moment.now()
-        for wire in reversed(tuple(self._idle)):
-            if not is_usable(wire.given_at, now):
-                self._drop(wire)
-            elif wire.target == target:
-                self._idle.pop(wire).cancel()
-                wire.listen(None)
-                return wire
+        for connection in reversed(tuple(self._idle)):
+            if not is_usable(connection.idle_since, now):
+                self._drop(connection)
+            elif connection.key == key:
+                self._idle.pop(connection).cancel()
+                connection.set_receiver(None)
+                return connection
         return None
 
-    def give(self, wire: Wire) -> None:
+    def release(self, connection: RawConnection) -> None:
         """Let a connection wait that has got the whole answer to its last request."""
-        transport = wire.transport
+        transport = connection.transport
         if self._is_closed or transport.is_closing() or transport.get_write_buffer_size():
-            wire.close()
+            connection.close()
             return
-        wire.given_at = Moment.now()
-        wire.listen(lambda _: self._drop(wire))
-        self._idle[wire] = asyncio.get_running_loop().call_later(IDLE_S, self._drop, wire)
+        connection.idle_since = Moment.now()
+        connection.set_receiver(lambda _: self._drop(connection))
+        self._idle[connection] = asyncio.get_running_loop().call_later(
+            IDLE_S, self._drop, connection
+        )
         if len(self._idle) > MAX_IDLE:
             self._drop(next(iter(self._idle)))
 
@@ -139,9 +141,9 @@ class Pool:
 
     def clear(self) -> None:
         """Close those that wait."""
-        for wire in tuple(self._idle):
-            self._drop(wire)
+        for connection in tuple(self._idle):
+            self._drop(connection)
 
-    def _drop(self, wire: Wire) -> None:
-        self._idle.pop(wire).cancel()
-        wire.close()
+    def _drop(self, connection: RawConnection) -> None:
+        self._idle.pop(connection).cancel()
+        connection.close()

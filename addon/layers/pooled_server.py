@@ -24,7 +24,7 @@ from mitmproxy.utils import asyncio_utils, human
 
 from addon.layers import connect
 from addon.layers.deps import LayerDeps
-from addon.layers.pool import Moment, Target, Wire, is_usable
+from addon.layers.pool import Moment, PoolKey, RawConnection, is_usable
 from addon.layers.tls import trust
 
 # What a client has not taken yet; asyncio's own limit, at which draining begins to wait.
@@ -52,7 +52,7 @@ class Lease:
 
     is_warm = False
     is_over = False
-    _wire: Wire | None = None
+    _connection: RawConnection | None = None
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Lease:
         handler.transports[server] = ConnectionIO(handler=asyncio.current_task())
         is_open, reason = False, "connection cancelled"
         try:
-            self._wire = await self._open(command.is_fresh)
+            self._connection = await self._open(command.is_fresh)
             await handler.handle_hook(ServerConnectedHook(self._told))
             await handler.server_event(events.OpenConnectionCompleted(command, None))
             is_open = True
@@ -110,28 +110,28 @@ class Lease:
             # Apart: the handler may cancel this task more than once, and the end must be told.
             self._start(self._end() if is_open else self._tell_failure(command, reason))
 
-    async def _open(self, is_fresh: bool) -> Wire:
+    async def _open(self, is_fresh: bool) -> RawConnection:
         handler, server = self._handler, self.server
         await handler.handle_hook(ServerConnectHook(self._told))
         if server.error:
             raise OSError(f"Connection killed: {server.error}")
         assert server.address
-        target = Target(server.address, trust(ctx.options) if server.tls else None, server.sockname)
-        wire = None if is_fresh else self._deps.pool.take(target)
-        self.is_warm, self._heard_at = wire is not None, Moment.now()
-        if wire:
-            connect.tell(server, wire)
+        key = PoolKey(server.address, trust(ctx.options) if server.tls else None, server.sockname)
+        connection = None if is_fresh else self._deps.pool.acquire(key)
+        self.is_warm, self._heard_at = connection is not None, Moment.now()
+        if connection:
+            connect.tell(server, connection)
         else:
-            wire = await connect.connect(target, server)
-            connect.notice_death(wire.writer, self._deps.connect_timeout_s)
+            connection = await connect.connect(key, server)
+            connect.notice_death(connection.writer, self._deps.connect_timeout_s)
         server.state = ConnectionState.OPEN
-        if wire.writer.is_closing():
+        if connection.writer.is_closing():
             raise OSError("closed by the server")
-        wire.listen(self._hear)
-        handler.transports[server] = ConnectionIO(asyncio.current_task(), writer=wire.writer)
+        connection.set_receiver(self._hear)
+        handler.transports[server] = ConnectionIO(asyncio.current_task(), writer=connection.writer)
         how = "reuse" if self.is_warm else "connect"
         handler.log(f"server {how} {human.format_address(server.address)}")
-        return wire
+        return connection
 
     def _hear(self, data: bytes) -> None:
         """The event has been dealt with when this returns, if the handler was at leisure."""
@@ -140,10 +140,10 @@ class Lease:
             return
         self._heard_at = Moment.now()
         self._keep(self._handler.server_event(events.DataReceived(self.server, data)))
-        assert self._wire
+        assert self._connection
         if self._client and self._client.transport.get_write_buffer_size() > MAX_UNSENT:
-            self._wire.transport.pause_reading()
-            self._keep(self._wait_for_client(self._wire.transport))
+            self._connection.transport.pause_reading()
+            self._keep(self._wait_for_client(self._connection.transport))
 
     async def _wait_for_client(self, upstream: asyncio.Transport) -> None:
         await self._handler.drain_writers()
@@ -160,11 +160,11 @@ class Lease:
         """From here on neither the handler nor this lease does anything to the connection."""
         self._handler.transports.pop(self.server)
         is_ready, self.server.state = self.is_ready, ConnectionState.CLOSED
-        if self._wire:
+        if self._connection:
             if is_ready:
-                self._deps.pool.give(self._wire)
+                self._deps.pool.release(self._connection)
             else:
-                self._wire.close()
+                self._connection.close()
                 self.server.timestamp_end = time.time()
 
     async def _tell_failure(self, command: "OpenLease", reason: str) -> None:
