@@ -15,7 +15,7 @@ from mitmproxy.connection import Server, TlsVersion
 from addon.layers.pool import PoolKey, RawConnection
 from addon.layers.tls import ALPN
 
-FACTS = (
+SERVER_FIELDS = (
     "peername",
     "sockname",
     "timestamp_start",
@@ -42,13 +42,13 @@ async def connect(key: PoolKey, server: Server) -> RawConnection:
         server.timestamp_tcp_setup = time.time()
         server.peername = writer.get_extra_info("peername")
         server.sockname = writer.get_extra_info("sockname")
-        if key.trust:
-            await writer.start_tls(key.trust, server_hostname=server.sni)
-            _tell_tls(server, key.trust, writer.get_extra_info("ssl_object"))
+        if key.tls:
+            await writer.start_tls(key.tls, server_hostname=server.sni)
+            _tell_tls(server, key.tls, writer.get_extra_info("ssl_object"))
     except BaseException:
         connection.close()
         raise
-    connection.server_info = {name: getattr(server, name) for name in FACTS}
+    connection.server_info = {name: getattr(server, name) for name in SERVER_FIELDS}
     return connection
 
 
@@ -82,7 +82,7 @@ def notice_death(writer: asyncio.StreamWriter, within_s: float) -> None:
                 connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def tell(server: Server, connection: RawConnection) -> None:
+def copy_server_info(server: Server, connection: RawConnection) -> None:
     """Let `server` tell the facts of a connection that there was before."""
     for name, fact in connection.server_info.items():
         setattr(server, name, fact)

@@ -63,7 +63,7 @@ class LlmHttpLayer(HttpLayer):
         if ready and not stream.needs_new_connection:
             del self.command_sources[event]
             yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (ready, None)))
-        elif event.tls and not tls.suffices():
+        elif event.tls and not tls.can_use_asyncio_tls():
             yield from super().get_connection(event, reuse=reuse)
         elif sum(map(self._is_in_use, known)) >= self.deps.max_connections:
             self._waiting.append(event)

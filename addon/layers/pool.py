@@ -41,11 +41,11 @@ def is_usable(heard_at: Moment, now: Moment) -> bool:
 class PoolKey(NamedTuple):
     """Where a connection leads, who vouches for it (None: no TLS), and the address it is to have.
 
-    `trust` is the same object as long as the options for TLS are the same.
+    `tls` is the same object as long as the options for TLS are the same.
     """
 
     address: Address
-    trust: ssl.SSLContext | None
+    tls: ssl.SSLContext | None
     local: Address | None
 
 

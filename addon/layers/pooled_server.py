@@ -25,7 +25,7 @@ from mitmproxy.utils import asyncio_utils, human
 from addon.layers import connect
 from addon.layers.deps import LayerDeps
 from addon.layers.pool import Moment, PoolKey, RawConnection, is_usable
-from addon.layers.tls import trust
+from addon.layers.tls import client_context
 
 # What a client has not taken yet; asyncio's own limit, at which draining begins to wait.
 MAX_UNSENT = 65536
@@ -116,11 +116,13 @@ class Lease:
         if server.error:
             raise OSError(f"Connection killed: {server.error}")
         assert server.address
-        key = PoolKey(server.address, trust(ctx.options) if server.tls else None, server.sockname)
+        key = PoolKey(
+            server.address, client_context(ctx.options) if server.tls else None, server.sockname
+        )
         connection = None if is_fresh else self._deps.pool.acquire(key)
         self.is_warm, self._heard_at = connection is not None, Moment.now()
         if connection:
-            connect.tell(server, connection)
+            connect.copy_server_info(server, connection)
         else:
             connection = await connect.connect(key, server)
             connect.notice_death(connection.writer, self._deps.connect_timeout_s)

@@ -15,7 +15,7 @@ ALPN = "http/1.1"
 UNBOUNDED = tls.Version.UNBOUNDED
 
 
-def suffices() -> bool:
+def can_use_asyncio_tls() -> bool:
     """Whether the options say all: no certificate is to be shown, and no script has a say in it."""
     addons = traverse(ctx.master.addons.chain)
     having_a_say = [each for each in addons if hasattr(each, "tls_start_server")]
@@ -24,7 +24,7 @@ def suffices() -> bool:
     )
 
 
-def trust(options: Options) -> ssl.SSLContext:
+def client_context(options: Options) -> ssl.SSLContext:
     """Verifies what `tlsconfig.TlsConfig.tls_start_server` would; the same for equal options."""
     return _context(
         options.ssl_verify_upstream_trusted_ca,
