@@ -44,7 +44,7 @@ async def connect(key: PoolKey, server: Server) -> RawConnection:
         server.sockname = writer.get_extra_info("sockname")
         if key.tls:
             await writer.start_tls(key.tls, server_hostname=server.sni)
-            _tell_tls(server, key.tls, writer.get_extra_info("ssl_object"))
+            _set_tls_info(server, key.tls, writer.get_extra_info("ssl_object"))
     except BaseException:
         connection.close()
         raise
@@ -88,17 +88,17 @@ def copy_server_info(server: Server, connection: RawConnection) -> None:
         setattr(server, name, fact)
 
 
-def _tell_tls(server: Server, context: ssl.SSLContext, connection: ssl.SSLObject) -> None:
+def _set_tls_info(server: Server, context: ssl.SSLContext, connection: ssl.SSLObject) -> None:
     server.timestamp_tls_setup = time.time()
     server.alpn_offers = [ALPN.encode()]
     server.alpn = (connection.selected_alpn_protocol() or "").encode()
     server.cipher_list = [each["name"] for each in context.get_ciphers()]
     server.cipher = (connection.cipher() or ("",))[0]
     server.tls_version = cast(TlsVersion, connection.version())
-    server.certificate_list = _chain(connection)
+    server.certificate_list = _certificates(connection)
 
 
-def _chain(connection: ssl.SSLObject) -> list[Cert]:
+def _certificates(connection: ssl.SSLObject) -> list[Cert]:
     """As the upstream sent it; Python 3.12 tells no more than the first certificate."""
     if sys.version_info >= (3, 13):
         sent = connection.get_unverified_chain()

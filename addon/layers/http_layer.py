@@ -24,7 +24,7 @@ from addon.layers.connect import notice_death
 from addon.layers.deps import LayerDeps, Tick
 from addon.layers.http1 import ClientHttp1, replace_client
 from addon.layers.http_stream import LlmHttpStream
-from addon.layers.pooled_server import Lease, OpenLease, handler_of, writer_of
+from addon.layers.pooled_server import OpenPooledServer, PooledServer, handler_of, writer_of
 from addon.layers.upstream_layer import PooledConnection, UpstreamConnection, wire_of
 from backends.errors import internal_error
 
@@ -41,7 +41,7 @@ class LlmHttpLayer(HttpLayer):
         super().__init__(context, mode)
         self.deps = deps
         self._wakeup: commands.RequestWakeup | None = None
-        self._leases: dict[Connection, Lease] = {}
+        self._pooled_servers: dict[Connection, PooledServer] = {}
         self._connecting: dict[Connection, float] = {}  # since when, as seen by ticks; monotonic
         self._waiting: list[GetHttpConnection] = []  # for one of `max_connections`
 
@@ -72,7 +72,7 @@ class LlmHttpLayer(HttpLayer):
             context.server = Server(address=event.address, tls=event.tls)
             context.server.sni = event.address[0] if event.tls else None
             upstream = PooledConnection(
-                context, self.deps, handler, is_fresh=stream.needs_new_connection
+                context, self.deps, handler, needs_new=stream.needs_new_connection
             )
             self.connections[context.server] = upstream
             self.waiting_for_establishment[context.server].append(event)
@@ -86,7 +86,7 @@ class LlmHttpLayer(HttpLayer):
         else:
             inner = self.connections[command.connection]
             if isinstance(inner, PooledConnection):
-                upstream = UpstreamConnection(inner.client, inner.lease, self._exchange)
+                upstream = UpstreamConnection(inner.client, inner.pooled, self._exchange)
             else:
                 yield from replace_client(inner)
                 handler = handler_of(self.context.client)
@@ -118,10 +118,10 @@ class LlmHttpLayer(HttpLayer):
         elif not self._is_forgotten(event):
             happens = super()._handle_event(event)
         for command in chain(happens, self._serve_waiting()):
-            if isinstance(command, OpenLease):
-                self._remember(command.lease)
+            if isinstance(command, OpenPooledServer):
+                self._remember(command.pooled)
                 if self._is_outermost:
-                    command.lease.begin(command)
+                    command.pooled.open(command)
                     continue
             yield command
         if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
@@ -141,14 +141,14 @@ class LlmHttpLayer(HttpLayer):
             for each in waiting:
                 yield from self.get_connection(each)
 
-    def _remember(self, lease: Lease) -> None:
+    def _remember(self, pooled: PooledServer) -> None:
         """And forget those that are over, if no stream turns to their connections any more."""
         joined = {each.context.server for each in self.streams.values()}
-        for server, each in tuple(self._leases.items()):
-            if each.is_over and server not in joined:
-                del self._leases[server]
+        for server, each in tuple(self._pooled_servers.items()):
+            if each.is_closed and server not in joined:
+                del self._pooled_servers[server]
                 self.connections.pop(server, None)
-        self._leases[lease.server] = lease
+        self._pooled_servers[pooled.server] = pooled
 
     @property
     def _is_outermost(self) -> bool:
@@ -157,7 +157,7 @@ class LlmHttpLayer(HttpLayer):
 
     def _is_ready(self, connection: Connection) -> bool:
         upstream = self._upstream(connection)
-        return upstream is not None and upstream.lease is not None and upstream.lease.is_ready
+        return upstream is not None and upstream.pooled is not None and upstream.pooled.is_ready
 
     def _is_in_use(self, connection: Connection) -> bool:
         return connection.connected or connection in self.waiting_for_establishment

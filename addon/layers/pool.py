@@ -26,15 +26,15 @@ class Moment(NamedTuple):
         return cls(time.monotonic(), time.time())
 
 
-def is_usable(heard_at: Moment, now: Moment) -> bool:
+def is_usable(last_received: Moment, now: Moment) -> bool:
     """Whether a connection last heard at some moment is likely to be still there.
 
     The monotonic clock stands still while the machine sleeps (Linux, macOS), the wall clock does
     not: what waited meanwhile has most likely been forgotten by the network, or the network is
     another one now.
     """
-    waited_s = now.monotonic - heard_at.monotonic
-    slept_s = now.wall - heard_at.wall - waited_s
+    waited_s = now.monotonic - last_received.monotonic
+    slept_s = now.wall - last_received.wall - waited_s
     return waited_s < IDLE_S and slept_s < MAX_SLEEP_S
 
 

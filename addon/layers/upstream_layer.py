@@ -26,7 +26,7 @@ from addon.exchange.exchange import Exchange
 from addon.exchange.upstream_request import on_wire
 from addon.layers.deps import LayerDeps
 from addon.layers.http1 import UpstreamHttp1
-from addon.layers.pooled_server import Lease, OpenLease
+from addon.layers.pooled_server import OpenPooledServer, PooledServer
 
 logger = logging.getLogger(__name__)
 
@@ -44,17 +44,22 @@ class PooledConnection(layer.Layer):
     """HTTP/1.1 over a lease, until that is had; afterwards the `client` stands for itself."""
 
     def __init__(
-        self, context: Context, deps: LayerDeps, handler: ConnectionHandler, *, is_fresh: bool
+        self, context: Context, deps: LayerDeps, handler: ConnectionHandler, *, needs_new: bool
     ) -> None:
         super().__init__(context)
         self.client = UpstreamHttp1(context)
-        self.lease = Lease(deps, handler, context.server, lambda: self.client.stream_id is None)
-        self._is_fresh = is_fresh
+        self.pooled = PooledServer(
+            deps, handler, context.server, lambda: self.client.stream_id is None
+        )
+        self._needs_new = needs_new
+
+    def _is_idle(self) -> bool:
+        return self.client.stream_id is None
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         yield from self.client.handle_event(event)
         if isinstance(event, events.Start):
-            error = yield OpenLease(self.lease, is_fresh=self._is_fresh)
+            error = yield OpenPooledServer(self.pooled, needs_new=self._needs_new)
             yield RegisterHttpConnection(self.context.server, error)
 
 
@@ -70,29 +75,29 @@ class UpstreamConnection(layer.Layer):
     def __init__(
         self,
         inner: layer.Layer,
-        lease: Lease | None,
+        pooled: PooledServer | None,
         exchange_of: Callable[[int], Exchange | None],
     ) -> None:
         self.context = inner.context  # no layer of its own in the stack
-        self.lease = lease
+        self.pooled = pooled
         self._inner = inner
         self._exchange_of = exchange_of
         self._waiting: set[int] = set()
         self._parted: set[int] = set()
-        self._has_served = lease is not None and lease.is_warm
+        self._has_served = pooled is not None and pooled.is_reused
         self._unheard: set[int] = set()
         self._has_ended = self._has_failed = False
         self._is_suspect = False
 
-    def part(self, stream_id: int, is_over: bool) -> None:
+    def part(self, stream_id: int, is_complete: bool) -> None:
         """Nothing that is still said about a stream is to be heard.
 
-        If its answer `is_over`, the stream may be put on the same connection again.
+        If its answer `is_complete`, the stream may be put on the same connection again.
         """
         self._waiting.discard(stream_id)
         http2 = self._http2()
         if http2 is None:
-            if not is_over:  # else there is nothing more to come, and the connection is as new
+            if not is_complete:  # else there is nothing more to come, and the connection is as new
                 self._parted.add(stream_id)
         elif (number := http2.our_stream_id.pop(stream_id, None)) is not None:
             # Else a retry would be taken for the old stream. No stream of ours has the id 0.

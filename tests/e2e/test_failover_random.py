@@ -205,9 +205,9 @@ class Scripts:
             model = request.json["model"]
             key = (request.header("authorization") or "").removeprefix("Bearer ")
         answers = self._answers[model, key]
-        is_warm = request.connection in self._known
+        is_reused = request.connection in self._known
         self._known.add(request.connection)
-        if is_warm and answers and dies_unanswered(answers[0]):
+        if is_reused and answers and dies_unanswered(answers[0]):
             return answers[0]  # and once more, to the same request on a new connection
         self.asked.append((model, key))
         return answers.popleft() if answers else json_answer(error(418), 418)
