@@ -136,7 +136,7 @@ class ChatEndpoint:
         prompt = ModelRequest(request, same, target.name or None, exchange.headers, "")
         call = backend.embed(prompt, key)
         exchange.upstream = Upstream(backend.title, target, key.name, call)
-        upstream_request.put_into(flow, call.request, key.name)
+        upstream_request.set_upstream_request(flow, call.request, key.name)
 
     def _redacted(self, body: bytes | None, chat: Chat, prompt: str) -> tuple[Chat, str]:
         """Without our keys, if that is wanted; a key that was found is told by its name.

@@ -132,4 +132,4 @@ class AttemptRunner:
         exchange.received.clear()
         if exchange.encoder:
             exchange.pipe = Pipe(call.decoder(), exchange.encoder, exchange.outcome, exchange.note)
-        upstream_request.put_into(flow, call.request, exchange.upstream.key_name)
+        upstream_request.set_upstream_request(flow, call.request, exchange.upstream.key_name)

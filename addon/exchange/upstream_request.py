@@ -9,7 +9,7 @@ from backends.backend import UpstreamRequest
 from backends.vendors.registry import address_of
 
 
-def put_into(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> None:
+def set_upstream_request(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> None:
     """Make `flow.request` the upstream's: nothing of the client's request is left but its version.
 
     In the place of the credential the record shows the key's name; the value is added on the wire.
@@ -37,7 +37,7 @@ def put_into(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> No
     data.content = request.body
 
 
-def on_wire(
+def with_credential(
     request: http.Request, credential: tuple[str, str] | None, *, is_http2: bool
 ) -> http.Request:
     """The head of a request as it goes on the wire: a copy, so that nothing keeps the secret."""

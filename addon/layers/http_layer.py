@@ -25,7 +25,7 @@ from addon.layers.deps import LayerDeps, Tick
 from addon.layers.http1 import ClientHttp1, replace_client
 from addon.layers.http_stream import LlmHttpStream
 from addon.layers.pooled_server import OpenPooledServer, PooledServer, handler_of, writer_of
-from addon.layers.upstream_layer import PooledConnection, UpstreamConnection, wire_of
+from addon.layers.upstream_layer import PooledHttp1Layer, UpstreamLayer, transport_connection
 from backends.errors import internal_error
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class LlmHttpLayer(HttpLayer):
             context = self.context.fork()
             context.server = Server(address=event.address, tls=event.tls)
             context.server.sni = event.address[0] if event.tls else None
-            upstream = PooledConnection(
+            upstream = PooledHttp1Layer(
                 context, self.deps, handler, needs_new=stream.needs_new_connection
             )
             self.connections[context.server] = upstream
@@ -85,14 +85,14 @@ class LlmHttpLayer(HttpLayer):
             self.connections.pop(command.connection, None)
         else:
             inner = self.connections[command.connection]
-            if isinstance(inner, PooledConnection):
-                upstream = UpstreamConnection(inner.client, inner.pooled, self._exchange)
+            if isinstance(inner, PooledHttp1Layer):
+                upstream = UpstreamLayer(inner.client, inner.pooled, self._exchange)
             else:
                 yield from replace_client(inner)
                 handler = handler_of(self.context.client)
-                if handler and (writer := writer_of(handler, wire_of(inner))):
+                if handler and (writer := writer_of(handler, transport_connection(inner))):
                     notice_death(writer, self.deps.connect_timeout_s)
-                upstream = UpstreamConnection(inner, None, self._exchange)
+                upstream = UpstreamLayer(inner, None, self._exchange)
             self.connections[command.connection] = upstream
         yield from super().register_connection(command)
 
@@ -166,9 +166,9 @@ class LlmHttpLayer(HttpLayer):
         stream = self.streams.get(stream_id)
         return _exchange_of(stream) if stream else None
 
-    def _upstream(self, connection: Connection) -> UpstreamConnection | None:
+    def _upstream(self, connection: Connection) -> UpstreamLayer | None:
         upstream = self.connections.get(connection)
-        return upstream if isinstance(upstream, UpstreamConnection) else None
+        return upstream if isinstance(upstream, UpstreamLayer) else None
 
     def _is_forgotten(self, event: events.Event) -> bool:
         """The last words of a connection that is not known any more."""
@@ -183,17 +183,19 @@ class LlmHttpLayer(HttpLayer):
         # timestamp_start is set when connecting begins; before that the connection waits for a free
         # place, where closing it would leave its streams hanging. It is wall-clock time, which may
         # jump, so it tells no more than that.
-        wires = (wire_of(self.connections[each]) for each in self.waiting_for_establishment)
-        begun = (each for each in wires if each.timestamp_start)
+        connections = (
+            transport_connection(self.connections[each]) for each in self.waiting_for_establishment
+        )
+        begun = (each for each in connections if each.timestamp_start)
         self._connecting = {each: self._connecting.get(each, now) for each in begun}
-        for wire, since in tuple(self._connecting.items()):
+        for connection, since in tuple(self._connecting.items()):
             if now - since >= self.deps.connect_timeout_s:
-                yield commands.CloseConnection(wire)
+                yield commands.CloseConnection(connection)
         for connection in list(self.connections):
             upstream = self._upstream(connection)
             # mitmproxy cancels a handler whose connection was reset under another's writing, and
             # with it sometimes the event that tells of it.
-            if upstream and upstream.has_lost_its_end(connection):
+            if upstream and upstream.missed_close_event(connection):
                 yield from self.event_to_child(upstream, events.ConnectionClosed(connection))
         tick = Tick(now)
         for stream in list(self.streams.values()):

@@ -28,7 +28,7 @@ from addon.exchange.exchange import Exchange
 from addon.exchange.http_responses import BodyStream
 from addon.layers.deps import LayerDeps, Tick
 from addon.layers.stream_state import Client, IllegalMove, StreamState, Upstream
-from addon.layers.upstream_layer import SERVER_EVENTS, UpstreamConnection
+from addon.layers.upstream_layer import SERVER_EVENTS, UpstreamLayer
 from backends.errors import ApiError, internal_error
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class LlmHttpStream(HttpStream):
     """The head that the client has received, if it is that of a stream."""
     _is_chunked = False
     """The head says so, and HTTP/1.1 is spoken with the client."""
-    _upstream: UpstreamConnection | None = None
+    _upstream: UpstreamLayer | None = None
     """The connection of this attempt, once there is one."""
 
     def __init__(
@@ -62,7 +62,7 @@ class LlmHttpStream(HttpStream):
         context: Context,
         stream_id: int,
         deps: LayerDeps,
-        upstream_of: Callable[[Connection], UpstreamConnection | None],
+        upstream_of: Callable[[Connection], UpstreamLayer | None],
     ) -> None:
         super().__init__(context, stream_id)
         self.deps = deps
@@ -292,7 +292,7 @@ class LlmHttpStream(HttpStream):
             return
         if self._upstream:
             is_complete = self._state.upstream is Upstream.COMPLETE
-            self._upstream.part(self.stream_id, is_complete)
+            self._upstream.detach(self.stream_id, is_complete)
         waiting = self._paused_event_queue
         self._paused_event_queue = deque(e for e in waiting if not isinstance(e, SERVER_EVENTS))
         self._upstream = None
