@@ -1,4 +1,7 @@
-"""Connecting to an upstream, and what mitmproxy's `Server` tells of the connection afterwards."""
+"""Connects to an upstream, and fills in the fields of mitmproxy's `Server`.
+
+mitmweb and addons read these fields. A reused connection gets the values of its first use.
+"""
 
 import asyncio
 import socket
@@ -31,7 +34,7 @@ SERVER_FIELDS = (
 
 
 async def connect(key: PoolKey, server: Server) -> RawConnection:
-    """A new connection; `server` tells its facts. OSError or ValueError if it cannot be had."""
+    """Open a connection and fill in `server`. Raises OSError or ValueError if that fails."""
     server.timestamp_start = time.time()
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(
@@ -53,16 +56,15 @@ async def connect(key: PoolKey, server: Server) -> RawConnection:
 
 
 def notice_death(writer: asyncio.StreamWriter, within_s: float) -> None:
-    """Let the system give up the connection when the network has not answered for about so long.
+    """Make the system close the connection about `within_s` after the network stopped answering.
 
-    Without it a connection that died unnoticed (another wifi, a VPN, sleep) takes a request, and
-    nothing tells before the time-out for answers. Both clocks ask for the peer's machine only:
+    Without this a request on a dead connection (another wifi, a VPN, sleep) waits for the read
+    timeout. Both mechanisms need only the kernel of the peer, so a slow response is safe:
 
-    - TCP_USER_TIMEOUT (Linux) runs while something sent is unacknowledged. A slow answer is not
-      hurt, since its request has been acknowledged.
-    - Keep-alive probes are sent while nothing is on its way, and answered by the peer's kernel. On
-      Linux TCP_USER_TIMEOUT overrules their count: after it one lost probe would be fatal. So the
-      times have the proportions of 10 s, 5 s and 3 probes, and all three fit into `within_s`.
+    - TCP_USER_TIMEOUT (Linux) limits how long sent data may stay unacknowledged.
+    - Keepalive probes are sent while nothing is in flight. On Linux TCP_USER_TIMEOUT overrules
+      their count, and one lost probe after it would be fatal. So the times have the proportions
+      of 10 s, 5 s and 3 probes, and all three probes fit into `within_s`.
     """
     connection: socket.socket | None = writer.get_extra_info("socket")
     if connection is None or connection.family not in (socket.AF_INET, socket.AF_INET6):
@@ -75,7 +77,7 @@ def notice_death(writer: asyncio.StreamWriter, within_s: float) -> None:
         "TCP_KEEPCNT": 3,
         "TCP_USER_TIMEOUT": 5 * interval_s * 1000,
     }
-    with suppress(OSError):  # it has ended already, which is told elsewhere
+    with suppress(OSError):  # it is closed already, which an event reports
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in values.items():
             if (option := getattr(socket, name, None)) is not None:
@@ -83,9 +85,9 @@ def notice_death(writer: asyncio.StreamWriter, within_s: float) -> None:
 
 
 def copy_server_info(server: Server, connection: RawConnection) -> None:
-    """Let `server` tell the facts of a connection that there was before."""
-    for name, fact in connection.server_info.items():
-        setattr(server, name, fact)
+    """Fill in `server` for a reused connection."""
+    for name, value in connection.server_info.items():
+        setattr(server, name, value)
 
 
 def _set_tls_info(server: Server, context: ssl.SSLContext, connection: ssl.SSLObject) -> None:
@@ -99,7 +101,7 @@ def _set_tls_info(server: Server, context: ssl.SSLContext, connection: ssl.SSLOb
 
 
 def _certificates(connection: ssl.SSLObject) -> list[Cert]:
-    """As the upstream sent it; Python 3.12 tells no more than the first certificate."""
+    """The chain as the upstream sent it; Python 3.12 gives only its first certificate."""
     if sys.version_info >= (3, 13):
         sent = connection.get_unverified_chain()
     else:
@@ -109,5 +111,5 @@ def _certificates(connection: ssl.SSLObject) -> list[Cert]:
         try:
             chain.append(Cert(x509.load_der_x509_certificate(each)))
         except ValueError:
-            continue  # stock mitmproxy passes over those, too
+            continue  # stock mitmproxy skips those, too
     return chain

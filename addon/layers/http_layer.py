@@ -1,4 +1,4 @@
-"""The HTTP layer of a client's connection: makes our streams and watches the time for them."""
+"""The HTTP layer of a client connection: makes streams, routes events, chooses connections."""
 
 import logging
 import time
@@ -30,20 +30,24 @@ from backends.errors import internal_error
 
 logger = logging.getLogger(__name__)
 
-# Whoever looks on computes a digest of the answer each time.
-SHOW_EVERY_S = 0.5
+PROGRESS_INTERVAL_S = 0.5
+"""Each update makes mitmweb compute a digest of the response."""
 
 
 class LlmHttpLayer(HttpLayer):
-    """Makes our streams, ticks while one is at work, and forgets failed upstream connections."""
+    """Makes our streams, ticks while one is running, and forgets failed upstream connections.
+
+    Inside a CONNECT tunnel there are two of these: the outer one, which speaks to mitmproxy's
+    connection handler, and the one of the tunnelled HTTP.
+    """
 
     def __init__(self, context: Context, mode: HTTPMode, deps: LayerDeps) -> None:
         super().__init__(context, mode)
         self.deps = deps
         self._wakeup: commands.RequestWakeup | None = None
         self._pooled_servers: dict[Connection, PooledServer] = {}
-        self._connecting: dict[Connection, float] = {}  # since when, as seen by ticks; monotonic
-        self._waiting: list[GetHttpConnection] = []  # for one of `max_connections`
+        self._connecting: dict[Connection, float] = {}  # the first tick that saw it, monotonic
+        self._waiting: list[GetHttpConnection] = []  # all of `max_connections` are in use
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
         stream = LlmHttpStream(self.context.fork(), stream_id, self.deps, self._upstream)
@@ -54,7 +58,7 @@ class LlmHttpLayer(HttpLayer):
         self, event: GetHttpConnection, *, reuse: bool = True
     ) -> layer.CommandGenerator[None]:
         stream, handler = self.command_sources[event], handler_of(self.context.client)
-        if not (_exchange_of(stream) and handler) or event.via:  # that is a parent proxy
+        if not (_exchange_of(stream) and handler) or event.via:  # a parent proxy
             yield from super().get_connection(event, reuse=reuse)
             return
         assert isinstance(stream, LlmHttpStream)
@@ -80,8 +84,7 @@ class LlmHttpLayer(HttpLayer):
 
     def register_connection(self, command: RegisterHttpConnection) -> layer.CommandGenerator[None]:
         if command.err:
-            # Stock mitmproxy answers every later request of this client connection with the old
-            # error, so that one refused connection would cut off a keep-alive client for good.
+            # Stock mitmproxy repeats this error for every later request of the client connection.
             self.connections.pop(command.connection, None)
         else:
             inner = self.connections[command.connection]
@@ -109,15 +112,15 @@ class LlmHttpLayer(HttpLayer):
                 yield commands.CloseConnection(self.context.client)
 
     def _handle(self, event: events.Event) -> layer.CommandGenerator[None]:
-        happens: Iterable[commands.Command] = ()
+        reactions: Iterable[commands.Command] = ()
         if isinstance(event, events.Wakeup) and event.command is self._wakeup:
             self._wakeup = None
-            happens = self._tick()
+            reactions = self._tick()
         elif isinstance(event, events.Start):
-            happens = self._start(event)
+            reactions = self._start(event)
         elif not self._is_forgotten(event):
-            happens = super()._handle_event(event)
-        for command in chain(happens, self._serve_waiting()):
+            reactions = super()._handle_event(event)
+        for command in chain(reactions, self._serve_waiting()):
             if isinstance(command, OpenPooledServer):
                 self._remember(command.pooled)
                 if self._is_outermost:
@@ -142,17 +145,17 @@ class LlmHttpLayer(HttpLayer):
                 yield from self.get_connection(each)
 
     def _remember(self, pooled: PooledServer) -> None:
-        """And forget those that are over, if no stream turns to their connections any more."""
-        joined = {each.context.server for each in self.streams.values()}
+        """Keep a pooled server; forget the closed ones that no stream uses."""
+        in_use = {each.context.server for each in self.streams.values()}
         for server, each in tuple(self._pooled_servers.items()):
-            if each.is_closed and server not in joined:
+            if each.is_closed and server not in in_use:
                 del self._pooled_servers[server]
                 self.connections.pop(server, None)
         self._pooled_servers[pooled.server] = pooled
 
     @property
     def _is_outermost(self) -> bool:
-        """Inside a CONNECT there are two, and the outer one has to know who waits for what."""
+        """The layer that opens connections; an inner one passes the command out to it."""
         return next(each for each in self.context.layers if isinstance(each, LlmHttpLayer)) is self
 
     def _is_ready(self, connection: Connection) -> bool:
@@ -171,7 +174,7 @@ class LlmHttpLayer(HttpLayer):
         return upstream if isinstance(upstream, UpstreamLayer) else None
 
     def _is_forgotten(self, event: events.Event) -> bool:
-        """The last words of a connection that is not known any more."""
+        """The event is of a connection that this layer has forgotten."""
         return (
             isinstance(event, events.ConnectionEvent)
             and event.connection not in self.connections
@@ -180,41 +183,41 @@ class LlmHttpLayer(HttpLayer):
 
     def _tick(self) -> layer.CommandGenerator[None]:
         now = time.monotonic()
-        # timestamp_start is set when connecting begins; before that the connection waits for a free
-        # place, where closing it would leave its streams hanging. It is wall-clock time, which may
-        # jump, so it tells no more than that.
-        connections = (
-            transport_connection(self.connections[each]) for each in self.waiting_for_establishment
-        )
-        begun = (each for each in connections if each.timestamp_start)
-        self._connecting = {each: self._connecting.get(each, now) for each in begun}
-        for connection, since in tuple(self._connecting.items()):
-            if now - since >= self.deps.connect_timeout_s:
-                yield commands.CloseConnection(connection)
+        yield from self._close_slow_connections(now)
         for connection in list(self.connections):
             upstream = self._upstream(connection)
-            # mitmproxy cancels a handler whose connection was reset under another's writing, and
-            # with it sometimes the event that tells of it.
+            # mitmproxy cancels the handler of a connection that was reset while another connection
+            # is being written to, and sometimes the close event with it.
             if upstream and upstream.missed_close_event(connection):
                 yield from self.event_to_child(upstream, events.ConnectionClosed(connection))
         tick = Tick(now)
         for stream in list(self.streams.values()):
             if _exchange_of(stream) and not stream._paused:
                 yield from self.event_to_child(stream, tick)
-                self._show(stream, tick.now)
+                self._report_progress(stream, tick.now)
 
-    def _show(self, stream: HttpStream, now: float) -> None:
+    def _close_slow_connections(self, now: float) -> layer.CommandGenerator[None]:
+        # Closing a connection that waits for a free slot would leave its streams hanging.
+        # timestamp_start says that connecting has begun, but not when: the wall clock may jump.
+        pending = (self.connections[each] for each in self.waiting_for_establishment)
+        begun = (each for each in map(transport_connection, pending) if each.timestamp_start)
+        self._connecting = {each: self._connecting.get(each, now) for each in begun}
+        for connection, since in tuple(self._connecting.items()):
+            if now - since >= self.deps.connect_timeout_s:
+                yield commands.CloseConnection(connection)
+
+    def _report_progress(self, stream: HttpStream, now: float) -> None:
         assert isinstance(stream, LlmHttpStream)
-        if stream.flow.live and now - stream.shown_at >= SHOW_EVERY_S:
-            stream.shown_at = now
+        if stream.flow.live and now - stream.progress_at >= PROGRESS_INTERVAL_S:
+            stream.progress_at = now
             self.deps.on_progress(stream.flow, stream.sent)
 
 
 def install(nextlayer: layer.NextLayer, deps: LayerDeps) -> None:
-    """Put our HTTP layer in the place of each stock one that was decided on.
+    """Replace each stock HTTP layer of a decision by ours.
 
-    Some decisions are whole chains of layers (TLS around HTTP), so the chain is walked. A layer's
-    position in `context.layers` has a meaning to mitmproxy and is kept.
+    A decision may be a chain of layers, such as TLS around HTTP. mitmproxy reads positions in
+    `context.layers`, so ours takes the position of the replaced layer.
     """
     parent, child = None, nextlayer.layer
     while child is not None:

@@ -69,8 +69,8 @@ class LlmHttpStream(HttpStream):
         self._upstream_of = upstream_of
         self._state = StreamState()
         self.sent = bytearray()
-        self.shown_at = time.monotonic()
-        self._connecting_since = self._upstream_at = self._client_at = self.shown_at
+        self.progress_at = time.monotonic()
+        self._connecting_since = self._upstream_at = self._client_at = self.progress_at
 
     # Events in, commands out
 

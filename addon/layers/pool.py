@@ -1,4 +1,8 @@
-"""Upstream connections that wait for their next request, whichever client it comes from."""
+"""Keeps idle upstream connections for the next request, from any client.
+
+A connection enters the pool once every request on it has its whole response. Any byte or close
+while it is idle drops it.
+"""
 
 import asyncio
 import ssl
@@ -8,15 +12,18 @@ from typing import NamedTuple, cast
 
 from mitmproxy.connection import Address
 
-IDLE_S = 55.0  # servers commonly close after 60
+IDLE_S = 55.0
+"""Servers commonly close idle connections after 60 s."""
 MAX_IDLE = 64
 MAX_SLEEP_S = 2.0
+"""A connection that was idle through a longer sleep of the machine is not used."""
 
 Receiver = Callable[[bytes], None]
+"""Called with each piece of data, and with b"" at the end."""
 
 
 class Moment(NamedTuple):
-    """Now, on both clocks, in seconds."""
+    """A time on both clocks, in seconds."""
 
     monotonic: float
     wall: float
@@ -27,11 +34,10 @@ class Moment(NamedTuple):
 
 
 def is_usable(last_received: Moment, now: Moment) -> bool:
-    """Whether a connection last heard at some moment is likely to be still there.
+    """Whether a connection is likely to be alive that last received data at some moment.
 
-    The monotonic clock stands still while the machine sleeps (Linux, macOS), the wall clock does
-    not: what waited meanwhile has most likely been forgotten by the network, or the network is
-    another one now.
+    The monotonic clock stops while the machine sleeps (Linux, macOS), the wall clock does not. After
+    a sleep the upstream has most likely dropped the connection, or the network has changed.
     """
     waited_s = now.monotonic - last_received.monotonic
     slept_s = now.wall - last_received.wall - waited_s
@@ -39,30 +45,29 @@ def is_usable(last_received: Moment, now: Moment) -> bool:
 
 
 class PoolKey(NamedTuple):
-    """Where a connection leads, who vouches for it (None: no TLS), and the address it is to have.
-
-    `tls` is the same object as long as the options for TLS are the same.
-    """
+    """Connections with equal keys are interchangeable."""
 
     address: Address
     tls: ssl.SSLContext | None
+    """The same object while the TLS options are the same; None without TLS."""
     local: Address | None
+    """The local address to bind."""
 
 
 class RawConnection(asyncio.StreamReaderProtocol):
-    """A connection: written to as a stream, and heard without delay by who `listens` to it.
+    """A connection without a layer: a stream to write to, and a receiver for its data.
 
-    Listeners get bytes as they come, and b"" for the end. Without one the connection is closed as
-    soon as anything is heard: no request is on its way. `server_info` are the fields of mitmproxy's
-    `Server` as they were once the connection stood.
+    The receiver is called without a task switch. Without a receiver any data closes the
+    connection, since no request is waiting.
     """
 
     writer: asyncio.StreamWriter
     server_info: Mapping[str, object]
-    idle_since: Moment  # to the pool
+    """Fields of mitmproxy's `Server`, copied when the connection was established."""
+    idle_since: Moment
 
     def __init__(self, key: PoolKey) -> None:
-        self._errors = asyncio.StreamReader()  # the writer asks it for those
+        self._errors = asyncio.StreamReader()  # the writer looks for errors there
         super().__init__(self._errors)
         self.key = key
         self._receiver: Receiver | None = None
@@ -75,7 +80,7 @@ class RawConnection(asyncio.StreamReaderProtocol):
         self._receiver = receiver
 
     def close(self) -> None:
-        """At once: whoever is asked nothing any more need not be told goodbye."""
+        """Close at once, without TLS's goodbye: no request is waiting."""
         self._receiver = None
         self.transport.abort()
 
@@ -105,11 +110,11 @@ class Pool:
     """At most `MAX_IDLE` connections wait, each for `IDLE_S` seconds."""
 
     def __init__(self) -> None:
-        self._idle: dict[RawConnection, asyncio.TimerHandle] = {}  # in the order in which they came
+        self._idle: dict[RawConnection, asyncio.TimerHandle] = {}  # oldest first
         self._is_closed = False
 
     def acquire(self, key: PoolKey) -> RawConnection | None:
-        """The one that has served last, since it is the likeliest to be still there."""
+        """Take the connection that was used last: it is the likeliest to be alive."""
         now = Moment.now()
         for connection in reversed(tuple(self._idle)):
             if not is_usable(connection.idle_since, now):
@@ -121,7 +126,7 @@ class Pool:
         return None
 
     def release(self, connection: RawConnection) -> None:
-        """Let a connection wait that has got the whole answer to its last request."""
+        """Keep a connection whose last request has its whole response, or close it."""
         transport = connection.transport
         if self._is_closed or transport.is_closing() or transport.get_write_buffer_size():
             connection.close()
@@ -135,12 +140,12 @@ class Pool:
             self._drop(next(iter(self._idle)))
 
     def close(self) -> None:
-        """None waits any more from here on."""
+        """Close the idle connections, and each that is released later."""
         self._is_closed = True
         self.clear()
 
     def clear(self) -> None:
-        """Close those that wait."""
+        """Close the idle connections."""
         for connection in tuple(self._idle):
             self._drop(connection)
 
