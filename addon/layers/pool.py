@@ -36,8 +36,8 @@ class Moment(NamedTuple):
 def is_usable(last_received: Moment, now: Moment) -> bool:
     """Whether a connection is likely to be alive that last received data at some moment.
 
-    The monotonic clock stops while the machine sleeps (Linux, macOS), the wall clock does not. After
-    a sleep the upstream has most likely dropped the connection, or the network has changed.
+    The monotonic clock stops while the machine sleeps (Linux, macOS), the wall clock does not.
+    After a sleep the upstream has most likely dropped the connection, or the network has changed.
     """
     waited_s = now.monotonic - last_received.monotonic
     slept_s = now.wall - last_received.wall - waited_s
