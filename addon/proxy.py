@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 class LlmProxy:
     """Claims LLM requests, routes them to an upstream, answers the rest of what is ours.
 
-    `misfit` is why this mitmproxy cannot run our layers, if so; then there is no failover.
+    `incompatibility` says why this mitmproxy cannot run our layers, if so; then failover is off.
     `warning` is logged when the proxy starts.
     """
 
@@ -64,10 +64,10 @@ class LlmProxy:
     _opens_listed_only = True
 
     def __init__(
-        self, settings: Settings, misfit: str | None = None, warning: str | None = None
+        self, settings: Settings, incompatibility: str | None = None, warning: str | None = None
     ) -> None:
         self._settings = settings
-        self._misfit = misfit
+        self._incompatibility = incompatibility
         self._warning = warning
         client_key = settings.client_key or Key("generated", secrets.token_urlsafe(24))
         self._client_key = None if settings.disable_auth else client_key
@@ -147,8 +147,8 @@ class LlmProxy:
         self._models.use(upstreams.with_first_key())
         if self._warning:
             logger.warning("%s", self._warning)
-        if self._misfit:
-            logger.warning("No failover and no time-outs: %s", self._misfit)
+        if self._incompatibility:
+            logger.warning("Failover and timeouts are disabled: %s", self._incompatibility)
         self._reask.base_url = startup.local_url(addresses[0])
         hint = start.hint if self._settings.is_demo else None
         startup.announce(addresses[0], self._settings, upstreams, self._client_key, hint)
@@ -159,8 +159,8 @@ class LlmProxy:
     @fail_closed
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         ctx.master.addons.get("nextlayer").next_layer(nextlayer)
-        if not self._misfit:
-            from addon.layers import http_layer  # which would not even load on a misfit
+        if not self._incompatibility:
+            from addon.layers import http_layer  # which might not even load
 
             http_layer.install(nextlayer, self._layer_deps)
 
@@ -274,7 +274,7 @@ class LlmProxy:
             exchange.outcome.error = error
             flow.response = self._responses.error(error, exchange)
         annotate.begin(flow, exchange)
-        if self._misfit:
+        if self._incompatibility:
             fallback.add_credential(flow, exchange)
 
     # Answers
@@ -327,7 +327,7 @@ class LlmProxy:
             access.hide_credentials(flow)
         if exchange is None or flow.response is None:
             return
-        if self._misfit:
+        if self._incompatibility:
             fallback.hide_credential(flow, exchange)
             fallback.read_complete(flow, exchange, self._responses)
         add_fields(flow.response, _reply_fields(exchange))

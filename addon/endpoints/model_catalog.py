@@ -91,8 +91,8 @@ class ModelsList:
 
 
 def _trust() -> ssl.SSLContext | bool:
-    """Whom prompts trust, too; on a misfit the authorities that `httpx` knows."""
-    if layers.missing():
+    """Whom prompts trust, too; without the layers the authorities that `httpx` knows."""
+    if layers.incompatibility():
         return True
     from addon.layers.tls import client_context  # which might not work
 
