@@ -187,7 +187,7 @@ class LlmProxy:
     @fail_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         if not flow.live:  # loaded from a file: nobody is to be answered
-            flow_record.adopt(flow)
+            flow_record.restore(flow)
             return
         place = self._place_of(flow)
         claim = table.match(flow.request.path, place)

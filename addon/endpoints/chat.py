@@ -154,12 +154,12 @@ class ChatEndpoint:
     def _keep(self, exchange: Exchange, body: bytes, chat: Chat, *, is_same: bool) -> None:
         """Keep what the client asked, if somebody will look at it, and `chat` if not the same."""
         exchange.requested = chat.get("model")
-        if exchange.is_kept:
+        if exchange.is_captured:
             is_redacting = self.controls.settings.redact_api_keys_in_prompts
             clean = self._redactor.scrub_bytes(body) if is_redacting else body
-            exchange.sides[flow_record.CLIENT_REQUEST] = clean
+            exchange.captures[flow_record.CLIENT_REQUEST] = clean
             if not is_same:
-                exchange.sides[flow_record.PROMPT] = jsonio.encode(chat)
+                exchange.captures[flow_record.PROMPT] = jsonio.encode(chat)
 
     def _functional(self) -> Mapping[BackendName, FunctionalBackend]:
         return {

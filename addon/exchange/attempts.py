@@ -129,7 +129,7 @@ class AttemptRunner:
         self._log.is_open = True
         self._call = exchange.upstream.call = call
         exchange.outcome = Outcome()
-        exchange.received.clear()
+        exchange.upstream_body.clear()
         if exchange.encoder:
             exchange.pipe = Pipe(call.decoder(), exchange.encoder, exchange.outcome, exchange.note)
         upstream_request.set_upstream_request(flow, call.request, exchange.upstream.key_name)

@@ -88,7 +88,7 @@ class Exchange:
     """The client's headers without credentials."""
     reply_fields: Headers
     """Headers for every response to this request, whoever makes it."""
-    is_kept: bool = False
+    is_captured: bool = False
     """Somebody will look at the flow or save it."""
     dialect: Dialect | None = None
     """What the client speaks; None if the endpoint takes no prompt."""
@@ -98,10 +98,10 @@ class Exchange:
     """The client's request, read."""
     encoder: Encoder | None = None
     """Writes the client's stream, however many attempts that takes; None for a whole response."""
-    sides: dict[str, bytes] = field(default_factory=dict)
-    """If `is_kept`: the bodies that the flow itself will not show, see `record`."""
-    received: bytearray = field(default_factory=bytearray)
-    """If `is_kept`: the body that the upstream sends."""
+    captures: dict[str, bytes] = field(default_factory=dict)
+    """If `is_captured`: the bodies that the flow itself will not show, see `record`."""
+    upstream_body: bytearray = field(default_factory=bytearray)
+    """If `is_captured`: the body that the upstream sends."""
     upstream: Upstream | None = None
     """Where the current attempt goes; None until the request is routed."""
     pipe: Pipe | None = None
@@ -116,7 +116,7 @@ class Exchange:
     """Text in front of the answer."""
     outcome: Outcome = field(default_factory=Outcome)
 
-    def receive(self, data: bytes) -> None:
+    def capture(self, data: bytes) -> None:
         """Keep a piece of what the upstream sends, as far as it is to be kept."""
-        if self.is_kept and len(self.received) < flow_record.MAX_ANSWER_BYTES:
-            self.received += data
+        if self.is_captured and len(self.upstream_body) < flow_record.MAX_ANSWER_BYTES:
+            self.upstream_body += data

@@ -19,7 +19,7 @@ UPSTREAM_RESPONSE = "llm_upstream_response"
 ENDPOINT = "llm_endpoint"
 """In all flows of prompts, the endpoint that they came to."""
 
-SIDES = (CLIENT_REQUEST, PROMPT, UPSTREAM_RESPONSE)
+CAPTURES = (CLIENT_REQUEST, PROMPT, UPSTREAM_RESPONSE)
 
 MAX_BYTES = 64 * 2**20
 """Of a side no more than this is kept."""
@@ -27,7 +27,7 @@ MAX_ANSWER_BYTES = 8 * 2**20
 """The same for what upstreams send."""
 
 
-class Kept(bytes):
+class CompressedBody(bytes):
     """Compressed bytes that show as their size: filters and detail views print all metadata."""
 
     def __repr__(self) -> str:
@@ -35,18 +35,18 @@ class Kept(bytes):
 
     __str__ = __repr__
 
-    def __deepcopy__(self, memo: object) -> "Kept":
+    def __deepcopy__(self, memo: object) -> "CompressedBody":
         return self
 
 
-def keep(flow: http.HTTPFlow, side: str, data: bytes) -> None:
+def save(flow: http.HTTPFlow, name: str, data: bytes) -> None:
     """Keep one side of a flow."""
-    flow.metadata[side] = Kept(zlib.compress(data[:MAX_BYTES], 1))
+    flow.metadata[name] = CompressedBody(zlib.compress(data[:MAX_BYTES], 1))
 
 
-def kept(flow: http.HTTPFlow, side: str) -> bytes | None:
+def load(flow: http.HTTPFlow, name: str) -> bytes | None:
     """One side of a flow; None if it is not there or, from a strange file, not readable."""
-    data = flow.metadata.get(side)
+    data = flow.metadata.get(name)
     if not isinstance(data, bytes):
         return None
     try:
@@ -55,8 +55,8 @@ def kept(flow: http.HTTPFlow, side: str) -> bytes | None:
         return None
 
 
-def adopt(flow: http.HTTPFlow) -> None:
+def restore(flow: http.HTTPFlow) -> None:
     """Make the sides of a flow that was loaded from a file show as their size again."""
-    for side in SIDES:
-        if isinstance(data := flow.metadata.get(side), bytes):
-            flow.metadata[side] = Kept(data)
+    for name in CAPTURES:
+        if isinstance(data := flow.metadata.get(name), bytes):
+            flow.metadata[name] = CompressedBody(data)

@@ -102,7 +102,7 @@ class ResponseBuilder:
             body = response.get_content(strict=True) or b""
         except ValueError as error:
             raise ApiError(502, f"{title} sent a body that cannot be decoded") from error
-        exchange.receive(body)
+        exchange.capture(body)
         if response.status_code != 200:
             raise call.read_error(response.status_code, content_type, body)
         body = self._redactor.scrub_bytes(body)
@@ -200,7 +200,7 @@ class BodyStream:
                 return self._pipe.finish()
             if self._decode:
                 data = self._decode(data)
-            self._exchange.receive(data)
+            self._exchange.capture(data)
             return self._pipe.feed(data)
         except (ValueError, zlib.error) as error:
             logger.warning("%s sent a stream that cannot be read: %s", self._title, error)

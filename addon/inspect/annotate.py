@@ -23,7 +23,7 @@ Facts = dict[str, str | int | float]
 
 def begin(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """At the request, if it can be looked at by then: who asks what, and whom it is put to."""
-    if exchange.is_kept and (exchange.prompt or exchange.upstream):
+    if exchange.is_captured and (exchange.prompt or exchange.upstream):
         flow.metadata.update(_asked(exchange))
         flow.comment = _names(exchange)
         _keep_sides(flow, exchange)
@@ -53,17 +53,17 @@ def finish(
         has_failed_over = entry is not None and len(entry.attempts) > 1
         flow.marked = FAILED if error else FAILED_OVER if has_failed_over else ""
     _keep_sides(flow, exchange)
-    if exchange.is_kept:
-        _keep_answer(flow, clean(bytes(exchange.received)), clean)
+    if exchange.is_captured:
+        _keep_answer(flow, clean(bytes(exchange.upstream_body)), clean)
 
 
 def _keep_sides(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """Keep what the flow does not show; with the next attempt that may be another side."""
-    for side, data in exchange.sides.items():
+    for side, data in exchange.captures.items():
         if side == flow_record.CLIENT_REQUEST and data == flow.request.raw_content:
             flow.metadata.pop(side, None)
         elif side not in flow.metadata:
-            flow_record.keep(flow, side, data)
+            flow_record.save(flow, side, data)
 
 
 def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], bytes]) -> None:
@@ -71,7 +71,7 @@ def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], 
     if flow.response and flow.response.stream and sent:
         flow.response.data.content = sent = clean(sent)  # the client has got it already
     if received and received != sent:
-        flow_record.keep(flow, flow_record.UPSTREAM_RESPONSE, received)
+        flow_record.save(flow, flow_record.UPSTREAM_RESPONSE, received)
 
 
 def _asked(exchange: Exchange) -> Facts:

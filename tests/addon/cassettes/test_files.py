@@ -127,10 +127,10 @@ def test_the_prompt_is_the_side_nearest_to_the_model(tmp_path: Path) -> None:
     }
     flows = [flow_of({"contents": []}, metadata=OURS) for _ in range(3)]
     for flow in flows[1:]:
-        flow_record.keep(
+        flow_record.save(
             flow, flow_record.CLIENT_REQUEST, jsonio.encode(sides[flow_record.CLIENT_REQUEST])
         )
-    flow_record.keep(flows[2], flow_record.PROMPT, jsonio.encode(sides[flow_record.PROMPT]))
+    flow_record.save(flows[2], flow_record.PROMPT, jsonio.encode(sides[flow_record.PROMPT]))
     tape = files.load(written(tmp_path / "run.mitm", flow_of(), *flows))
     assert len(tape.recordings) == 3  # the second flow's request is in the upstream's form only
     assert tape.find("chat", HELLO) == 0
