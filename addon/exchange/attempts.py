@@ -1,4 +1,4 @@
-"""Runs the attempts of a prompt, one after the other, in the same flow."""
+"""Runs the attempts of a prompt in sequence, in the same flow."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,23 @@ MAX_ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class AttemptDeps:
-    """What attempts are made with."""
+    """What attempts need from the addon."""
 
     backends: Mapping[BackendName, Backend]
     cooldowns: Cooldowns
     read_timeout_s: Mapping[BackendName, float]
     deadline_s: float
-    """No attempt begins later than this after the first."""
+    """No attempt starts later than this after the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The attempts in their order. `reason` says for people why it is these."""
+    """The attempts of a prompt, in order."""
 
     attempts: Sequence[Attempt]
     has_route: bool
     reason: str
+    """Why these were chosen, for people."""
 
 
 class AttemptRunner:
@@ -53,14 +54,14 @@ class AttemptRunner:
         self._request = request
         self._plan = plan
         now = time.monotonic()
-        self._left = [each for each in plan.attempts if not deps.cooldowns.wait_s(each, now)]
-        del self._left[MAX_ATTEMPTS:]
-        self._log = AttemptLog(plan.attempts[0], now, len(self._left))
+        self._remaining = [each for each in plan.attempts if not deps.cooldowns.wait_s(each, now)]
+        del self._remaining[MAX_ATTEMPTS:]
+        self._log = AttemptLog(plan.attempts[0], now, len(self._remaining))
         exchange.attempts = self._log
 
     def start(self, flow: http.HTTPFlow) -> None:
         """Send the first attempt. Raises ApiError if none is possible."""
-        if not self._left:
+        if not self._remaining:
             now = time.monotonic()
             raise all_resting(self._plan.attempts, self._deps.cooldowns, now)
         self._exchange.retry = self.retry
@@ -80,7 +81,7 @@ class AttemptRunner:
             self._deps.cooldowns.rest(self._log.current, error, now, time.time())
         self._prompt.session.sticky = None
         if flow.request.raw_content != self._call.request.body:
-            return error  # edited by hand meanwhile, which the next attempt would undo
+            return error  # edited by hand, which the next attempt would undo
         if not failover.is_next_due(error, self._plan.has_route):
             return error
         if time.monotonic() - self._prompt.started < self._deps.deadline_s:
@@ -95,19 +96,19 @@ class AttemptRunner:
         try:
             return self._call.retry_for(error)
         except ApiError:
-            return None  # the other form does not suit this prompt
+            return None  # the retry's form cannot hold this prompt
 
     def _start_next(self, flow: http.HTTPFlow, error: ApiError | None = None) -> ApiError | None:
         """Send the next attempt that can be built; else return the error for the client."""
-        while self._left:
-            self._log.current = self._left.pop(0)
+        while self._remaining:
+            self._log.current = self._remaining.pop(0)
             self._log.started = time.monotonic()
             backend, model, key = self._log.current
             request = self._request._replace(model=model or None)
             try:
                 call = self._deps.backends[backend].prepare(request, key)
             except ApiError as unfit:
-                error = error or unfit  # what an upstream has said counts for more
+                error = error or unfit  # an upstream's error matters more
                 self._fail(unfit)
                 continue
             self._exchange.upstream = Upstream(
@@ -123,7 +124,7 @@ class AttemptRunner:
         return failover.all_failed(error, self._log.failed)
 
     def _send(self, flow: http.HTTPFlow, call: ChatCall) -> None:
-        """Put a call's request into the flow, and get ready for its answer."""
+        """Put a call's request into the flow, and reset the exchange for its response."""
         exchange = self._exchange
         assert exchange.upstream
         self._log.is_open = True

@@ -1,8 +1,8 @@
-"""What a flow keeps of an exchange besides its request and response: the sides that they hide.
+"""Bodies that a flow keeps aside in its metadata, because its request and response hide them.
 
-A flow's request is the upstream's form of a prompt, its response is the client's form of the
-answer. The other two sides are kept in `flow.metadata`, which is saved with the flow; so are flat
-facts under `llm_...`, for the filter `~meta`.
+A flow's request is in the upstream's form, its response in the client's. The other two forms, and
+the prompt without commands, are saved with the flow in `flow.metadata`. Flat facts are there, too,
+under `llm_...` names, for the filter `~meta`.
 """
 
 import zlib
@@ -17,18 +17,18 @@ UPSTREAM_RESPONSE = "llm_upstream_response"
 """The body that the upstream sent; absent if the client got it as it was."""
 
 ENDPOINT = "llm_endpoint"
-"""In all flows of prompts, the endpoint that they came to."""
+"""The name of the endpoint; present in the flow of every prompt."""
 
 CAPTURES = (CLIENT_REQUEST, PROMPT, UPSTREAM_RESPONSE)
 
 MAX_BYTES = 64 * 2**20
-"""Of a side no more than this is kept."""
+"""A capture is cut after this."""
 MAX_ANSWER_BYTES = 8 * 2**20
-"""The same for what upstreams send."""
+"""The limit for responses of upstreams."""
 
 
 class CompressedBody(bytes):
-    """Compressed bytes that show as their size: filters and detail views print all metadata."""
+    """Compressed bytes that print as their size: filters and detail views print all metadata."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} bytes, compressed>"
@@ -40,12 +40,12 @@ class CompressedBody(bytes):
 
 
 def save(flow: http.HTTPFlow, name: str, data: bytes) -> None:
-    """Keep one side of a flow."""
+    """Save a body, compressed, under one of the names in `CAPTURES`."""
     flow.metadata[name] = CompressedBody(zlib.compress(data[:MAX_BYTES], 1))
 
 
 def load(flow: http.HTTPFlow, name: str) -> bytes | None:
-    """One side of a flow; None if it is not there or, from a strange file, not readable."""
+    """Load a body. Returns None if there is none, or a file held an unreadable one."""
     data = flow.metadata.get(name)
     if not isinstance(data, bytes):
         return None
@@ -56,7 +56,7 @@ def load(flow: http.HTTPFlow, name: str) -> bytes | None:
 
 
 def restore(flow: http.HTTPFlow) -> None:
-    """Make the sides of a flow that was loaded from a file show as their size again."""
+    """Make the captures of a flow from a file print as their size again."""
     for name in CAPTURES:
         if isinstance(data := flow.metadata.get(name), bytes):
             flow.metadata[name] = CompressedBody(data)
