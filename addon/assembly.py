@@ -8,7 +8,7 @@ from importlib.metadata import version
 from addon.demo import start
 from addon.endpoints.chat import ChatEndpoint
 from addon.endpoints.model_catalog import ModelsList
-from addon.exchange.session_log import SessionLog
+from addon.exchange.history import SessionLog
 from backends.dialects.registry import DIALECTS
 from backends.model_id import BACKEND_NAMES
 from backends.redact import Redactor

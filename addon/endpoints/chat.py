@@ -10,9 +10,8 @@ from addon.endpoints.model_catalog import ModelsList
 from addon.exchange import flow_record, request_body, upstream_request
 from addon.exchange.attempts import AttemptDeps, AttemptRunner, Plan
 from addon.exchange.exchange import Exchange, PromptContext, Upstream
-from addon.exchange.history import entry_of
+from addon.exchange.history import SessionLog, entry_of
 from addon.exchange.http_responses import encode, json_reply, sse_reply
-from addon.exchange.session_log import SessionLog
 from backends import jsonio, openai_wire
 from backends.backend import ModelRequest
 from backends.dialect import Reader

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from addon.demo.simulator import Answer, json_answer, sse_answer
-from addon.exchange.session_log import file_name
+from addon.exchange.history import file_name
 from tests.harness import ENVIRON
 from tests.upstream import UpstreamThread, eventually
 

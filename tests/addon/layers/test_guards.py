@@ -75,7 +75,7 @@ def test_an_upstream_that_cannot_be_read(caplog: pytest.LogCaptureFixture) -> No
         request = Request.make("POST", "http://192.0.2.3:3/")
         assert not list(upstream.handle_event(RequestHeaders(stream_id, request, True)))
     assert len(list(upstream.handle_event(events.DataReceived(server, b"end of 1")))) == 1
-    upstream.part(3, is_over=False)
+    upstream.detach(3, is_complete=False)
     assert not list(upstream.handle_event(RequestProtocolError(5, "gone", ErrorCode.CANCEL)))
     close, *told = upstream.handle_event(events.DataReceived(server, b"x"))
     assert isinstance(close, commands.CloseConnection)
@@ -111,7 +111,7 @@ def test_the_socket_below_a_tunnel_is_closed() -> None:
     assert close.connection is proxy
 
 
-def broken_rules() -> LayerDeps:
+def broken_deps() -> LayerDeps:
     def exchange_of(_: str) -> Never:
         raise Bug
 
@@ -144,7 +144,7 @@ def run(http: LlmHttpLayer, event: events.Event) -> list[commands.Command]:
 
 def test_a_bug_on_the_clients_side_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
     made = context()
-    http = LlmHttpLayer(made, HTTPMode.regular, broken_rules())
+    http = LlmHttpLayer(made, HTTPMode.regular, broken_deps())
     run(http, events.Start())
     request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
     happened = run(http, events.DataReceived(made.client, request))
@@ -169,7 +169,7 @@ class Confused(LlmHttpStream):
 @pytest.mark.parametrize("has_begun", [False, True])
 def test_an_illegal_move_ends_the_stream_with_an_error(has_begun: bool) -> None:
     made = context()
-    stream = Confused(made, 1, broken_rules(), lambda _: None)
+    stream = Confused(made, 1, broken_deps(), lambda _: None)
     stream.flow = tflow.tflow()
     stream.server_state = stream.state_wait_for_response_headers
     stream.exchange = Exchange("chat", "", [], [], encoder=ChatEncoder())
@@ -185,7 +185,7 @@ def test_an_illegal_move_ends_the_stream_with_an_error(has_begun: bool) -> None:
 
 def test_an_http2_clients_connection_is_closed() -> None:
     made = context(b"h2")
-    http = LlmHttpLayer(made, HTTPMode.regular, broken_rules())
+    http = LlmHttpLayer(made, HTTPMode.regular, broken_deps())
     run(http, events.Start())
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
     # :method GET, :scheme http, :path /, :authority x; the end of the stream
