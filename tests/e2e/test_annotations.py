@@ -10,7 +10,7 @@ import pytest
 from mitmproxy import flowfilter
 from mitmproxy.http import HTTPFlow
 
-from addon.demo.simulator import Answer, Gate, Wait, json_answer, sse_answer
+from addon.demo.simulator import Gate, ScriptedResponse, Wait, json_answer, sse_answer
 from addon.exchange import flow_record
 from backends import jsonio
 from tests.harness import RunningProxy, running_proxy
@@ -44,7 +44,7 @@ def ask(proxy: RunningProxy, text: str = "hi", model: str = "demo/echo", **chat:
     return proxy.flows[-1]
 
 
-def completion(text: str = "Hello", **fields: Any) -> Answer:
+def completion(text: str = "Hello", **fields: Any) -> ScriptedResponse:
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": "stop", **fields}
     return json_answer(
