@@ -117,5 +117,5 @@ class Exchange:
 
     def capture(self, data: bytes) -> None:
         """Add a piece of the upstream's body to `upstream_body`, up to its limit."""
-        if self.is_captured and len(self.upstream_body) < flow_record.MAX_ANSWER_BYTES:
+        if self.is_captured and len(self.upstream_body) < flow_record.MAX_RESPONSE_BYTES:
             self.upstream_body += data

@@ -23,7 +23,7 @@ CAPTURES = (CLIENT_REQUEST, PROMPT, UPSTREAM_RESPONSE)
 
 MAX_BYTES = 64 * 2**20
 """A capture is cut after this."""
-MAX_ANSWER_BYTES = 8 * 2**20
+MAX_RESPONSE_BYTES = 8 * 2**20
 """The limit for responses of upstreams."""
 
 

@@ -167,14 +167,14 @@ class ClientHttp1(_StrictHttp1, Http1Server):
         self._responses = responses
 
     def reject(self, fault: str) -> Commands:
-        yield from self.answer(bad_request(f"Cannot parse HTTP request: {fault}"))
+        yield from self.send_error(bad_request(f"Cannot parse HTTP request: {fault}"))
         if self.request:
             code = ErrorCode.GENERIC_CLIENT_ERROR
             yield ReceiveHttp(RequestProtocolError(self.stream_id, fault, code))
         else:
             yield commands.Log(f"{human.format_address(self.conn.peername)}: {fault}")
 
-    def answer(self, error: ApiError) -> Commands:
+    def send_error(self, error: ApiError) -> Commands:
         """Send the error, unless a response has begun, and close the connection."""
         if self.response is None or self.response.status_code == 100:
             response = self._responses.error(error)

@@ -107,7 +107,7 @@ class LlmHttpLayer(HttpLayer):
             logger.exception("Internal error in the HTTP layers; closing the client's connection")
             client = self.connections.get(self.context.client)
             if isinstance(client, ClientHttp1):
-                yield from client.answer(internal_error())
+                yield from client.send_error(internal_error())
             else:
                 yield commands.CloseConnection(self.context.client)
 
