@@ -8,7 +8,7 @@ from importlib.metadata import version
 from addon.demo import start
 from addon.endpoints.chat import ChatEndpoint
 from addon.endpoints.model_catalog import ModelsList
-from addon.exchange.session_log import SessionLog
+from addon.exchange.history import SessionLog
 from backends.dialects.registry import DIALECTS
 from backends.redact import Redactor
 from backends.vendors.registry import VENDORS, ConfiguredBackends, make_backends
@@ -35,7 +35,7 @@ def make_chat(settings: Config, models: ModelsList, redactor: Redactor) -> ChatE
         mapping=settings.model_mapping,
         is_project_required=settings.force_set_project,
         is_sticky=settings.sticky,
-        silence_s={name: settings.timeouts.get(name, settings.timeout) for name in VENDORS},
+        read_timeout_s={name: settings.timeouts.get(name, settings.timeout) for name in VENDORS},
         max_body_bytes=settings.max_body_mib * 2**20,
         readers={
             name: dialect.make_reader(time.time, lambda: uuid.uuid4().hex)

@@ -48,7 +48,7 @@ def _proxy(arguments: Sequence[str]) -> int:
     directory = None if flags.pop("ignore_folder") else Path.cwd()
     try:
         configured = read(flags, os.environ, directory)
-        addon = LlmProxy(configured.settings, layers.missing(), configured.warning)
+        addon = LlmProxy(configured.settings, layers.incompatibility(), configured.warning)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

@@ -18,7 +18,7 @@ from commands.config.levels import ConfigError
 sentinel.post(__file__)
 try:
     configured = load.read({}, os.environ, Path.cwd())
-    addons = [proxy.LlmProxy(configured.settings, layers.missing(), configured.warning)]
+    addons = [proxy.LlmProxy(configured.settings, layers.incompatibility(), configured.warning)]
 except ConfigError as problem:
     # SystemExit, and not an error that mitmproxy would log: without us it would be an open proxy.
     raise SystemExit(str(problem)) from None

@@ -26,14 +26,20 @@ from addon.exchange import flow_record
 from addon.exchange.exchange import Exchange, Upstream
 from addon.exchange.fail_closed import fail_closed, forbid
 from addon.exchange.history import error_of
-from addon.exchange.http_responses import Answers, BodyStream, add_fields, kept_fields, stream_head
+from addon.exchange.http_responses import (
+    BodyStream,
+    ResponseBuilder,
+    add_fields,
+    kept_fields,
+    stream_head,
+)
 from addon.inspect import annotate, views
 from addon.inspect.flow_limit import FlowLimit
 from addon.inspect.reask import Reask
 from addon.inspect.ui_commands import UiCommands
 from addon.inspect.web_style import WebStyle
 from addon.layers import fallback
-from addon.layers.deps import Rules
+from addon.layers.deps import LayerDeps
 from addon.layers.pool import Pool
 from addon.program import logs, startup
 from addon.program.shutdown import Stopping
@@ -50,7 +56,7 @@ logger = logging.getLogger(__name__)
 class LlmProxy:
     """Claims LLM requests, routes them to an upstream, answers the rest of what is ours.
 
-    `misfit` is why this mitmproxy cannot run our layers, if so; then there is no failover.
+    `incompatibility` says why this mitmproxy cannot run our layers, if so; then failover is off.
     `warning` is logged when the proxy starts.
     """
 
@@ -59,17 +65,17 @@ class LlmProxy:
     _opens_listed_only = True
 
     def __init__(
-        self, settings: Config, misfit: str | None = None, warning: str | None = None
+        self, settings: Config, incompatibility: str | None = None, warning: str | None = None
     ) -> None:
         self._settings = settings
-        self._misfit = misfit
+        self._incompatibility = incompatibility
         self._warning = warning
         client_key = settings.client_key or Key("generated", secrets.token_urlsafe(24))
         self._client_key = None if settings.disable_auth else client_key
         upstream_keys = chain.from_iterable(settings.api_keys.values())
         self._redactor = redactor = Redactor((*upstream_keys, client_key))
         logs.keep_secrets_out(redactor)
-        self._answers = Answers(redactor)
+        self._responses = ResponseBuilder(redactor)
         self._access = Access(self._client_key)
         self._browsers = Browsers.of(settings)
         self._models = ModelsList(settings.models_max_age)
@@ -82,15 +88,15 @@ class LlmProxy:
             WebStyle(),
         ]
         self._exchanges: dict[str, Exchange] = {}
-        self._rules = Rules(
-            find=self._exchanges.get,
-            answers=self._answers,
+        self._layer_deps = LayerDeps(
+            exchange_of=self._exchanges.get,
+            responses=self._responses,
             stream_head=self._stream_head,
-            show=self._show,
+            on_progress=self._show,
             pool=Pool(),
-            connect_s=settings.connect_timeout,
-            silence_s=settings.timeout,
-            keep_alive_s=settings.keep_alive,
+            connect_timeout_s=settings.connect_timeout,
+            read_timeout_s=settings.timeout,
+            keepalive_s=settings.keep_alive,
             max_body_bytes=settings.max_body_mib * 2**20,
             max_connections=settings.max_connections,
         )
@@ -123,7 +129,7 @@ class LlmProxy:
     def _close(self) -> None:
         if self._running:
             self._running.cancel()
-        self._rules.pool.close()
+        self._layer_deps.pool.close()
 
     async def _run(self) -> None:
         """From start to shutdown, when it is cancelled."""
@@ -142,8 +148,8 @@ class LlmProxy:
         self._models.use(upstreams.with_first_key())
         if self._warning:
             logger.warning("%s", self._warning)
-        if self._misfit:
-            logger.warning("No failover and no time-outs: %s", self._misfit)
+        if self._incompatibility:
+            logger.warning("Failover and timeouts are disabled: %s", self._incompatibility)
         self._reask.base_url = startup.local_url(addresses[0])
         hint = start.hint if self._settings.is_demo else None
         startup.announce(addresses[0], self._settings, upstreams, self._client_key, hint)
@@ -154,17 +160,17 @@ class LlmProxy:
     @fail_closed
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         ctx.master.addons.get("nextlayer").next_layer(nextlayer)
-        if not self._misfit:
-            from addon.layers import http_layer  # which would not even load on a misfit
+        if not self._incompatibility:
+            from addon.layers import http_layer  # which might not even load
 
-            http_layer.install(nextlayer, self._rules)
+            http_layer.install(nextlayer, self._layer_deps)
 
     @fail_closed
     def http_connect(self, flow: http.HTTPFlow) -> None:
         try:
             self._access.check_proxy_use(flow)
         except ApiError as error:
-            flow.response = self._answers.error(error)
+            flow.response = self._responses.error(error)
         access.drop_credentials(flow.request)
 
     @fail_closed
@@ -182,7 +188,7 @@ class LlmProxy:
     @fail_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         if not flow.live:  # loaded from a file: nobody is to be answered
-            flow_record.adopt(flow)
+            flow_record.restore(flow)
             return
         place = self._place_of(flow)
         claim = table.match(flow.request.path, place)
@@ -199,7 +205,7 @@ class LlmProxy:
             exchange = self._exchanges.get(flow.id)
             if exchange:
                 exchange.outcome.error = error
-            flow.response = self._answers.error(error, exchange)
+            flow.response = self._responses.error(error, exchange)
         finally:
             if flow.id in self._exchanges or flow.response:
                 access.drop_credentials(flow.request)
@@ -244,8 +250,8 @@ class LlmProxy:
                 f"Method {request.method} is not allowed for {request.path}; use {allowed}",
                 headers=[("allow", allowed)],
             )
-        if int(given.get("content-length", 0)) > self._rules.max_body_bytes:
-            raise self._rules.too_large()
+        if int(given.get("content-length", 0)) > self._layer_deps.max_body_bytes:
+            raise self._layer_deps.too_large()
 
     def _pass_through(self, flow: http.HTTPFlow, place: Place) -> None:
         """Let a request go where the client sent it, as the client sent it."""
@@ -267,9 +273,9 @@ class LlmProxy:
             flow.response = await handler(flow, exchange)
         except ApiError as error:
             exchange.outcome.error = error
-            flow.response = self._answers.error(error, exchange)
+            flow.response = self._responses.error(error, exchange)
         annotate.begin(flow, exchange)
-        if self._misfit:
+        if self._incompatibility:
             fallback.add_credential(flow, exchange)
 
     # Answers
@@ -298,7 +304,7 @@ class LlmProxy:
         flow.response = stream_head(flow, fields)
         flow.response.timestamp_start = response.timestamp_start
         flow.response.stream = BodyStream(
-            self._exchanges[flow.id], pipe, coding, upstream.title, self._answers.error_event
+            self._exchanges[flow.id], pipe, coding, upstream.title, self._responses.error_event
         )
 
     def _stream_head(self, flow: http.HTTPFlow) -> http.Response:
@@ -308,8 +314,8 @@ class LlmProxy:
     def _show(self, flow: http.HTTPFlow, sent: bytearray) -> None:
         """Let those who look on see how far a running answer is."""
         exchange = self._exchanges.get(flow.id)
-        if exchange and exchange.talk and startup.shows_flows():
-            annotate.progress(flow, exchange, time.monotonic() - exchange.talk.started)
+        if exchange and exchange.prompt and startup.shows_flows():
+            annotate.progress(flow, exchange, time.monotonic() - exchange.prompt.started)
             if sent and flow.response:
                 flow.response.data.content = bytes(sent)
             told = ctx.master.addons.trigger_event(UpdateHook([flow]))
@@ -322,9 +328,9 @@ class LlmProxy:
             access.hide_credentials(flow)
         if exchange is None or flow.response is None:
             return
-        if self._misfit:
+        if self._incompatibility:
             fallback.hide_credential(flow, exchange)
-            fallback.read_whole(flow, exchange, self._answers)
+            fallback.read_complete(flow, exchange, self._responses)
         add_fields(flow.response, _reply_fields(exchange))
         if flow.request.method == "HEAD":
             flow.response.content = b""

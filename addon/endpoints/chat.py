@@ -9,10 +9,9 @@ from mitmproxy import http
 from addon.endpoints.model_catalog import ModelsList
 from addon.exchange import flow_record, request_body, upstream_request
 from addon.exchange.attempts import AttemptDeps, AttemptRunner, Plan
-from addon.exchange.exchange import Exchange, Talk, Upstream
-from addon.exchange.history import entry_of
+from addon.exchange.exchange import Exchange, PromptContext, Upstream
+from addon.exchange.history import SessionLog, entry_of
 from addon.exchange.http_responses import encode, json_reply, sse_reply
-from addon.exchange.session_log import SessionLog
 from backends import jsonio, openai_wire
 from backends.backend import ModelRequest
 from backends.dialect import Reader
@@ -57,7 +56,7 @@ class ChatEndpoint:
         mapping: Mapping[str, Sequence[str]],
         is_project_required: bool,
         is_sticky: bool,
-        silence_s: Mapping[BackendName, float],
+        read_timeout_s: Mapping[BackendName, float],
         max_body_bytes: int,
         readers: Mapping[str, Reader],
         log: SessionLog | None,
@@ -71,7 +70,7 @@ class ChatEndpoint:
         self._mapping = mapping
         self._is_project_required = is_project_required
         self._is_sticky = is_sticky
-        self._silence_s = silence_s
+        self._read_timeout_s = read_timeout_s
         self._max_body_bytes = max_body_bytes
         self._readers = readers
         self._log = log
@@ -103,13 +102,13 @@ class ChatEndpoint:
             original, session, agent, available, cooldowns, request.typed_from
         )
         chat, prompt = self._redacted(request.body, turn.chat, turn.prompt)
-        exchange.talk = Talk(session, prompt, time.time(), time.monotonic())
-        exchange.talk.commands = [self._redactor.scrub(each) for each in turn.commands]
+        exchange.prompt = PromptContext(session, prompt, time.time(), time.monotonic())
+        exchange.prompt.commands = [self._redactor.scrub(each) for each in turn.commands]
         self._keep(exchange, body, chat, is_same=chat is request.chat and request.body is not None)
         target = self._target(original, chat.get("model"), session)
         if turn.reply is not None:
             exchange.outcome.text = turn.reply
-            exchange.talk.model = str(target)
+            exchange.prompt.model = str(target)
             return _reply(exchange, chat, agent, turn.reply, target)
         if turn.note and not self.upstreams.is_playback:
             exchange.note = Note(fit_note(agent, turn.note))
@@ -143,7 +142,7 @@ class ChatEndpoint:
         prompt = ModelRequest(request, same, target.name or None, exchange.headers, "")
         call = backend.embed(prompt, key)
         exchange.upstream = Upstream(backend.title, target, key.name, call)
-        upstream_request.put_into(flow, call.request, key.name)
+        upstream_request.set_upstream_request(flow, call.request, key.name)
 
     def _redacted(self, body: bytes | None, chat: Chat, prompt: str) -> tuple[Chat, str]:
         """Without our keys, if that is wanted; a key that was found is told by its name.
@@ -161,12 +160,12 @@ class ChatEndpoint:
     def _keep(self, exchange: Exchange, body: bytes, chat: Chat, *, is_same: bool) -> None:
         """Keep what the client asked, if somebody will look at it, and `chat` if not the same."""
         exchange.requested = chat.get("model")
-        if exchange.is_kept:
+        if exchange.is_captured:
             is_redacting = self.proxy_state.settings.redact_api_keys_in_prompts
             clean = self._redactor.scrub_bytes(body) if is_redacting else body
-            exchange.sides[flow_record.CLIENT_REQUEST] = clean
+            exchange.captures[flow_record.CLIENT_REQUEST] = clean
             if not is_same:
-                exchange.sides[flow_record.PROMPT] = jsonio.encode(chat)
+                exchange.captures[flow_record.PROMPT] = jsonio.encode(chat)
 
     def _available(self) -> Mapping[BackendName, AvailableBackend]:
         return {
@@ -217,15 +216,15 @@ class ChatEndpoint:
     def _send(
         self, flow: http.HTTPFlow, exchange: Exchange, chat: Chat, body: bytes | None, plan: Plan
     ) -> None:
-        assert exchange.talk
-        session = exchange.talk.session
+        assert exchange.prompt
+        session = exchange.prompt.session
         project = session.settings.project
         prompt = ModelRequest(chat, body, None, exchange.headers, session.id, project)
         deps = AttemptDeps(
             self.upstreams.backends,
             self._cooldowns,
-            self._silence_s,
-            2 * max(self._silence_s.values()),
+            self._read_timeout_s,
+            2 * max(self._read_timeout_s.values()),
         )
         AttemptRunner(deps, exchange, prompt, plan).start(flow)
 
@@ -234,19 +233,19 @@ class ChatEndpoint:
 
         To be called once, when the flow is over. None if it was no prompt.
         """
-        talk = exchange.talk
-        if talk is None:
+        prompt = exchange.prompt
+        if prompt is None:
             return None
         if exchange.note and not exchange.note.is_placed:
-            earlier = talk.session.note
-            talk.session.note = "\n".join(filter(None, (exchange.note.text, earlier)))
+            earlier = prompt.session.note
+            prompt.session.note = "\n".join(filter(None, (exchange.note.text, earlier)))
         if exchange.attempts and not exchange.outcome.error:
             self._cooldowns.clear(exchange.attempts.current)
-            talk.session.last_target = (talk.session.settings, exchange.attempts.current)
-        entry = entry_of(exchange, talk, self._redactor.scrub, time.monotonic())
-        talk.session.history.append(entry)
+            prompt.session.last_target = (prompt.session.settings, exchange.attempts.current)
+        entry = entry_of(exchange, prompt, self._redactor.scrub, time.monotonic())
+        prompt.session.history.append(entry)
         if self._log:
-            self._log.write(talk.session.id, entry)
+            self._log.write(prompt.session.id, entry)
         return entry
 
 

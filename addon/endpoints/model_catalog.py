@@ -91,12 +91,12 @@ class ModelsList:
 
 
 def _trust() -> ssl.SSLContext | bool:
-    """Whom prompts trust, too; on a misfit the authorities that `httpx` knows."""
-    if layers.missing():
+    """Whom prompts trust, too; without the layers the authorities that `httpx` knows."""
+    if layers.incompatibility():
         return True
-    from addon.layers.tls import trust  # which might not work
+    from addon.layers.tls import client_context  # which might not work
 
-    return trust(ctx.options)
+    return client_context(ctx.options)
 
 
 async def _fetch(client: "httpx.AsyncClient", backend: Backend, key: Key) -> list[Model]:

@@ -23,7 +23,7 @@ Facts = dict[str, str | int | float]
 
 def begin(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """At the request, if it can be looked at by then: who asks what, and whom it is put to."""
-    if exchange.is_kept and (exchange.talk or exchange.upstream):
+    if exchange.is_captured and (exchange.prompt or exchange.upstream):
         flow.metadata.update(_asked(exchange))
         flow.comment = _names(exchange)
         _keep_sides(flow, exchange)
@@ -42,7 +42,7 @@ def finish(
     clean: Callable[[bytes], bytes],
 ) -> None:
     """At the end: how it went. `error` is for people; `clean` takes secrets out of bodies."""
-    if not (exchange.talk or exchange.upstream):
+    if not (exchange.prompt or exchange.upstream):
         flow.comment = error or ""
         return
     facts = _asked(exchange) | _answered(exchange, entry, error) | _connected(flow)
@@ -53,17 +53,17 @@ def finish(
         has_failed_over = entry is not None and len(entry.attempts) > 1
         flow.marked = FAILED if error else FAILED_OVER if has_failed_over else ""
     _keep_sides(flow, exchange)
-    if exchange.is_kept:
-        _keep_answer(flow, clean(bytes(exchange.received)), clean)
+    if exchange.is_captured:
+        _keep_answer(flow, clean(bytes(exchange.upstream_body)), clean)
 
 
 def _keep_sides(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """Keep what the flow does not show; with the next attempt that may be another side."""
-    for side, data in exchange.sides.items():
+    for side, data in exchange.captures.items():
         if side == flow_record.CLIENT_REQUEST and data == flow.request.raw_content:
             flow.metadata.pop(side, None)
         elif side not in flow.metadata:
-            flow_record.keep(flow, side, data)
+            flow_record.save(flow, side, data)
 
 
 def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], bytes]) -> None:
@@ -71,16 +71,16 @@ def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], 
     if flow.response and flow.response.stream and sent:
         flow.response.data.content = sent = clean(sent)  # the client has got it already
     if received and received != sent:
-        flow_record.keep(flow, flow_record.UPSTREAM_RESPONSE, received)
+        flow_record.save(flow, flow_record.UPSTREAM_RESPONSE, received)
 
 
 def _asked(exchange: Exchange) -> Facts:
-    talk, served = exchange.talk, exchange.upstream
+    prompt, served = exchange.prompt, exchange.upstream
     return {flow_record.ENDPOINT: exchange.endpoint} | _known(
-        llm_session=talk and talk.session.id,
-        llm_agent=talk and talk.session.agent,
-        llm_project=talk and talk.session.settings.project,
-        llm_commands=talk and " ".join(talk.commands),
+        llm_session=prompt and prompt.session.id,
+        llm_agent=prompt and prompt.session.agent,
+        llm_project=prompt and prompt.session.settings.project,
+        llm_commands=prompt and " ".join(prompt.commands),
         llm_requested=exchange.requested,
         llm_model=served and str(served.target),
         llm_backend=served and served.target.backend,
@@ -122,9 +122,9 @@ def _names(exchange: Exchange) -> str:
 
 
 def _summary(exchange: Exchange, entry: Entry | None, error: str | None) -> Iterator[str]:
-    talk, usage = exchange.talk, read_usage(exchange.outcome.usage) or Usage()
-    if talk and talk.commands:
-        yield " ".join(talk.commands)
+    prompt, usage = exchange.prompt, read_usage(exchange.outcome.usage) or Usage()
+    if prompt and prompt.commands:
+        yield " ".join(prompt.commands)
     if exchange.upstream and (usage.prompt_tokens or usage.completion_tokens):
         yield f"{_short(usage.prompt_tokens)}+{_short(usage.completion_tokens)} tok"
     if cost := usage.cost:

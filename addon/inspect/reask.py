@@ -69,8 +69,8 @@ _PATHS = {"embeddings": "/v1/embeddings"} | dict.fromkeys(DIALECTS, _CHAT)
 def _prompt(flow: http.HTTPFlow) -> dict[str, object]:
     """What the client asked, without commands; ValueError or TypeError if it cannot be read."""
     for data in (
-        flow_record.kept(flow, flow_record.PROMPT),
-        flow_record.kept(flow, flow_record.CLIENT_REQUEST),
+        flow_record.load(flow, flow_record.PROMPT),
+        flow_record.load(flow, flow_record.CLIENT_REQUEST),
         flow.request.content,
     ):
         if data is not None:

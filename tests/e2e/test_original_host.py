@@ -16,7 +16,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addon.demo.simulator import Received, json_answer
+from addon.demo.simulator import ReceivedRequest, json_answer
 from addon.endpoints.table import Place
 from addon.exchange.exchange import Exchange
 from addon.proxy import LlmProxy
@@ -261,7 +261,7 @@ def http2_status(proxy: RunningProxy, port: int, hosts: list[str]) -> bytes:
     raise AssertionError("no answer")
 
 
-def prompts_of(upstream: UpstreamThread) -> list[Received]:
+def prompts_of(upstream: UpstreamThread) -> list[ReceivedRequest]:
     return [request for request in upstream.simulator.requests if request.method == "POST"]
 
 

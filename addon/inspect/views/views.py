@@ -117,7 +117,7 @@ class _SideView(Contentview):
         is_request = isinstance(metadata.http_message, http.Request)
         side = self.request if is_request else self.response
         if side.kept_as and isinstance(metadata.flow, http.HTTPFlow):
-            data = flow_record.kept(metadata.flow, side.kept_as) or data
+            data = flow_record.load(metadata.flow, side.kept_as) or data
         conversation = read(data)
         chat = to_text(conversation, "all of it is below") if conversation else UNREADABLE
         return f"{chat}\n\n--- {side.called}, {len(data):,} bytes ---\n{_raw(data)}"

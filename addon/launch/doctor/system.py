@@ -34,9 +34,9 @@ def check_programs() -> Iterator[Finding]:
     if not _fits(version("mitmproxy"), wanted):
         cure = f"pip install '{wanted}'"
         yield Finding(Mark.PROBLEM, f"{found}: made for {wanted}", cure)
-    elif misfit := layers.missing():
+    elif incompatibility := layers.incompatibility():
         cure = f"without it there is no failover; pip install --force-reinstall '{wanted}'"
-        yield Finding(Mark.WARNING, misfit, cure)
+        yield Finding(Mark.WARNING, incompatibility, cure)
     else:
         yield Finding(Mark.OK, found)
 
