@@ -19,16 +19,14 @@ class Rules:
 
     `connect_s`: for TCP and TLS together. `silence_s`: without a byte from the upstream.
     `keep_alive_s`: without a byte to the client of a stream.
-    `find` gives the exchange of a claimed flow by the flow's id. `stream_head` makes the head of a
-    stream that begins before the upstream has answered. `show` is told now and then of a flow that
-    is at work, with what its client has got. `max_connections` to the same upstream may be in use
-    for one client connection.
+    `find` gives the exchange of a claimed flow by the flow's id. `show` is told now and then
+    of a flow that is at work, with what its client has got. `max_connections` to the same upstream
+    may be in use for one client connection.
     """
 
     find: Callable[[str], Exchange | None]
     answers: Answers
-    stream_head: Callable[[http.HTTPFlow], http.Response]
-    show: Callable[[http.HTTPFlow, bytearray], None]
+    show: Callable[[http.HTTPFlow, Exchange, bytearray], None]
     pool: Pool
     connect_s: float
     silence_s: float

@@ -203,9 +203,10 @@ class LlmHttpLayer(HttpLayer):
 
     def _show(self, stream: HttpStream, now: float) -> None:
         assert isinstance(stream, LlmHttpStream)
+        assert stream.exchange
         if stream.flow.live and now - stream.shown_at >= SHOW_EVERY_S:
             stream.shown_at = now
-            self.rules.show(stream.flow, stream.sent)
+            self.rules.show(stream.flow, stream.exchange, stream.sent)
 
 
 def install(nextlayer: layer.NextLayer, rules: Rules) -> None:
