@@ -1,7 +1,7 @@
 """Runs the attempts of a prompt in sequence, in the same flow."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mitmproxy import http
@@ -13,8 +13,8 @@ from backends.errors import ApiError
 from backends.model_id import BackendName
 from backends.stream import Outcome, Pipe
 from commands.routing import failover
-from commands.routing.attempt import Attempt
 from commands.routing.cooldowns import Cooldowns, all_cooling_down
+from commands.routing.planner import Plan
 from commands.routing.target import Target
 
 MAX_ATTEMPTS = 20
@@ -29,16 +29,6 @@ class AttemptDeps:
     read_timeout_s: Mapping[BackendName, float]
     deadline_s: float
     """No attempt starts later than this after the first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The attempts of a prompt, in order."""
-
-    attempts: Sequence[Attempt]
-    has_route: bool
-    reason: str
-    """Why these were chosen, for people."""
 
 
 class AttemptRunner:

@@ -13,6 +13,7 @@ from mitmproxy import http
 
 from addon.exchange.exchange import Exchange
 from backends import jsonio, openai_wire
+from backends.backend import Headers
 from backends.dialect import Encoder
 from backends.errors import ApiError, internal_error
 from backends.redact import Redactor
@@ -79,8 +80,22 @@ class ResponseBuilder:
         assert exchange.encoder
         return self._redactor.scrub_bytes(exchange.encoder.error(error))
 
+    def stream(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Translate the upstream's response while it arrives, if it is the stream asked for."""
+        response, upstream, pipe = flow.response, exchange.upstream, exchange.pipe
+        if not (response and upstream and pipe and response.status_code == 200):
+            return
+        content_type = response.headers.get("content-type", "").lower()
+        if not content_type.startswith("text/event-stream"):
+            return
+        fields = [*reply_fields(exchange), *kept_fields(response)]
+        coding = response.headers.get("content-encoding", "")
+        flow.response = stream_head(flow, fields)
+        flow.response.timestamp_start = response.timestamp_start
+        flow.response.stream = BodyStream(exchange, pipe, coding, upstream.title, self.error_event)
+
     def complete(self, exchange: Exchange, response: http.Response) -> http.Response:
-        """Translate an upstream's complete response. Raises ApiError if it is not a completion."""
+        """An upstream's answer that came complete; ApiError if it is no completion."""
         fields = kept_fields(response)
         try:
             return self._complete(exchange, response, fields)
@@ -122,6 +137,25 @@ class ResponseBuilder:
         response.data.content = body
         response.data.trailers = None
         return response
+
+
+def reply_fields(exchange: Exchange) -> Headers:
+    """Headers for every response: request id, CORS, backend, model, attempts, warnings."""
+    upstream = exchange.upstream
+    if upstream is None:
+        return exchange.reply_fields
+    attempts = exchange.attempts.made if exchange.attempts else 1
+    fields = [
+        *exchange.reply_fields,
+        ("x-llm-proxy-backend", upstream.target.backend),
+        ("x-llm-proxy-model", upstream.target.name),
+        ("x-llm-proxy-attempts", str(attempts)),
+    ]
+    request = exchange.client_request
+    warnings = [*(request.warnings if request else ()), *upstream.call.warnings]
+    if warnings:
+        fields.append(("x-proxy-warnings", ", ".join(warnings)))
+    return fields
 
 
 def kept_fields(response: http.Response) -> list[tuple[str, str]]:

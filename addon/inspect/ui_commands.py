@@ -13,7 +13,7 @@ from backends.usage import Usage
 from commands.builtin import COMMANDS
 from commands.errors import CommandError
 from commands.language.scanner import Argument
-from commands.sessions.session import Entry, Session
+from commands.sessions.session import Entry, Session, Sessions
 from commands.sessions.session_id import DEFAULT
 
 # By mitmproxy's name for them. These belong to a session, which is the first argument ...
@@ -44,8 +44,9 @@ class UiCommands:
 
     name = "llm_ui_commands"
 
-    def __init__(self, chat: ChatEndpoint, reask: Reask) -> None:
+    def __init__(self, chat: ChatEndpoint, sessions: Sessions, reask: Reask) -> None:
         self._chat = chat
+        self._sessions = sessions
         self._reask = reask
 
     def load(self, loader: Loader) -> None:
@@ -67,7 +68,7 @@ class UiCommands:
 
     def _of_the_proxy(self, name: str) -> Callable[..., str]:
         def run(*arguments: str) -> str:
-            return self._run(name, self._chat.sessions.get(DEFAULT), arguments)
+            return self._run(name, self._sessions.get(DEFAULT), arguments)
 
         run.__doc__ = COMMANDS.find(name).help_text("")
         return run
@@ -85,15 +86,15 @@ class UiCommands:
             if not ids:
                 raise exceptions.CommandError(f"no flow of {name} belongs to a session")
             name = ids[0]
-        session = self._chat.sessions.peek(name)
+        session = self._sessions.peek(name)
         if session is None and name != DEFAULT:
-            known = ", ".join(each.id for each in self._chat.sessions)
+            known = ", ".join(each.id for each in self._sessions)
             raise exceptions.CommandError(f"no session {name}; there are: {known or 'none'}")
-        return session or self._chat.sessions.get(DEFAULT)
+        return session or self._sessions.get(DEFAULT)
 
     def sessions(self) -> Sequence[str]:
         """List the sessions, the one used last first."""
-        return [_session_line(each) for each in self._chat.sessions]
+        return [_session_line(each) for each in self._sessions]
 
     def history(self, session: str) -> Sequence[str]:
         """List what was said in a session, the newest last."""

@@ -20,9 +20,7 @@ class LayerDeps:
     exchange_of: Callable[[str], Exchange | None]
     """The exchange of a flow by its id; None if the flow is not claimed."""
     responses: ResponseBuilder
-    stream_head: Callable[[http.HTTPFlow], http.Response]
-    """Makes the head of a stream that begins before the upstream has responded."""
-    on_progress: Callable[[http.HTTPFlow, bytearray], None]
+    on_progress: Callable[[http.HTTPFlow, Exchange, bytearray], None]
     """Called now and then with a running flow and what its client has received."""
     pool: Pool
     connect_timeout_s: float

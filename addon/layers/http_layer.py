@@ -208,9 +208,10 @@ class LlmHttpLayer(HttpLayer):
 
     def _report_progress(self, stream: HttpStream, now: float) -> None:
         assert isinstance(stream, LlmHttpStream)
+        assert stream.exchange
         if stream.flow.live and now - stream.progress_at >= PROGRESS_INTERVAL_S:
             stream.progress_at = now
-            self.deps.on_progress(stream.flow, stream.sent)
+            self.deps.on_progress(stream.flow, stream.exchange, stream.sent)
 
 
 def install(nextlayer: layer.NextLayer, deps: LayerDeps) -> None:

@@ -28,7 +28,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from addon.exchange.exchange import Exchange
-from addon.exchange.http_responses import BodyStream
+from addon.exchange.http_responses import BodyStream, stream_head
 from addon.layers.deps import LayerDeps, Tick
 from addon.layers.stream_state import Client, IllegalMove, StreamState, Upstream
 from addon.layers.upstream_layer import SERVER_EVENTS, UpstreamLayer
@@ -330,7 +330,8 @@ class LlmHttpStream(HttpStream):
         self._client_at = time.monotonic()
         if not self._head:
             if self.server_state != self.state_stream_response_body:
-                self.flow.response = self.deps.stream_head(self.flow)
+                assert self.exchange
+                self.flow.response = stream_head(self.flow, self.exchange.reply_fields)
             self._head = self.flow.response
             assert self._head
             self._is_chunked = self._head.headers.get("transfer-encoding") == "chunked"

@@ -2,7 +2,7 @@
 
 import ipaddress
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addons.proxyserver import Proxyserver
@@ -97,6 +97,25 @@ def shows_flows() -> bool:
     return ctx.master.addons.get("view") is not None
 
 
+async def start(
+    settings: Config,
+    configured: ConfiguredBackends,
+    client_key: Key | None,
+    *,
+    warnings: Iterable[str | None],
+    hint: Callable[[str, str | None], str] | None,
+) -> Address:
+    """Listen, and log that the proxy is ready. Returns the first address.
+
+    `hint` makes further lines from the base URL and the client key as a shell reads it.
+    """
+    address, *_ = await listen()
+    for warning in filter(None, warnings):
+        logger.warning("%s", warning)
+    announce(address, settings, configured, client_key, hint)
+    return address
+
+
 async def listen() -> Sequence[Address]:
     """Make mitmproxy listen where its options say; returns the addresses it listens on.
 
@@ -130,10 +149,7 @@ def announce(
     client_key: Key | None,
     hint: Callable[[str, str | None], str] | None,
 ) -> None:
-    """Say that the proxy is ready, and how to use it. A generated key is printed, never logged.
-
-    `hint` makes further lines from the base URL and the client key as a shell reads it.
-    """
+    """Say that the proxy is ready, and how to use it. A generated key is printed, never logged."""
     url = f"http://{human.format_address(address)}"
     offer = ", ".join(f"{name} (keys: {len(keys)})" for name, keys in upstreams.keys.items())
     logger.info(

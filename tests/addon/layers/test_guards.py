@@ -8,7 +8,7 @@ import pytest
 from mitmproxy import ctx
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Client, ConnectionState, Server
-from mitmproxy.http import HTTPFlow, Request, Response
+from mitmproxy.http import Request
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HTTPMode, SendHttp
@@ -115,14 +115,10 @@ def broken_deps() -> LayerDeps:
     def exchange_of(_: str) -> Never:
         raise Bug
 
-    def stream_head(_: HTTPFlow) -> Response:
-        return Response.make()
-
     return LayerDeps(
         exchange_of=exchange_of,
         responses=ResponseBuilder(Redactor(())),
-        stream_head=stream_head,
-        on_progress=lambda _, __: None,
+        on_progress=lambda *_: None,
         pool=Pool(),
         connect_timeout_s=10,
         read_timeout_s=10,
@@ -171,6 +167,7 @@ def test_an_illegal_move_ends_the_stream_with_an_error(has_begun: bool) -> None:
     made = context()
     stream = Confused(made, 1, broken_deps(), lambda _: None)
     stream.flow = tflow.tflow()
+    stream.flow.request.http_version = "HTTP/2.0"  # no chunks
     stream.server_state = stream.state_wait_for_response_headers
     stream.exchange = Exchange("chat", "", [], [], encoder=ChatEncoder())
     if has_begun:
