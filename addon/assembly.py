@@ -1,13 +1,13 @@
-"""The chat endpoint put together as the settings say."""
+"""Builds the endpoints' dependencies from the settings."""
 
 import time
 import uuid
 from contextlib import AbstractAsyncContextManager
 
 from addon.demo import start
-from addon.endpoints.chat import ChatEndpoint
-from addon.endpoints.model_catalog import ModelsList
-from addon.exchange.session_log import SessionLog
+from addon.endpoints.deps import EndpointDeps
+from addon.endpoints.model_catalog import ModelCatalog
+from addon.exchange.history import SessionLog
 from addon.program.product import PRODUCT, VERSION
 from backends.dialects.registry import DIALECTS
 from backends.redact import Redactor
@@ -20,35 +20,35 @@ from commands.turns.processor import CommandProcessor
 from commands.turns.proxy_state import ProxyState
 
 
-def make_chat(settings: Config, models: ModelsList, redactor: Redactor) -> ChatEndpoint:
-    """Raises ConfigError if the file of `--config` is broken."""
+def make_deps(settings: Config, redactor: Redactor) -> EndpointDeps:
+    """Raises SettingsError if the file of `--config` is broken."""
     log_dir = settings.sessions.log_dir
-    return ChatEndpoint(
-        _upstreams(settings),
-        models,
-        _command_processor(settings),
-        _sessions(settings),
-        redactor,
+    return EndpointDeps(
+        configured=_configured(settings),
+        models=ModelCatalog(settings.models_max_age),
+        processor=_command_processor(settings),
+        sessions=_sessions(settings),
+        redactor=redactor,
         mapping=settings.model_mapping,
-        is_project_required=settings.force_set_project,
-        is_sticky=settings.sticky,
-        silence_s={name: settings.timeouts.get(name, settings.timeout) for name in VENDORS},
-        max_body_bytes=settings.max_body_mib * 2**20,
         readers={
             name: dialect.make_reader(time.time, lambda: uuid.uuid4().hex)
             for name, dialect in DIALECTS.items()
         },
+        read_timeout_s={name: settings.timeouts.get(name, settings.timeout) for name in VENDORS},
+        max_body_bytes=settings.max_body_mib * 2**20,
+        is_project_required=settings.force_set_project,
+        is_sticky=settings.sticky,
         log=SessionLog(log_dir) if log_dir else None,
     )
 
 
-def stand_in(settings: Config) -> AbstractAsyncContextManager[ConfiguredBackends] | None:
-    """What is asked in the place of the vendors, if anything is.
+def local_upstream(settings: Config) -> AbstractAsyncContextManager[ConfiguredBackends] | None:
+    """The local upstream (demo or playback) that replaces the vendors, or None.
 
-    Raises ConfigError if a cassette cannot be played back.
+    Raises SettingsError if a cassette cannot be played back.
     """
     if settings.playback:
-        from addon.cassettes import files, server  # imported only if they are used
+        from addon.cassettes import files, server  # imported only when used
 
         is_timed = settings.playback_timing == "recorded"
         return server.upstreams(files.load(settings.playback, VENDORS), is_timed)
@@ -83,6 +83,6 @@ def _sessions(settings: Config) -> Sessions:
     return Sessions(initial, settings.sessions.max, settings.sessions.history)
 
 
-def _upstreams(settings: Config) -> ConfiguredBackends:
+def _configured(settings: Config) -> ConfiguredBackends:
     backends = make_backends(settings.base_urls, settings.app_site_url, settings.app_x_title)
     return ConfiguredBackends(backends, settings.api_keys)

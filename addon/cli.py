@@ -1,4 +1,4 @@
-"""The console script `llm-proxy`: the proxy in mitmdump or mitmweb, or one of the subcommands."""
+"""The console script `llm-proxy`: runs the proxy in mitmdump or mitmweb, or a subcommand."""
 
 import argparse
 import importlib
@@ -19,11 +19,11 @@ SUBCOMMANDS = {
     "env": "addon.launch.env",
     "doctor": "addon.launch.doctor.main",
 }
-"""The module of each, imported only if it is used."""
+"""The module of each subcommand, imported only when used."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """What the first word says: a subcommand, else run the proxy. Returns the exit code."""
+    """Run the subcommand that the first argument names, else the proxy. Returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in SUBCOMMANDS:
         subcommand = importlib.import_module(SUBCOMMANDS[arguments[0]])
@@ -32,13 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _proxy(arguments: Sequence[str]) -> int:
-    """Run the proxy until it is stopped; the exit code is 2 if a setting is wrong."""
+    """Run the proxy until it is stopped. Returns 2 if a setting is wrong."""
     ours, theirs = setting_flags.split(arguments)
     flags = vars(_parser().parse_args(ours))
     if flags.pop("addon_path"):
         print(Path(__file__).with_name("llm_proxy.py"))
         return 0
-    from addon.program import lazy_addons  # not above: the subcommands start without mitmproxy
+    from addon.program import lazy_addons  # here, because subcommands start without mitmproxy
 
     lazy_addons.install()
     from addon import layers
@@ -49,7 +49,7 @@ def _proxy(arguments: Sequence[str]) -> int:
     directory = None if flags.pop("ignore_folder") else Path.cwd()
     try:
         configured = read(flags, os.environ, directory)
-        addon = LlmProxy(configured.settings, layers.missing(), configured.warning)
+        addon = LlmProxy(configured.settings, layers.incompatibility(), configured.warning)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

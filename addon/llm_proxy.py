@@ -1,8 +1,7 @@
-"""The entry for `mitmdump -s addon/llm_proxy.py` (mitmweb and mitmproxy alike).
+"""Entry point for `mitmdump -s addon/llm_proxy.py`, and for mitmweb and mitmproxy.
 
-mitmproxy runs this file under a name of its own and without a place in `sys.modules`, so nothing is
-defined here. Nor is anything imported whose name is a hook's (`load`, `request`): mitmproxy would
-call it.
+mitmproxy runs this file outside `sys.modules`, so it defines nothing. It imports nothing that has
+the name of a hook (`load`, `request`), because mitmproxy would call it.
 """
 
 import os
@@ -18,7 +17,7 @@ from commands.config.levels import ConfigError
 sentinel.post(__file__)
 try:
     configured = load.read({}, os.environ, Path.cwd())
-    addons = [proxy.LlmProxy(configured.settings, layers.missing(), configured.warning)]
+    addons = [proxy.LlmProxy(configured.settings, layers.incompatibility(), configured.warning)]
 except ConfigError as problem:
-    # SystemExit, and not an error that mitmproxy would log: without us it would be an open proxy.
+    # mitmproxy only logs other exceptions, and would continue as an open proxy.
     raise SystemExit(str(problem)) from None

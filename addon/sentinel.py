@@ -1,7 +1,7 @@
-"""Fail closed while the script is away: what is left of us when mitmproxy unloads it.
+"""Fails closed while mitmproxy has unloaded the proxy's script.
 
-mitmproxy takes a script out before it loads it anew, and goes on without it if that fails or the
-file is gone. Its port and the TLS that it opens stay: it would send prompts to the original host.
+mitmproxy removes a script before it reloads it, and continues without it if that fails or the file
+is gone. mitmproxy still listens and decrypts TLS, so prompts would go to the original host.
 """
 
 import os
@@ -16,13 +16,13 @@ from addon.program import startup
 from addon.proxy import LlmProxy
 from backends.errors import ApiError
 
-AWAY = "The proxy's script is not loaded; see mitmproxy's log for the cause"
+NOT_LOADED = "The proxy's script is not loaded; see mitmproxy's log for the cause"
 
 
 class Sentinel:
-    """While there is no LlmProxy it answers each request, and lets nobody connect anywhere.
+    """Refuses requests and upstream connections while no LlmProxy is registered.
 
-    mitmproxy does not look again for a file that was gone, so each request does.
+    mitmproxy never looks again for a file that was missing, so each request does.
     """
 
     name = "llm_proxy_sentinel"
@@ -32,9 +32,9 @@ class Sentinel:
 
     @fail_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if _is_there():
+        if _is_loaded():
             return
-        error = ApiError(503, AWAY, code="script_not_loaded", headers=[("retry-after", "2")])
+        error = ApiError(503, NOT_LOADED, code="script_not_loaded", headers=[("retry-after", "2")])
         flow.response = json_reply(error.status, error.body(), error.headers)
         loaded = ctx.options.scripts
         if self._script not in loaded and os.path.isfile(_path(self._script)):
@@ -44,12 +44,12 @@ class Sentinel:
 
     @fail_closed
     def server_connect(self, data: ServerConnectionHookData) -> None:
-        if not _is_there():
-            forbid(data, AWAY)
+        if not _is_loaded():
+            forbid(data, NOT_LOADED)
 
 
 def post(path: str) -> None:
-    """Leave a sentinel beside the script at `path`, where reloading does not reach it."""
+    """Register a sentinel next to the script at `path`, where reloading does not remove it."""
     if ctx.master.addons.get(Sentinel.name) is None:
         script = next(each for each in ctx.options.scripts if _path(each) == path)
         startup.add_to(ctx.master, Sentinel(script))
@@ -59,6 +59,6 @@ def _path(script: str) -> str:
     return os.path.expanduser(script.strip("'\" "))  # as mitmproxy reads it
 
 
-def _is_there() -> bool:
+def _is_loaded() -> bool:
     chain = ctx.master.addons.chain
     return any(getattr(each, "name", None) == LlmProxy.name for each in traverse(chain))

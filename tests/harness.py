@@ -79,7 +79,7 @@ class RunningProxy:
         """Close the connections that wait: one that is new is not replaced when it fails."""
         handlers = self.master.addons.get("proxyserver").connections
         assert eventually(lambda: not handlers)  # else one may still be given back
-        pool = self.addon._rules.pool
+        pool = self.addon._layer_deps.pool
         self.master.event_loop.call_soon_threadsafe(pool.clear)
 
     @property

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from addon.demo.simulator import Answer, Simulator
+from addon.demo.simulator import ScriptedResponse, Simulator
 
 TIMEOUT_S = 5.0
 """Longer than anything takes on loopback: only a test that fails waits for it."""
@@ -68,7 +68,7 @@ class UpstreamThread:
         self._thread.join()
         self._loop.close()
 
-    def script(self, *answers: Answer, path: str | None = None) -> None:
+    def script(self, *answers: ScriptedResponse, path: str | None = None) -> None:
         self.simulator.script(*answers, path=path)
 
     def _run[Result](self, work: Coroutine[Any, Any, Result]) -> Result:

@@ -108,7 +108,7 @@ def _request_of(flow: http.HTTPFlow) -> dict[str, Any] | None:
     read = _READERS.get(str(flow.metadata.get("llm_endpoint")))
     if read is None or "llm_backend" not in flow.metadata:
         return None
-    asked = flow_record.kept(flow, flow_record.PROMPT) or flow_record.kept(
+    asked = flow_record.load(flow, flow_record.PROMPT) or flow_record.load(
         flow, flow_record.CLIENT_REQUEST
     )
     try:

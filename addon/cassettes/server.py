@@ -5,7 +5,15 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
 
-from addon.loopback.script import Answer, Framing, Pause, Received, Send, Step, json_answer
+from addon.loopback.script import (
+    Framing,
+    Pause,
+    ReceivedRequest,
+    ScriptedResponse,
+    Send,
+    Step,
+    json_answer,
+)
 from addon.loopback.server import Server
 from backends import sse
 from backends.keys import Key
@@ -49,7 +57,7 @@ class CassetteServer:
             for backend in cassette.backends
         }
 
-    def respond(self, request: Received) -> Answer:
+    def respond(self, request: ReceivedRequest) -> ScriptedResponse:
         if self._credential not in request.headers:
             return json_answer({}, 401)
         if request.path in self._models:
@@ -59,7 +67,7 @@ class CassetteServer:
             return self._answer(self._recordings[int(number)])
         return json_answer({}, 404)
 
-    def _answer(self, recording: Recording) -> Answer:
+    def _answer(self, recording: Recording) -> ScriptedResponse:
         steps = _timed(recording) if self._is_timed else [Send(recording.body)]
         # Header bytes that are no ASCII pass as they are.
         headers = (
@@ -67,7 +75,7 @@ class CassetteServer:
             for name, value in recording.headers
         )
         framing: Framing = "chunked" if recording.is_stream else "length"
-        return Answer(200, tuple(headers), tuple(steps), framing)
+        return ScriptedResponse(200, tuple(headers), tuple(steps), framing)
 
 
 def _model(name: str) -> dict[str, object]:

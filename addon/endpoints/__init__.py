@@ -1,1 +1,1 @@
-"""Which requests the proxy answers, who may send them, and how each is handled."""
+"""Endpoints of the proxy: matching, admission and handling of requests."""

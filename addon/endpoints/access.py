@@ -1,4 +1,4 @@
-"""Who may use the proxy, and for what: client key, tunnels, destinations."""
+"""Access control: client key, proxy password, destinations, credentials of clients."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ from backends.backend import Headers
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
 
-# What a client may show as its credential, to us or to the vendor it believes to talk to.
+# Credentials of a client, for the proxy or for the host that it addresses.
 CREDENTIAL_HEADERS = (
     "authorization",
     "proxy-authorization",
@@ -26,27 +26,25 @@ CREDENTIAL_HEADERS = (
     "cookie",
 )
 _CREDENTIAL_FIELDS = frozenset(name.encode() for name in CREDENTIAL_HEADERS)
-_ANSWERED_CREDENTIALS = ("set-cookie",)
+_RESPONSE_CREDENTIALS = ("set-cookie",)
 _KEY_IN_QUERY = re.compile(r"([?&](?:key|api[-_]?key|access_token|token)=)[^&#]+", re.IGNORECASE)
 _HIDDEN = "(hidden)"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Access:
-    """The rules of admission. `client_key` None: everybody on this machine is let in.
-
-    `is_exposed`: we listen on more than loopback; until that is known, the stricter rule holds.
-    `upstreams` are the (host, port) that we ourselves connect to.
-    """
+    """Checks clients and destinations. Without a `client_key` every client is admitted."""
 
     def __init__(self, client_key: Key | None) -> None:
         self._secret = client_key.value.encode() if client_key else None
         self._authenticated: WeakSet[Client] = WeakSet()
         self.is_exposed = True
+        """The proxy listens on more than loopback. Assumed until mitmproxy's options are known."""
         self.upstreams: frozenset[tuple[str, int]] = frozenset()
+        """Host and port of each backend; always allowed as destinations."""
 
     def check_client_key(self, flow: http.HTTPFlow) -> None:
-        """ApiError 401 unless the request, or the tunnel it came through, shows the client key."""
+        """Raises ApiError (401) unless the request or its tunnel has sent the client key."""
         if self._secret is None or flow.client_conn in self._authenticated:
             return
         shown = flow.request.headers.get("authorization")
@@ -66,10 +64,10 @@ class Access:
         )
 
     def check_proxy_use(self, flow: http.HTTPFlow) -> None:
-        """ApiError 407 unless the client may go to other hosts through us.
+        """Raises ApiError (407) unless the client may reach other hosts.
 
-        On loopback it may, as long as it shows no wrong password; a right one admits everything
-        that comes over the same connection.
+        On loopback it may, unless it sends a wrong password. A right one admits all later requests
+        on the same connection.
         """
         if self._secret is None or flow.client_conn in self._authenticated:
             return
@@ -83,11 +81,11 @@ class Access:
                 headers=[("proxy-authenticate", 'Basic realm="llm-proxy"')],
             )
 
-    async def refused_destination(self, host: str, port: int) -> str | None:
-        """Why a tunnel or unclaimed request may not go to `host`, if so.
+    async def destination_error(self, host: str, port: int) -> str | None:
+        """Return why the proxy must not connect to `host`, or None if it may.
 
-        For strangers the proxy must be no door to the services of its own machine. Resolves names;
-        as they may resolve otherwise a moment later, `refused_connection` has the last word.
+        Other machines' clients must not reach services on the proxy's own machine. Names are
+        resolved here, and may resolve differently when connecting: see `connection_error`.
         """
         if not self.is_exposed or (host, port) in self.upstreams:
             return None
@@ -95,22 +93,22 @@ class Access:
             loop = asyncio.get_running_loop()
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError:
-            return None  # connecting will fail with a better message
+            return None  # connecting fails with a better message
         if any(_is_own_address(str(address[0])) for *_, address in found):
             return f"{host}:{port} is on the proxy's own machine"
         return None
 
-    def refused_connection(self, server: Server) -> str | None:
-        """Why nothing may be sent over a connection that has just been made, if so."""
+    def connection_error(self, server: Server) -> str | None:
+        """Return why nothing may be sent on a new connection, or None."""
         address, peer, local = server.address, server.peername, server.sockname
         if not self.is_exposed or not address or address[:2] in self.upstreams:
             return None
-        if peer and local and not leads_home(peer[0], local[0]):
+        if peer and local and not is_local_peer(peer[0], local[0]):
             return None
         return f"{address[0]}:{address[1]} is on the proxy's own machine"
 
-    def forget_own_key(self, request: http.Request) -> None:
-        """Take what is meant for us off a request that goes on to somebody else."""
+    def strip_client_key(self, request: http.Request) -> None:
+        """Remove the proxy's own credentials from a request that passes through."""
         request.headers.pop("proxy-authorization", None)
         if self._secret is not None:
             secret = self._secret.decode()
@@ -128,8 +126,8 @@ class Access:
         return self._is_secret(decoded.partition(":")[2])
 
     def _is_secret(self, text: str) -> bool:
-        given = text.encode("utf-8", "surrogateescape")
-        return self._secret is not None and hmac.compare_digest(given, self._secret)
+        data = text.encode("utf-8", "surrogateescape")
+        return self._secret is not None and hmac.compare_digest(data, self._secret)
 
 
 def client_headers(request: http.Request) -> Headers:
@@ -142,16 +140,16 @@ def client_headers(request: http.Request) -> Headers:
 
 
 def drop_credentials(request: http.Request) -> None:
-    """Take every credential off a claimed request, before anything can see or save it."""
+    """Remove all credentials from a claimed request, before it is shown or saved."""
     fields = request.headers.fields
     request.headers.fields = tuple(f for f in fields if f[0].lower() not in _CREDENTIAL_FIELDS)
 
 
 def hide_credentials(flow: http.HTTPFlow) -> None:
-    """Of a request that went on to somebody else, and is over, the record shows no credential."""
+    """Replace the credentials of a finished flow that passed through."""
     for message, fields in (
         (flow.request, CREDENTIAL_HEADERS),
-        (flow.response, _ANSWERED_CREDENTIALS),
+        (flow.response, _RESPONSE_CREDENTIALS),
     ):
         for name in fields:
             if message and name in message.headers:
@@ -160,30 +158,30 @@ def hide_credentials(flow: http.HTTPFlow) -> None:
 
 
 def check_host(request: http.Request) -> None:
-    """ApiError 400 if a request names more than one host, as seen by different servers."""
-    given = request.headers.get_all("host")
-    if len(given) > 1:
+    """Raises ApiError (400) if servers could disagree about the host of a request."""
+    hosts = request.headers.get_all("host")
+    if len(hosts) > 1:
         raise bad_request("More than one Host header")
-    if given and request.authority and (request.is_http2 or request.is_http3):
-        hosts = {names.authority(each, request.scheme) for each in (*given, request.authority)}
-        if len(hosts) > 1:
+    if hosts and request.authority and (request.is_http2 or request.is_http3):
+        named = {names.authority(each, request.scheme) for each in (*hosts, request.authority)}
+        if len(named) > 1:
             raise bad_request("The Host header and :authority differ")
 
 
 def is_own_address(flow: http.HTTPFlow) -> bool:
-    """Whether the client speaks to the proxy itself; `addon.layers` fills in the address."""
+    """The client addresses the proxy itself. `addon.layers` completes requests without a host."""
     host, port = flow.client_conn.sockname[:2]
     name = names.host_name(flow.request.host)
     return flow.request.port == port and name in {host, *_LOOPBACK_NAMES}
 
 
 def is_decrypted(flow: http.HTTPFlow) -> bool:
-    """Whether we have opened the TLS between the client and the host it believes to talk to."""
+    """The proxy has decrypted the client's TLS connection."""
     return flow.request.scheme == "https" and flow.client_conn.tls_established
 
 
-def leads_home(peer: str, local: str) -> bool:
-    """Whether a connection's far end is on this machine, by the addresses of both its ends."""
+def is_local_peer(peer: str, local: str) -> bool:
+    """A connection ends on this machine, judged by the addresses of both its ends."""
     ip = names.ip_address(peer)
     return ip is None or ip.is_loopback or ip.is_unspecified or ip == names.ip_address(local)
 
@@ -199,4 +197,4 @@ def _is_own_address(address: str) -> bool:
             probe.connect((str(ip), 9))  # sends nothing; the kernel picks the local address
         except OSError:
             return ip.is_loopback or ip.is_unspecified
-        return leads_home(str(ip), str(probe.getsockname()[0]))
+        return is_local_peer(str(ip), str(probe.getsockname()[0]))

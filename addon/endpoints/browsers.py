@@ -1,8 +1,8 @@
-"""Which web pages may use the proxy.
+"""Checks requests of browsers: which web pages may use the proxy.
 
-Any page can send requests to loopback addresses, so without these rules any page could use the
-proxy of whoever looks at it. By DNS rebinding a page's own host name leads here, too: then its
-requests are of the same origin as far as its browser knows, and only their Host tells.
+Any page can send requests to loopback addresses, so any page could use its reader's proxy. With DNS
+rebinding the page's own host name resolves to the proxy. The browser then sees one origin, and only
+the Host header shows the attack.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,7 +13,7 @@ from addon.endpoints import names
 from backends.errors import ApiError
 from commands.config.model import Config
 
-# What browsers alone send. Node's fetch has `sec-fetch-mode`, wherever it runs.
+# Headers that only browsers send. Node's fetch sends `sec-fetch-mode` everywhere.
 MARKS = ("origin", "sec-fetch-site", "sec-fetch-dest")
 
 
@@ -26,14 +26,14 @@ PREFLIGHT_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Browsers:
-    """`hosts` are the proxy's names beside localhost and IP addresses; `origins` are welcome.
-
-    `is_keyless`: nobody has to show a key, so that the Host has to be right in any case.
-    """
+    """The rules, as configured."""
 
     hosts: Collection[str]
+    """The proxy's host names besides localhost and IP addresses."""
     origins: Collection[str]
+    """Origins of other sites that are allowed."""
     is_keyless: bool
+    """Clients need no key. The Host header is then checked for every request."""
 
     @classmethod
     def of(cls, settings: Config) -> Self:
@@ -43,17 +43,19 @@ class Browsers:
     def check(
         self, scheme: str, host: str | None, headers: Mapping[str, str], *, is_to_us: bool
     ) -> str | None:
-        """The browser origin of a request, if any; ApiError 403 if it may not be served.
+        """Return the browser origin of a request, or None. Raises ApiError (403).
 
-        `scheme` and `host` are how the client addresses us (`is_to_us`) or the host that it
-        believes to talk to; `headers` have their names in lower case.
+        `scheme` and `host` (the Host header) name the proxy (`is_to_us`) or the host that the
+        client addresses. `headers` have lower-case names.
         """
         origin = headers.get("origin")
         name, port = names.authority(host or "", scheme)
         is_strict = self.is_keyless or any(mark in headers for mark in MARKS)
         if is_to_us and is_strict and host is not None and not self._is_own(name):
             raise ApiError(
-                403, f"Host {name} is no name of this proxy (setting allowed_hosts)", param="host"
+                403,
+                f"Host {name} is not a name of this proxy (setting allowed_hosts)",
+                param="host",
             )
         if origin in self.origins:
             return origin

@@ -1,11 +1,12 @@
-"""What each endpoint does: one method a row of the table in `endpoints`."""
+"""Serves the endpoints: one handler for each row of the table in `table`."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
 from mitmproxy import http
 
 from addon.endpoints.chat import ChatEndpoint
-from addon.endpoints.model_catalog import ModelsList
+from addon.endpoints.deps import EndpointDeps
+from addon.endpoints.embeddings import EmbeddingsEndpoint
 from addon.exchange.exchange import Exchange
 from addon.exchange.http_responses import json_reply
 from backends.dialects.registry import DIALECTS
@@ -14,17 +15,16 @@ from backends.keys import Key
 from commands.config.values import is_loopback
 
 Handler = Callable[[http.HTTPFlow, Exchange], Awaitable[http.Response | None]]
-"""Gives the answer, or None once the flow is on its way to an upstream. Raises ApiError."""
+"""Returns the response, or None once the request goes to an upstream. Raises ApiError."""
 
 
 class Handlers:
-    """`table` has a handler for each endpoint, by its name. `client_key` is what clients show."""
+    """`table` maps the names of endpoints to their handlers."""
 
     def __init__(
-        self, chat: ChatEndpoint, models: ModelsList, version: str, client_key: Key | None
+        self, deps: EndpointDeps, chat: ChatEndpoint, version: str, client_key: Key | None
     ) -> None:
-        self._chat = chat
-        self._models = models
+        self._deps = deps
         self._version = version
         self._client_key = client_key
         self.table: Mapping[str, Handler] = {
@@ -32,7 +32,7 @@ class Handlers:
             "health": self._health,
             "models": self._list_models,
             "model": self._show_model,
-            "embeddings": chat.embed,
+            "embeddings": EmbeddingsEndpoint(deps),
             "unsupported": self._refuse,
             **dict.fromkeys(DIALECTS, chat),
         }
@@ -45,7 +45,7 @@ class Handlers:
         }
         nonce = flow.request.query.get("nonce")
         peer, own = flow.client_conn.peername[0], flow.client_conn.sockname[0]
-        # Only to this machine: a stranger could try out at leisure which key gives such a proof.
+        # Only for this machine: others could use the proof to guess the key offline.
         if nonce and self._client_key and (is_loopback(peer) or peer == own):
             about["proof"] = self._client_key.proof(nonce)
         return json_reply(200, about)
@@ -56,17 +56,17 @@ class Handlers:
     async def _list_models(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
         routes = [
             {"id": name, "object": "model", "created": 0, "owned_by": "failover-route"}
-            for name in self._chat.route_names
+            for name in self._deps.proxy_state.routes.by_name
         ]
-        models = [*routes, *await self._models.all()]
+        models = [*routes, *await self._deps.models.list_all()]
         return json_reply(200, DIALECTS["chat"].models_list(models))
 
     async def _show_model(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
-        wanted = exchange.model_id
-        model = await self._models.find(wanted, self._chat.default_backend)
+        name, default = exchange.model_id, self._deps.proxy_state.settings.default_backend
+        model = await self._deps.models.find(name, default)
         if model is None:
             raise ApiError(
-                404, f"The model '{wanted}' does not exist", param="model", code="model_not_found"
+                404, f"The model '{name}' does not exist", param="model", code="model_not_found"
             )
         return json_reply(200, model)
 

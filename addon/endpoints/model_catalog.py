@@ -1,4 +1,4 @@
-"""The models on offer: asked of each backend, kept for a while, shown in OpenAI's shape."""
+"""Caches the model lists of the backends, in OpenAI's format."""
 
 import asyncio
 import logging
@@ -21,34 +21,34 @@ logger = logging.getLogger(__name__)
 
 Model = dict[str, Any]
 
-# A client that asks for the list waits no longer than this for a slow backend.
+# Limits how long a client waits for a slow backend.
 TIMEOUT_S = 10.0
-# A backend whose list could not be had is asked again after this long at the earliest.
+# The pause after a failed request for a list.
 RETRY_S = 30.0
-# More pages than any vendor has; stops a server that never ends its list.
+# More than any vendor has; stops a list without end.
 MAX_PAGES = 50
 
 
-class ModelsList:
-    """What each backend with a key offers. `sources` maps a backend's name to it and its key."""
+class ModelCatalog:
+    """The models of each backend that has a key."""
 
     def __init__(self, max_age_s: float) -> None:
         self._max_age_s = max_age_s
         self._sources: Mapping[BackendName, tuple[Backend, Key]] = {}
         self._models: dict[BackendName, list[Model]] = {}
         self._names: dict[BackendName, list[str]] = {}
-        self._due: dict[BackendName, float] = {}  # monotonic; when to ask again
+        self._due: dict[BackendName, float] = {}  # when to request the list again; monotonic
         self._lock = asyncio.Lock()
 
-    def use(self, sources: Mapping[BackendName, tuple[Backend, Key]]) -> None:
-        """Set whom to ask; what is known of others is dropped."""
+    def set_sources(self, sources: Mapping[BackendName, tuple[Backend, Key]]) -> None:
+        """Set the backends and their keys; forget all cached lists."""
         self._sources = sources
         self._models.clear()
         self._names.clear()
         self._due.clear()
 
-    async def all(self) -> list[Model]:
-        """All models, ids with the backend's prefix, asked for anew where they are too old.
+    async def list_all(self) -> list[Model]:
+        """All models, each id prefixed with its backend. Refreshes lists that are too old.
 
         A backend that fails keeps its last list.
         """
@@ -59,21 +59,21 @@ class ModelsList:
                 await asyncio.gather(*map(self._refresh, due))
         return [model for name in self._sources for model in self._models.get(name, ())]
 
-    def names(self, name: BackendName) -> list[str] | None:
-        """The vendor's names of a backend's models; None as long as nobody knows."""
+    def names_of(self, name: BackendName) -> list[str] | None:
+        """The vendor's names of a backend's models; None until a list has arrived."""
         return self._names.get(name)
 
     async def find(self, model_id: str, default: BackendName) -> Model | None:
-        """The entry of one model; an id without prefix is looked for at the default backend."""
-        wanted = {model_id, f"{default}:{model_id}"}
-        return next((model for model in await self.all() if model["id"] in wanted), None)
+        """The entry of one model; an id without prefix belongs to the default backend."""
+        ids = {model_id, f"{default}:{model_id}"}
+        return next((model for model in await self.list_all() if model["id"] in ids), None)
 
     async def _refresh(self, name: BackendName) -> None:
-        import httpx  # only here: it would cost a fifth of the start-up
+        import httpx  # only here: importing it takes a fifth of the start
 
         backend, key = self._sources[name]
         try:
-            # HTTPS_PROXY may point at ourselves, hence no settings from the environment.
+            # Settings of the environment are ignored: HTTPS_PROXY may name this proxy.
             async with (
                 httpx.AsyncClient(verify=_trust(), trust_env=False, timeout=TIMEOUT_S) as client,
                 asyncio.timeout(TIMEOUT_S),
@@ -91,24 +91,24 @@ class ModelsList:
 
 
 def _trust() -> ssl.SSLContext | bool:
-    """Whom prompts trust, too; on a misfit the authorities that `httpx` knows."""
-    if layers.missing():
+    """Whom prompts trust, too; without the layers the authorities that `httpx` knows."""
+    if layers.incompatibility():
         return True
-    from addon.layers.tls import trust  # which might not work
+    from addon.layers.tls import client_context  # which might not work
 
-    return trust(ctx.options)
+    return client_context(ctx.options)
 
 
 async def _fetch(client: "httpx.AsyncClient", backend: Backend, key: Key) -> list[Model]:
-    """Every page of one backend's list; ValueError if it answers with anything but a list."""
+    """Fetch all pages of one backend's list. Raises ValueError if a response is not a list."""
     models: list[Model] = []
     page: str | None = None
     for _ in range(MAX_PAGES):
         request = backend.models_request(key, page)
-        answer = await client.request(request.method, request.url, headers=request.all_headers())
-        if answer.status_code != 200:
-            raise ValueError(f"HTTP {answer.status_code}")
-        found, page = backend.read_models(answer.content)
+        response = await client.request(request.method, request.url, headers=request.all_headers())
+        if response.status_code != 200:
+            raise ValueError(f"HTTP {response.status_code}")
+        found, page = backend.read_models(response.content)
         models += found
         if not page:
             break

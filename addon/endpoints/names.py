@@ -1,4 +1,4 @@
-"""The normal form of names, in which alone they are compared: hosts, origins, addresses, paths."""
+"""Normalizes names before they are compared: hosts, origins, addresses, paths."""
 
 import contextlib
 import ipaddress
@@ -15,24 +15,24 @@ _BLANK = "".join(map(chr, range(0x21)))
 
 
 def host_name(text: str) -> str:
-    """As DNS compares them: lower case, without the root's dot, in ASCII.
+    """The form that DNS compares: lower case, ASCII, without the trailing dot.
 
-    The dots and letters of other scripts that resolvers take for ASCII are such here, too.
+    Resolvers map some dots and letters of other scripts to ASCII; so does this.
     """
     if not text.isascii():
-        with contextlib.suppress(UnicodeError):  # else nobody will resolve it
+        with contextlib.suppress(UnicodeError):  # else no resolver accepts it
             text = text.encode("idna").decode()
     return text.lower().removesuffix(".")
 
 
 def authority(text: str, scheme: str) -> tuple[str, int | None]:
-    """Host and port of a Host header, with the scheme's port if it names none."""
+    """Host and port of a Host header; the default port is the scheme's."""
     host, port = url.parse_authority(text, check=False)
     return host_name(host), port or url.default_port(scheme)
 
 
 def origin(text: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port of a browser's origin; the scheme is empty if it is none."""
+    """Scheme, host and port of a browser's origin; the scheme is empty if it is invalid."""
     try:
         parts = urlsplit(text)
         port = parts.port or url.default_port(parts.scheme)
@@ -42,7 +42,7 @@ def origin(text: str) -> tuple[str, str, int | None]:
 
 
 def ip_address(text: str) -> IpAddress | None:
-    """The address that a text is, None if it is another name. Mapped IPv4 is IPv4."""
+    """The IP address in a text, None for a name. A mapped IPv4 address becomes IPv4."""
     try:
         ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -51,10 +51,10 @@ def ip_address(text: str) -> IpAddress | None:
 
 
 def path(raw: str) -> str:
-    """What a lenient server may take the path of a request target for.
+    """The path of a request target as a lenient server may read it.
 
-    Without query and trailing slash, percent codes resolved (twice, for servers behind servers),
-    no parameters, dot segments and empty segments. Case is left to whoever compares.
+    Decodes percent codes twice, because a server may sit behind another. Removes the query,
+    parameters, dot segments, empty segments and a trailing slash. Keeps upper and lower case.
     """
     text = _END_OF_PATH.split(raw, maxsplit=1)[0]
     if _IS_ODD.search(text):

@@ -1,4 +1,4 @@
-"""Which requests are ours: the table of endpoints, and the rule that matches a request to it."""
+"""Matches requests to the table of endpoints."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -14,28 +14,27 @@ _PREFIX = r"(?:/api)?(?:/v1)?"
 _ANY_PREFIX = r"(?:/[^/]+)*"
 
 
-class Place(Enum):
-    """Whom the client believes to talk to."""
+class HostKind(Enum):
+    """The kind of host that the client addresses."""
 
-    OURSELVES = "ourselves"
-    LLM_HOST = "llm host"
-    ELSEWHERE = "elsewhere"
+    PROXY = "the proxy itself"
+    LLM_HOST = "a host of `intercept_hosts`"
+    OTHER = "any other host"
 
 
 class Endpoint(NamedTuple):
-    """`path` is matched in full; its group `id` is the argument.
-
-    `on_hosts`: also claimed on a listed LLM host, and then never sent there.
-    `needs_key`: the client must show the client key. `dialect` is that of endpoints that take a
-    prompt.
-    """
+    """A row of the table."""
 
     name: str
     methods: tuple[str, ...]
     path: re.Pattern[str]
+    """Matches the whole path. Its group `id` is a model id."""
     on_hosts: bool = True
+    """Also claimed on a listed LLM host. Claimed requests are never sent there."""
     needs_key: bool = True
+    """The client must send the client key."""
     dialect: Dialect | None = None
+    """For endpoints that take a prompt."""
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -50,34 +49,35 @@ ENDPOINTS = (
     Endpoint("root", ("GET", "HEAD"), _pattern("/"), on_hosts=False, needs_key=False),
     Endpoint("health", ("GET", "HEAD"), _pattern("/health"), on_hosts=False, needs_key=False),
     Endpoint("models", ("GET", "HEAD"), _pattern(f"{_PREFIX}/models")),
-    # Model ids hold slashes and colons. OpenRouter's .../endpoints is another thing, left to it.
+    # Model ids hold slashes and colons. OpenRouter's .../endpoints lists providers: passed through.
     Endpoint("model", ("GET", "HEAD"), _pattern(rf"{_PREFIX}/models/(?P<id>.+)(?<!/endpoints)")),
     Endpoint("embeddings", ("POST",), _pattern(f"{_ANY_PREFIX}/embeddings")),
-    # They take a prompt as `responses` does, so they are never for a listed host to see.
+    # They take a prompt as `responses` does, so a listed host must never receive them.
     Endpoint("unsupported", ("POST",), _pattern(f"{_ANY_PREFIX}/responses/(compact|input_tokens)")),
 )
 
 
-class Claim(NamedTuple):
-    """A request that we answer. `argument` is the path's `id`, decoded, if it has one."""
+class Match(NamedTuple):
+    """The endpoint of a request."""
 
     endpoint: Endpoint
-    argument: str = ""
+    model_id: str = ""
+    """The model id of the path, decoded; empty if there is none."""
 
 
-def place(hosts: Iterable[str | None], listed: Collection[str]) -> Place:
-    """Every name that a client used for the host counts, or a request could slip past us."""
+def host_kind(hosts: Iterable[str | None], listed: Collection[str]) -> HostKind:
+    """All names that a client used for the host count. Else a request could bypass the proxy."""
     found = {names.host_name(host) for host in hosts if host}
-    return Place.ELSEWHERE if found.isdisjoint(listed) else Place.LLM_HOST
+    return HostKind.OTHER if found.isdisjoint(listed) else HostKind.LLM_HOST
 
 
-def match(path: str, place: Place) -> Claim | None:
-    """The endpoint that `path` (query included) names at `place`, whatever the method."""
-    if place is Place.ELSEWHERE:
+def match(path: str, kind: HostKind) -> Match | None:
+    """The endpoint of `path` (query included) on a host of this kind, whatever the method."""
+    if kind is HostKind.OTHER:
         return None
     path = names.path(path)
     for endpoint in ENDPOINTS:
         found = endpoint.path.fullmatch(path)
-        if found and (endpoint.on_hosts or place is Place.OURSELVES):
-            return Claim(endpoint, found.groupdict().get("id", ""))
+        if found and (endpoint.on_hosts or kind is HostKind.PROXY):
+            return Match(endpoint, found.groupdict().get("id", ""))
     return None

@@ -1,1 +1,1 @@
-"""One client request on its way: what is known of it, its attempts, its response, its record."""
+"""The state of one client request: its attempts, responses, captured bodies and history entry."""

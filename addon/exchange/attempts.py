@@ -1,7 +1,7 @@
-"""Runs the attempts of a prompt, one after the other, in the same flow."""
+"""Runs the attempts of a prompt in sequence, in the same flow."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mitmproxy import http
@@ -13,8 +13,8 @@ from backends.errors import ApiError
 from backends.model_id import BackendName
 from backends.stream import Outcome, Pipe
 from commands.routing import failover
-from commands.routing.attempt import Attempt
 from commands.routing.cooldowns import Cooldowns, all_cooling_down
+from commands.routing.planner import Plan
 from commands.routing.target import Target
 
 MAX_ATTEMPTS = 20
@@ -22,45 +22,38 @@ MAX_ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class AttemptDeps:
-    """What attempts are made with."""
+    """What attempts need from the addon."""
 
     backends: Mapping[BackendName, Backend]
     cooldowns: Cooldowns
     read_timeout_s: Mapping[BackendName, float]
     deadline_s: float
-    """No attempt begins later than this after the first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The attempts in their order. `reason` says for people why it is these."""
-
-    attempts: Sequence[Attempt]
-    has_route: bool
-    reason: str
+    """No attempt starts later than this after the first."""
 
 
 class AttemptRunner:
     """Runs a prompt's attempts. Each is built from the client's original request."""
 
     def __init__(
-        self, deps: AttemptDeps, exchange: Exchange, prompt: ModelRequest, plan: Plan
+        self, deps: AttemptDeps, exchange: Exchange, request: ModelRequest, plan: Plan
     ) -> None:
-        assert exchange.talk
+        assert exchange.prompt
         self._deps = deps
         self._exchange = exchange
-        self._talk = exchange.talk
-        self._prompt = prompt
+        self._prompt = exchange.prompt
+        self._request = request
         self._plan = plan
         now = time.monotonic()
-        self._left = [each for each in plan.attempts if not deps.cooldowns.remaining_s(each, now)]
-        del self._left[MAX_ATTEMPTS:]
-        self._log = AttemptLog(plan.attempts[0], now, len(self._left))
+        self._remaining = [
+            each for each in plan.attempts if not deps.cooldowns.remaining_s(each, now)
+        ]
+        del self._remaining[MAX_ATTEMPTS:]
+        self._log = AttemptLog(plan.attempts[0], now, len(self._remaining))
         exchange.attempts = self._log
 
     def start(self, flow: http.HTTPFlow) -> None:
         """Send the first attempt. Raises ApiError if none is possible."""
-        if not self._left:
+        if not self._remaining:
             now = time.monotonic()
             raise all_cooling_down(self._plan.attempts, self._deps.cooldowns, now)
         self._exchange.retry = self.retry
@@ -78,12 +71,12 @@ class AttemptRunner:
         if error.status == 429:
             now = time.monotonic()
             self._deps.cooldowns.start(self._log.current, error, now, time.time())
-        self._talk.session.last_target = None
+        self._prompt.session.last_target = None
         if flow.request.raw_content != self._call.request.body:
-            return error  # edited by hand meanwhile, which the next attempt would undo
+            return error  # edited by hand, which the next attempt would undo
         if not failover.should_try_next(error, self._plan.has_route):
             return error
-        if time.monotonic() - self._talk.started < self._deps.deadline_s:
+        if time.monotonic() - self._prompt.started < self._deps.deadline_s:
             return self._start_next(flow, error)
         return failover.all_failed(error, self._log.failed)
 
@@ -95,19 +88,19 @@ class AttemptRunner:
         try:
             return self._call.retry_for(error)
         except ApiError:
-            return None  # the other form does not suit this prompt
+            return None  # the retry's form cannot hold this prompt
 
     def _start_next(self, flow: http.HTTPFlow, error: ApiError | None = None) -> ApiError | None:
         """Send the next attempt that can be built; else return the error for the client."""
-        while self._left:
-            self._log.current = self._left.pop(0)
+        while self._remaining:
+            self._log.current = self._remaining.pop(0)
             self._log.started = time.monotonic()
             backend, model, key = self._log.current
-            prompt = self._prompt._replace(model=model or None)
+            request = self._request._replace(model=model or None)
             try:
-                call = self._deps.backends[backend].prepare(prompt, key)
+                call = self._deps.backends[backend].prepare(request, key)
             except ApiError as unfit:
-                error = error or unfit  # what an upstream has said counts for more
+                error = error or unfit  # an upstream's error matters more
                 self._fail(unfit)
                 continue
             self._exchange.upstream = Upstream(
@@ -123,13 +116,13 @@ class AttemptRunner:
         return failover.all_failed(error, self._log.failed)
 
     def _send(self, flow: http.HTTPFlow, call: ChatCall) -> None:
-        """Put a call's request into the flow, and get ready for its answer."""
+        """Put a call's request into the flow, and reset the exchange for its response."""
         exchange = self._exchange
         assert exchange.upstream
         self._log.is_open = True
         self._call = exchange.upstream.call = call
         exchange.outcome = Outcome()
-        exchange.received.clear()
+        exchange.upstream_body.clear()
         if exchange.encoder:
             exchange.pipe = Pipe(call.decoder(), exchange.encoder, exchange.outcome, exchange.note)
-        upstream_request.put_into(flow, call.request, exchange.upstream.key_name)
+        upstream_request.set_upstream_request(flow, call.request, exchange.upstream.key_name)

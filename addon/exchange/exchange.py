@@ -1,7 +1,7 @@
-"""One client request on its way: the only per-flow object that lives at run time.
+"""The state of one client request: the only per-flow object at run time.
 
-It is kept by the addon in a dict by flow id, from the request's headers to the flow's end, and
-never gets into `flow.metadata`, which is saved and shown.
+The addon keeps it by flow id, from the request head to the end of the flow. It is never in
+`flow.metadata`, which is saved and shown.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,25 +23,24 @@ from commands.sessions.session import Session
 
 @dataclass(slots=True)
 class Upstream:
-    """Where a request went; `title` is the vendor's name.
-
-    `silence_s`: how long the vendor may be silent, None for as long as usual.
-    """
+    """The destination of the current attempt."""
 
     title: str
+    """The vendor's name, for people."""
     target: Target
     key_name: str
     call: UpstreamCall
-    silence_s: float | None = None
+    read_timeout_s: float | None = None
+    """How long the vendor may be silent; None for the default."""
 
 
 @dataclass(slots=True)
 class AttemptLog:
-    """The attempts of one prompt, as far as they have come."""
+    """The attempts of one prompt so far."""
 
     current: Attempt
     started: float
-    """When the current attempt began, monotonic."""
+    """When the current attempt started, monotonic."""
     planned: int
     """How many attempts are possible, the current one included."""
     failed: list[AttemptResult] = field(default_factory=list)
@@ -50,73 +49,73 @@ class AttemptLog:
 
     @property
     def made(self) -> int:
-        """How many attempts have been sent or given up before that."""
+        """How many attempts have started."""
         return len(self.failed) + self.is_open
 
     def result(self, error: str | None, now: float) -> AttemptResult:
-        """How the current attempt has ended."""
+        """The result of the current attempt."""
         backend, model, key = self.current
         return AttemptResult(backend, model, key.name, error, now - self.started)
 
 
 @dataclass(slots=True)
-class Talk:
-    """Session, timing and text of a prompt: what its history entry needs beside the outcome."""
+class PromptContext:
+    """Session, timing and text of a prompt; input for its history entry."""
 
     session: Session
-    prompt: str
-    """The human's newest text, without commands and secrets."""
+    text: str
+    """The newest text that the human typed, without commands and secrets."""
     time: float
     """Seconds since the epoch; the other times are monotonic."""
     started: float
     first_token_at: float | None = None
     model: str = ""
-    """If the proxy replies itself: who would have been asked."""
+    """If the proxy replies itself: the target that the prompt would have had."""
     commands: Sequence[str] = ()
     """The commands of this turn, as typed."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One client request and all that becomes of it."""
+    """One client request, its attempts and its outcome."""
 
     endpoint: str
-    """Name of the endpoint, empty for a path on our own address that names none."""
+    """Name of the endpoint; empty for an unknown path on the proxy's own address."""
     model_id: str
-    """The model that the path names, if it names one."""
+    """The model id in the path, or empty."""
     headers: Headers
     """The client's headers without credentials."""
     reply_fields: Headers
-    """Headers for every response to this request, whoever makes it."""
-    is_kept: bool = False
-    """Somebody will look at the flow or save it."""
+    """Headers for every response to this request."""
+    is_captured: bool = False
+    """The flow will be shown or saved."""
     dialect: Dialect | None = None
-    """What the client speaks; None if the endpoint takes no prompt."""
+    """The client's dialect; None if the endpoint takes no prompt."""
     requested: str | None = None
     """The model that the client named."""
     client_request: ClientRequest | None = None
-    """The client's request, read."""
+    """The parsed request of the client."""
     encoder: Encoder | None = None
-    """Writes the client's stream, however many attempts that takes; None for a whole response."""
-    sides: dict[str, bytes] = field(default_factory=dict)
-    """If `is_kept`: the bodies that the flow itself will not show, see `record`."""
-    received: bytearray = field(default_factory=bytearray)
-    """If `is_kept`: the body that the upstream sends."""
+    """Writes the client's stream, over all attempts; None if the client wants no stream."""
+    captures: dict[str, bytes] = field(default_factory=dict)
+    """If `is_captured`: the bodies for `flow_record`, by name."""
+    upstream_body: bytearray = field(default_factory=bytearray)
+    """If `is_captured`: the body of the current attempt's response."""
     upstream: Upstream | None = None
-    """Where the current attempt goes; None until the request is routed."""
+    """The destination of the current attempt; None until the request is routed."""
     pipe: Pipe | None = None
     """Translates the stream of the current attempt."""
-    talk: Talk | None = None
+    prompt: PromptContext | None = None
     """None if the request is not a prompt."""
     attempts: AttemptLog | None = None
-    """None if no upstream is asked, or there can be only one attempt."""
+    """None if the request is not a prompt for an upstream."""
     retry: Callable[[http.HTTPFlow, ApiError], ApiError | None] | None = None
     """Start the next attempt. Returns None if one was started, else the error for the client."""
     note: Note | None = None
-    """Text in front of the answer."""
+    """Text to put before the response's own text."""
     outcome: Outcome = field(default_factory=Outcome)
 
-    def receive(self, data: bytes) -> None:
-        """Keep a piece of what the upstream sends, as far as it is to be kept."""
-        if self.is_kept and len(self.received) < flow_record.MAX_ANSWER_BYTES:
-            self.received += data
+    def capture(self, data: bytes) -> None:
+        """Add a piece of the upstream's body to `upstream_body`, up to its limit."""
+        if self.is_captured and len(self.upstream_body) < flow_record.MAX_RESPONSE_BYTES:
+            self.upstream_body += data

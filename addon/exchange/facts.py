@@ -6,7 +6,7 @@ Lists of flows filter by them; views and comparisons show them.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from addon.exchange.exchange import Exchange, Talk, Upstream
+from addon.exchange.exchange import Exchange, PromptContext, Upstream
 from backends.usage import Usage, read_usage
 from commands.sessions.session import Entry
 
@@ -19,7 +19,7 @@ class Source(NamedTuple):
     """Where facts come from. `entry` and `error` are None until the exchange ends."""
 
     exchange: Exchange
-    talk: Talk | None
+    prompt: PromptContext | None
     upstream: Upstream | None
     usage: Usage
     entry: Entry | None
@@ -45,16 +45,19 @@ class Fact(NamedTuple):
 MODEL = Fact("model", lambda of: of.upstream and str(of.upstream.target), "model")
 REQUEST_FACTS = (
     Fact("endpoint", lambda of: of.exchange.endpoint),
-    Fact("session", lambda of: of.talk and of.talk.session.id, "session"),
-    Fact("agent", lambda of: of.talk and of.talk.session.agent, "session", "agent {}"),
+    Fact("session", lambda of: of.prompt and of.prompt.session.id, "session"),
+    Fact("agent", lambda of: of.prompt and of.prompt.session.agent, "session", "agent {}"),
     Fact(
-        "project", lambda of: of.talk and of.talk.session.settings.project, "session", "project {}"
+        "project",
+        lambda of: of.prompt and of.prompt.session.settings.project,
+        "session",
+        "project {}",
     ),
     Fact("requested", lambda of: of.exchange.requested, "model"),
     MODEL,
     Fact("backend", lambda of: of.upstream and of.upstream.target.backend),
     Fact("key", lambda of: of.upstream and of.upstream.key_name, "key"),
-    Fact("commands", lambda of: of.talk and " ".join(of.talk.commands), "commands"),
+    Fact("commands", lambda of: of.prompt and " ".join(of.prompt.commands), "commands"),
 )
 RESPONSE_FACTS = (
     Fact("finish_reason", lambda of: of.exchange.outcome.finish_reason, "answer"),
@@ -78,7 +81,7 @@ def facts_of(
 ) -> dict[str, str | int | float]:
     """The facts that are known, by their names in the metadata."""
     usage = read_usage(exchange.outcome.usage) or Usage()
-    source = Source(exchange, exchange.talk, exchange.upstream, usage, entry, error)
+    source = Source(exchange, exchange.prompt, exchange.upstream, usage, entry, error)
     values = {fact.key: fact.value(source) for fact in (*REQUEST_FACTS, *RESPONSE_FACTS)}
     for number, attempt in enumerate(entry.attempts if entry else (), 1):
         values[PREFIX + ATTEMPT.format(number)] = str(attempt)

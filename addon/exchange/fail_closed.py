@@ -1,4 +1,4 @@
-"""Fail closed: a bug in one of our hooks ends in an error answer, never in a forwarded request."""
+"""Turns a bug in a hook into an error response or a closed connection: nothing is forwarded."""
 
 import functools
 import inspect
@@ -17,12 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 def fail_closed[**P, R](hook: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a hook whose last argument is a flow, an upstream connection, or a layer's choice.
+    """Decorate a hook whose last argument is a flow, an upstream connection, or a layer decision.
 
-    ApiError is an answer and is passed on by the hooks themselves; whatever else comes out of a
-    hook is a bug. mitmproxy would log it and let the flow go on as it is, to the original host and
-    with the client's credentials. Here the client gets a 500 in OpenAI's shape instead, and where
-    there is no flow yet its connection is closed.
+    Hooks handle ApiError themselves; any other exception is a bug. mitmproxy would log it and
+    forward the flow to the original host with the client's credentials. Here the client gets a 500
+    in OpenAI's shape, or its connection is closed if there is no flow yet.
     """
     if inspect.iscoroutinefunction(hook):
 
@@ -46,7 +45,7 @@ def fail_closed[**P, R](hook: Callable[P, R]) -> Callable[P, R]:
 
 
 class Closed(layer.Layer):
-    """Ends the client's connection."""
+    """Closes the client's connection."""
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.Start):
@@ -54,7 +53,7 @@ class Closed(layer.Layer):
 
 
 def forbid(data: ServerConnectionHookData, reason: str) -> None:
-    """Let no byte go out over a connection that is about to be made, or has just been made."""
+    """Close an upstream connection that is being made, or has just been made."""
     data.server.error = reason
     handler = ctx.master.addons.get("proxyserver").connections.get(data.client.id)
     io = handler and handler.transports.get(data.server)
@@ -65,7 +64,7 @@ def forbid(data: ServerConnectionHookData, reason: str) -> None:
 def _refuse(
     subject: http.HTTPFlow | ServerConnectionHookData | layer.NextLayer, where: str
 ) -> None:
-    """Answer the flow with an internal error, or forbid the connection."""
+    """Respond with an internal error, or forbid the connection."""
     logger.exception("Internal error in hook %s; the request was not forwarded", where)
     if isinstance(subject, ServerConnectionHookData):
         forbid(subject, "internal error of the proxy")

@@ -1,8 +1,8 @@
-"""What a flow keeps of an exchange besides its request and response: the sides that they hide.
+"""Bodies that a flow keeps aside in its metadata, because its request and response hide them.
 
-A flow's request is the upstream's form of a prompt, its response is the client's form of the
-answer. The other two sides are kept in `flow.metadata`, which is saved with the flow; so are flat
-facts under `llm_...`, for the filter `~meta`.
+A flow's request is in the upstream's form, its response in the client's. The other two forms, and
+the prompt without commands, are saved with the flow in `flow.metadata`. Flat facts are there, too,
+under `llm_...` names, for the filter `~meta`.
 """
 
 import zlib
@@ -17,36 +17,36 @@ UPSTREAM_RESPONSE = "llm_upstream_response"
 """The body that the upstream sent; absent if the client got it as it was."""
 
 ENDPOINT = "llm_endpoint"
-"""In all flows of prompts, the endpoint that they came to."""
+"""The name of the endpoint; present in the flow of every prompt."""
 
-SIDES = (CLIENT_REQUEST, PROMPT, UPSTREAM_RESPONSE)
+CAPTURES = (CLIENT_REQUEST, PROMPT, UPSTREAM_RESPONSE)
 
 MAX_BYTES = 64 * 2**20
-"""Of a side no more than this is kept."""
-MAX_ANSWER_BYTES = 8 * 2**20
-"""The same for what upstreams send."""
+"""A capture is cut after this."""
+MAX_RESPONSE_BYTES = 8 * 2**20
+"""The limit for responses of upstreams."""
 
 
-class Kept(bytes):
-    """Compressed bytes that show as their size: filters and detail views print all metadata."""
+class CompressedBody(bytes):
+    """Compressed bytes that print as their size: filters and detail views print all metadata."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} bytes, compressed>"
 
     __str__ = __repr__
 
-    def __deepcopy__(self, memo: object) -> "Kept":
+    def __deepcopy__(self, memo: object) -> "CompressedBody":
         return self
 
 
-def keep(flow: http.HTTPFlow, side: str, data: bytes) -> None:
-    """Keep one side of a flow."""
-    flow.metadata[side] = Kept(zlib.compress(data[:MAX_BYTES], 1))
+def save(flow: http.HTTPFlow, name: str, data: bytes) -> None:
+    """Save a body, compressed, under one of the names in `CAPTURES`."""
+    flow.metadata[name] = CompressedBody(zlib.compress(data[:MAX_BYTES], 1))
 
 
-def kept(flow: http.HTTPFlow, side: str) -> bytes | None:
-    """One side of a flow; None if it is not there or, from a strange file, not readable."""
-    data = flow.metadata.get(side)
+def load(flow: http.HTTPFlow, name: str) -> bytes | None:
+    """Load a body. Returns None if there is none, or a file held an unreadable one."""
+    data = flow.metadata.get(name)
     if not isinstance(data, bytes):
         return None
     try:
@@ -55,8 +55,8 @@ def kept(flow: http.HTTPFlow, side: str) -> bytes | None:
         return None
 
 
-def adopt(flow: http.HTTPFlow) -> None:
-    """Make the sides of a flow that was loaded from a file show as their size again."""
-    for side in SIDES:
-        if isinstance(data := flow.metadata.get(side), bytes):
-            flow.metadata[side] = Kept(data)
+def restore(flow: http.HTTPFlow) -> None:
+    """Make the captures of a flow from a file print as their size again."""
+    for name in CAPTURES:
+        if isinstance(data := flow.metadata.get(name), bytes):
+            flow.metadata[name] = CompressedBody(data)

@@ -1,4 +1,4 @@
-"""Request bodies, their codings undone within bounds: a few bytes may stand for gigabytes."""
+"""Decodes request bodies within a limit: a few bytes may decode to gigabytes."""
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -10,43 +10,43 @@ from mitmproxy import http
 from backends.errors import ApiError, bad_request
 
 Decode = Callable[[bytes, int], bytes]
-"""Gives at most so many bytes of a body; raises if it is broken or cut off."""
+"""Decodes at most so many bytes of a body; raises if the body is malformed or truncated."""
 
 
 def _zlib(window_bits: int) -> Decode:
-    def decode(body: bytes, most: int) -> bytes:
+    def decode(body: bytes, limit: int) -> bytes:
         decoder = zlib.decompressobj(window_bits)
-        data = decoder.decompress(body, most)
-        if not decoder.eof and len(data) < most:
-            raise zlib.error("it is cut off")
+        data = decoder.decompress(body, limit)
+        if not decoder.eof and len(data) < limit:
+            raise zlib.error("it is truncated")
         return data
 
     return decode
 
 
-def _deflate(body: bytes, most: int) -> bytes:
-    # The standard means zlib's format; some senders leave its head out.
+def _deflate(body: bytes, limit: int) -> bytes:
+    # The standard means zlib's format; some senders omit its header.
     try:
-        return _zlib(zlib.MAX_WBITS)(body, most)
+        return _zlib(zlib.MAX_WBITS)(body, limit)
     except zlib.error:
-        return _zlib(-zlib.MAX_WBITS)(body, most)
+        return _zlib(-zlib.MAX_WBITS)(body, limit)
 
 
-def _brotli(body: bytes, most: int) -> bytes:
+def _brotli(body: bytes, limit: int) -> bytes:
     decoder = brotli.Decompressor()
-    data: bytes = decoder.process(body, output_buffer_limit=most)
-    if not decoder.is_finished() and len(data) < most:
-        raise brotli.error("it is cut off")
+    data: bytes = decoder.process(body, output_buffer_limit=limit)
+    if not decoder.is_finished() and len(data) < limit:
+        raise brotli.error("it is truncated")
     return data
 
 
-def _zstd(body: bytes, most: int) -> bytes:
-    data = zstandard.ZstdDecompressor().stream_reader(body).read(most)
-    if len(data) < most:  # it may be the whole body, or all that is left of one
+def _zstd(body: bytes, limit: int) -> bytes:
+    data = zstandard.ZstdDecompressor().stream_reader(body).read(limit)
+    if len(data) < limit:  # a whole body, or a truncated one
         decoder = zstandard.ZstdDecompressor().decompressobj()
         decoder.decompress(body)
         if not decoder.eof:
-            raise zstandard.ZstdError("it is cut off")
+            raise zstandard.ZstdError("it is truncated")
     return data
 
 
@@ -60,7 +60,7 @@ DECODERS: Mapping[str, Decode] = {
 
 
 def read(request: http.Request, max_bytes: int) -> bytes:
-    """A request's body without its codings; ApiError if it is broken or larger than that."""
+    """The decoded body of a request. Raises ApiError if it is malformed or over the limit."""
     body = request.raw_content or b""
     for name in reversed(request.headers.get("content-encoding", "").split(",")):
         coding = name.strip().lower()
@@ -79,6 +79,6 @@ def read(request: http.Request, max_bytes: int) -> bytes:
 
 
 def too_large(max_bytes: int) -> ApiError:
-    """For a body over the limit."""
+    """The error for a body over the limit."""
     mib = max_bytes / 2**20
     return ApiError(413, f"The request body is larger than {mib:g} MiB (setting max_body_mib)")

@@ -1,4 +1,4 @@
-"""A backend's request put into a flow, and its head as it goes on the wire."""
+"""Puts a backend's request into a flow, and the credential onto the head that is sent."""
 
 import copy
 from urllib.parse import urlsplit
@@ -9,22 +9,22 @@ from backends.backend import UpstreamRequest
 from backends.vendors.registry import address_of
 
 
-def put_into(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> None:
-    """Make `flow.request` the upstream's: nothing of the client's request is left but its version.
+def set_upstream_request(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> None:
+    """Replace all of `flow.request` but the HTTP version.
 
-    In the place of the credential the record shows the key's name; the value is added on the wire.
+    The credential's header shows the key's name; `with_credential` adds the value when it is sent.
     """
     parts = urlsplit(request.url)
     netloc = parts.netloc.rpartition("@")[2].encode()
     fields = [
         (name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in request.headers
     ]
-    # A coded stream could not be cut into events, and a client may not know the upstream's coding.
+    # An encoded stream cannot be split into events, and the client may not accept the encoding.
     fields.append((b"accept-encoding", b"identity"))
     fields.append((b"content-length", b"%d" % len(request.body)))
     if request.credential:
         fields.append((request.credential[0].encode(), f"({key_name})".encode()))
-    # Past the setters, each of which checks and reconciles what is all replaced here.
+    # The setters would check and reconcile each value, but all are replaced.
     data = flow.request.data
     is_http1 = data.http_version.startswith(b"HTTP/1")
     data.authority = b"" if is_http1 else netloc
@@ -37,10 +37,10 @@ def put_into(flow: http.HTTPFlow, request: UpstreamRequest, key_name: str) -> No
     data.content = request.body
 
 
-def on_wire(
+def with_credential(
     request: http.Request, credential: tuple[str, str] | None, *, is_http2: bool
 ) -> http.Request:
-    """The head of a request as it goes on the wire: a copy, so that nothing keeps the secret."""
+    """A copy of a request's head with the credential, so that the flow never holds it."""
     fields = request.headers.fields
     if credential:
         name, value = credential[0].encode(), credential[1].encode("utf-8", "surrogateescape")
@@ -48,7 +48,7 @@ def on_wire(
     head = copy.copy(request.data)
     head.content = None
     if request.is_http2 and not is_http2:
-        # mitmproxy would do the same, but close the connection after the answer.
+        # mitmproxy would do the same, but close the connection after the response.
         head.http_version = b"HTTP/1.1"
         fields = ((b"Host", head.authority), *fields)
         head.authority = b""

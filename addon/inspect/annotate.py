@@ -21,7 +21,7 @@ _CANCELLED = 499
 
 def begin(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """Annotate a flow when its request is sent, if flows are kept: model, session, agent."""
-    if exchange.is_kept and (exchange.talk or exchange.upstream):
+    if exchange.is_captured and (exchange.prompt or exchange.upstream):
         flow.metadata.update(facts_of(exchange))
         flow.comment = _model_label(exchange)
         _keep_sides(flow, exchange)
@@ -40,7 +40,7 @@ def finish(
     clean: Callable[[bytes], bytes],
 ) -> None:
     """Annotate a finished flow: outcome, tokens, times. `clean` removes secrets from bodies."""
-    if not (exchange.talk or exchange.upstream):
+    if not (exchange.prompt or exchange.upstream):
         flow.comment = error or ""
         return
     facts = facts_of(exchange, entry, error)
@@ -51,17 +51,17 @@ def finish(
         has_failed_over = entry is not None and len(entry.attempts) > 1
         flow.marked = FAILED if error else FAILED_OVER if has_failed_over else ""
     _keep_sides(flow, exchange)
-    if exchange.is_kept:
-        _keep_answer(flow, clean(bytes(exchange.received)), clean)
+    if exchange.is_captured:
+        _keep_answer(flow, clean(bytes(exchange.upstream_body)), clean)
 
 
 def _keep_sides(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """Save bodies that the flow itself does not show. A failover may change which those are."""
-    for side, data in exchange.sides.items():
+    for side, data in exchange.captures.items():
         if side == flow_record.CLIENT_REQUEST and data == flow.request.raw_content:
             flow.metadata.pop(side, None)
         elif side not in flow.metadata:
-            flow_record.keep(flow, side, data)
+            flow_record.save(flow, side, data)
 
 
 def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], bytes]) -> None:
@@ -69,7 +69,7 @@ def _keep_answer(flow: http.HTTPFlow, received: bytes, clean: Callable[[bytes], 
     if flow.response and flow.response.stream and sent:
         flow.response.data.content = sent = clean(sent)  # after the client has received it
     if received and received != sent:
-        flow_record.keep(flow, flow_record.UPSTREAM_RESPONSE, received)
+        flow_record.save(flow, flow_record.UPSTREAM_RESPONSE, received)
 
 
 def _connection_facts(flow: http.HTTPFlow) -> dict[str, str]:
@@ -86,9 +86,9 @@ def _model_label(exchange: Exchange) -> str:
 
 
 def _summary(exchange: Exchange, entry: Entry | None, error: str | None) -> Iterator[str]:
-    talk, usage = exchange.talk, read_usage(exchange.outcome.usage) or Usage()
-    if talk and talk.commands:
-        yield " ".join(talk.commands)
+    prompt, usage = exchange.prompt, read_usage(exchange.outcome.usage) or Usage()
+    if prompt and prompt.commands:
+        yield " ".join(prompt.commands)
     if exchange.upstream and (usage.prompt_tokens or usage.completion_tokens):
         yield f"{_short(usage.prompt_tokens)}+{_short(usage.completion_tokens)} tok"
     if cost := usage.cost:

@@ -68,8 +68,8 @@ _PATHS = {"embeddings": "/v1/embeddings"} | dict.fromkeys(DIALECTS, _CHAT)
 def _prompt(flow: http.HTTPFlow) -> dict[str, object]:
     """The client's request without commands. Raises ValueError or TypeError if it is unreadable."""
     for data in (
-        flow_record.kept(flow, flow_record.PROMPT),
-        flow_record.kept(flow, flow_record.CLIENT_REQUEST),
+        flow_record.load(flow, flow_record.PROMPT),
+        flow_record.load(flow, flow_record.CLIENT_REQUEST),
         flow.request.content,
     ):
         if data is not None:

@@ -15,7 +15,7 @@ from commands.builtin import COMMANDS
 from commands.errors import CommandError
 from commands.language.registry import Command
 from commands.language.scanner import Argument
-from commands.sessions.session import Entry, Session
+from commands.sessions.session import Entry, Session, Sessions
 from commands.sessions.session_id import DEFAULT
 
 UI_ONLY = ("sessions", "history", "reask", "diff")
@@ -29,8 +29,9 @@ class UiCommands:
 
     name = "llm_ui_commands"
 
-    def __init__(self, chat: ChatEndpoint, reask: Reask) -> None:
+    def __init__(self, chat: ChatEndpoint, sessions: Sessions, reask: Reask) -> None:
         self._chat = chat
+        self._sessions = sessions
         self._reask = reask
 
     def load(self, loader: Loader) -> None:
@@ -47,7 +48,7 @@ class UiCommands:
             return self._run(command, self._session(session), arguments)
 
         def in_proxy(*arguments: str) -> str:
-            return self._run(command, self._chat.sessions.get(DEFAULT), arguments)
+            return self._run(command, self._sessions.get(DEFAULT), arguments)
 
         run = in_session if command.scope == "session" else in_proxy
         run.__doc__ = command.help_text("")
@@ -66,15 +67,15 @@ class UiCommands:
             if not ids:
                 raise exceptions.CommandError(f"no flow of {name} belongs to a session")
             name = ids[0]
-        session = self._chat.sessions.peek(name)
+        session = self._sessions.peek(name)
         if session is None and name != DEFAULT:
-            known = ", ".join(each.id for each in self._chat.sessions)
+            known = ", ".join(each.id for each in self._sessions)
             raise exceptions.CommandError(f"no session {name}; there are: {known or 'none'}")
-        return session or self._chat.sessions.get(DEFAULT)
+        return session or self._sessions.get(DEFAULT)
 
     def sessions(self) -> Sequence[str]:
         """List the sessions, last used first."""
-        return [_session_line(each) for each in self._chat.sessions]
+        return [_session_line(each) for each in self._sessions]
 
     def history(self, session: str) -> Sequence[str]:
         """List the exchanges of a session, newest last."""

@@ -1,4 +1,7 @@
-"""Connecting to an upstream, and what mitmproxy's `Server` tells of the connection afterwards."""
+"""Connects to an upstream, and fills in the fields of mitmproxy's `Server`.
+
+mitmweb and addons read these fields. A reused connection gets the values of its first use.
+"""
 
 import asyncio
 import socket
@@ -12,10 +15,10 @@ from cryptography import x509
 from mitmproxy.certs import Cert
 from mitmproxy.connection import Server, TlsVersion
 
-from addon.layers.pool import Target, Wire
+from addon.layers.pool import PoolKey, RawConnection
 from addon.layers.tls import ALPN
 
-FACTS = (
+SERVER_FIELDS = (
     "peername",
     "sockname",
     "timestamp_start",
@@ -30,39 +33,38 @@ FACTS = (
 )
 
 
-async def connect(target: Target, server: Server) -> Wire:
-    """A new connection; `server` tells its facts. OSError or ValueError if it cannot be had."""
+async def connect(key: PoolKey, server: Server) -> RawConnection:
+    """Open a connection and fill in `server`. Raises OSError or ValueError if that fails."""
     server.timestamp_start = time.time()
     loop = asyncio.get_running_loop()
-    _, wire = await loop.create_connection(
-        lambda: Wire(target), *target.address, local_addr=target.local
+    _, connection = await loop.create_connection(
+        lambda: RawConnection(key), *key.address, local_addr=key.local
     )
-    writer = wire.writer
+    writer = connection.writer
     try:
         server.timestamp_tcp_setup = time.time()
         server.peername = writer.get_extra_info("peername")
         server.sockname = writer.get_extra_info("sockname")
-        if target.trust:
-            await writer.start_tls(target.trust, server_hostname=server.sni)
-            _tell_tls(server, target.trust, writer.get_extra_info("ssl_object"))
+        if key.tls:
+            await writer.start_tls(key.tls, server_hostname=server.sni)
+            _set_tls_info(server, key.tls, writer.get_extra_info("ssl_object"))
     except BaseException:
-        wire.close()
+        connection.close()
         raise
-    wire.facts = {name: getattr(server, name) for name in FACTS}
-    return wire
+    connection.server_info = {name: getattr(server, name) for name in SERVER_FIELDS}
+    return connection
 
 
 def notice_death(writer: asyncio.StreamWriter, within_s: float) -> None:
-    """Let the system give up the connection when the network has not answered for about so long.
+    """Make the system close the connection about `within_s` after the network stopped answering.
 
-    Without it a connection that died unnoticed (another wifi, a VPN, sleep) takes a request, and
-    nothing tells before the time-out for answers. Both clocks ask for the peer's machine only:
+    Without this a request on a dead connection (another wifi, a VPN, sleep) waits for the read
+    timeout. Both mechanisms need only the kernel of the peer, so a slow response is safe:
 
-    - TCP_USER_TIMEOUT (Linux) runs while something sent is unacknowledged. A slow answer is not
-      hurt, since its request has been acknowledged.
-    - Keep-alive probes are sent while nothing is on its way, and answered by the peer's kernel. On
-      Linux TCP_USER_TIMEOUT overrules their count: after it one lost probe would be fatal. So the
-      times have the proportions of 10 s, 5 s and 3 probes, and all three fit into `within_s`.
+    - TCP_USER_TIMEOUT (Linux) limits how long sent data may stay unacknowledged.
+    - Keepalive probes are sent while nothing is in flight. On Linux TCP_USER_TIMEOUT overrules
+      their count, and one lost probe after it would be fatal. So the times have the proportions
+      of 10 s, 5 s and 3 probes, and all three probes fit into `within_s`.
     """
     connection: socket.socket | None = writer.get_extra_info("socket")
     if connection is None or connection.family not in (socket.AF_INET, socket.AF_INET6):
@@ -75,31 +77,31 @@ def notice_death(writer: asyncio.StreamWriter, within_s: float) -> None:
         "TCP_KEEPCNT": 3,
         "TCP_USER_TIMEOUT": 5 * interval_s * 1000,
     }
-    with suppress(OSError):  # it has ended already, which is told elsewhere
+    with suppress(OSError):  # it is closed already, which an event reports
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in values.items():
             if (option := getattr(socket, name, None)) is not None:
                 connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def tell(server: Server, wire: Wire) -> None:
-    """Let `server` tell the facts of a connection that there was before."""
-    for name, fact in wire.facts.items():
-        setattr(server, name, fact)
+def copy_server_info(server: Server, connection: RawConnection) -> None:
+    """Fill in `server` for a reused connection."""
+    for name, value in connection.server_info.items():
+        setattr(server, name, value)
 
 
-def _tell_tls(server: Server, context: ssl.SSLContext, connection: ssl.SSLObject) -> None:
+def _set_tls_info(server: Server, context: ssl.SSLContext, connection: ssl.SSLObject) -> None:
     server.timestamp_tls_setup = time.time()
     server.alpn_offers = [ALPN.encode()]
     server.alpn = (connection.selected_alpn_protocol() or "").encode()
     server.cipher_list = [each["name"] for each in context.get_ciphers()]
     server.cipher = (connection.cipher() or ("",))[0]
     server.tls_version = cast(TlsVersion, connection.version())
-    server.certificate_list = _chain(connection)
+    server.certificate_list = _certificates(connection)
 
 
-def _chain(connection: ssl.SSLObject) -> list[Cert]:
-    """As the upstream sent it; Python 3.12 tells no more than the first certificate."""
+def _certificates(connection: ssl.SSLObject) -> list[Cert]:
+    """The chain as the upstream sent it; Python 3.12 gives only its first certificate."""
     if sys.version_info >= (3, 13):
         sent = connection.get_unverified_chain()
     else:
@@ -109,5 +111,5 @@ def _chain(connection: ssl.SSLObject) -> list[Cert]:
         try:
             chain.append(Cert(x509.load_der_x509_certificate(each)))
         except ValueError:
-            continue  # stock mitmproxy passes over those, too
+            continue  # stock mitmproxy skips those, too
     return chain

@@ -1,4 +1,4 @@
-"""What the layers know of the addon, and the event that tells them that time has passed."""
+"""What the layers need from the addon, and the event that tells a stream the time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,53 +8,50 @@ from mitmproxy.proxy import events
 
 from addon.exchange import request_body
 from addon.exchange.exchange import Exchange
-from addon.exchange.http_responses import Answers
+from addon.exchange.http_responses import ResponseBuilder
 from addon.layers.pool import Pool
 from backends.errors import ApiError
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """Times in seconds.
+class LayerDeps:
+    """Callbacks, limits and timeouts of all layers."""
 
-    `connect_s`: for TCP and TLS together. `silence_s`: without a byte from the upstream.
-    `keep_alive_s`: without a byte to the client of a stream.
-    `find` gives the exchange of a claimed flow by the flow's id. `stream_head` makes the head of a
-    stream that begins before the upstream has answered. `show` is told now and then of a flow that
-    is at work, with what its client has got. `max_connections` to the same upstream may be in use
-    for one client connection.
-    """
-
-    find: Callable[[str], Exchange | None]
-    answers: Answers
-    stream_head: Callable[[http.HTTPFlow], http.Response]
-    show: Callable[[http.HTTPFlow, bytearray], None]
+    exchange_of: Callable[[str], Exchange | None]
+    """The exchange of a flow by its id; None if the flow is not claimed."""
+    responses: ResponseBuilder
+    on_progress: Callable[[http.HTTPFlow, Exchange, bytearray], None]
+    """Called now and then with a running flow and what its client has received."""
     pool: Pool
-    connect_s: float
-    silence_s: float
-    keep_alive_s: float
+    connect_timeout_s: float
+    """For TCP and TLS together."""
+    read_timeout_s: float
+    """Without a byte from the upstream; an exchange's upstream may have another."""
+    keepalive_s: float
+    """Without a byte to the client of a stream, before it gets a comment."""
     max_body_bytes: int
     max_connections: int
+    """In use at a time for one client connection to the same upstream."""
 
     @property
     def tick_s(self) -> float:
-        """How often to look: fine enough for the shortest of these times, else each second."""
-        return min(1.0, min(self.connect_s, self.silence_s, self.keep_alive_s) / 4)
+        """The interval of ticks: a second, or less if a timeout is short."""
+        return min(1.0, min(self.connect_timeout_s, self.read_timeout_s, self.keepalive_s) / 4)
 
-    def not_connected(self, title: str, reason: str, waited_s: float) -> ApiError:
-        """For an upstream that was not to be had in so long a time."""
-        if waited_s >= self.connect_s:
-            limit = f"{self.connect_s:g} s (setting connect_timeout)"
+    def connect_error(self, title: str, reason: str, waited_s: float) -> ApiError:
+        """The error for an upstream that could not be connected."""
+        if waited_s >= self.connect_timeout_s:
+            limit = f"{self.connect_timeout_s:g} s (setting connect_timeout)"
             return ApiError(504, f"Cannot connect to {title} within {limit}")
         return ApiError(502, f"Cannot connect to {title}: {reason}")
 
-    def silent(self, title: str, limit_s: float, *, is_waiting: bool) -> ApiError:
-        """For an upstream that has said nothing, or nothing more, for so long."""
+    def timeout_error(self, title: str, limit_s: float, *, is_waiting: bool) -> ApiError:
+        """The error for a silent upstream. `is_waiting`: it has not sent a response head."""
         what = "did not answer" if is_waiting else "sent nothing"
         return ApiError(504, f"{title} {what} for {limit_s:g} s (setting timeout)")
 
     def too_large(self) -> ApiError:
-        """For a body over the limit."""
+        """The error for a request body over the limit."""
         return request_body.too_large(self.max_body_bytes)
 
 

@@ -1,8 +1,7 @@
-"""HTTP/1.1 as a careful peer reads it, on the client's connection and on the upstream's.
+"""Reads HTTP/1.1 more strictly than mitmproxy, from clients and from upstreams.
 
-mitmproxy reads either too trustingly for connections that serve one request after another:
-it takes an interim response for the answer, stops at an empty line, has no answer to trailers, and
-puts no bound on a head.
+On a connection that serves several requests, mitmproxy takes an interim response for the final
+one, stops at an empty line, fails on trailers, and does not bound a head.
 """
 
 import re
@@ -34,7 +33,7 @@ from mitmproxy.proxy.layers.http._http1 import (
 )
 from mitmproxy.utils import human
 
-from addon.exchange.http_responses import Answers
+from addon.exchange.http_responses import ResponseBuilder
 from backends.errors import ApiError, bad_request
 
 MAX_HEAD_BYTES = 65536
@@ -42,16 +41,17 @@ MAX_HEAD_BYTES = 65536
 # RFC 9110 15: three digits, of which the first is the class.
 _STATUS = re.compile(rb"\S+\s+([1-5]\d\d)(?!\S)")
 
-_MAX_SHOWN = 200
+_MAX_QUOTED = 200
+"""Characters of a peer's text in an error message."""
 
 Commands = layer.CommandGenerator[None]
 
 
 class Malformed(Exception):
-    """The peer sent what is not HTTP/1.1, or too much of it."""
+    """The peer violates HTTP/1.1 or a limit."""
 
     def __init__(self, fault: object) -> None:
-        super().__init__(str(fault)[:_MAX_SHOWN])  # it may quote what the peer sent
+        super().__init__(str(fault)[:_MAX_QUOTED])  # it may quote what the peer sent
 
 
 class _Chunks(ChunkedReader):
@@ -62,15 +62,16 @@ class _Chunks(ChunkedReader):
             event = super().__call__(buf)
         except h11.ProtocolError as fault:
             raise Malformed(fault) from None
-        if event is None and len(buf) > MAX_HEAD_BYTES:  # of a chunk's size, or of the trailers
+        if event is None and len(buf) > MAX_HEAD_BYTES:  # a chunk's size, or trailers
             raise Malformed(f"a line of more than {MAX_HEAD_BYTES} bytes in a chunked body")
         return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
 
 
-class _Careful(Http1Connection):
-    """`_head_bytes` of a message have been read, with all that was passed over in front of it."""
+class _StrictHttp1(Http1Connection):
+    """What both sides share: bounded heads, and an error for each malformed message."""
 
     _head_bytes = 0
+    """Size of the current head so far, including what was skipped before it."""
 
     def _handle_event(self, event: events.Event) -> Commands:
         try:
@@ -81,12 +82,12 @@ class _Careful(Http1Connection):
 
     @abstractmethod
     def reject(self, fault: str) -> Commands:
-        """Close the connection, and tell who is concerned."""
+        """Close the connection and report the fault."""
 
     def _next_head(self) -> list[bytes] | None:
-        """The lines of the next head, None if it is not complete.
+        """The lines of the next head; None if it is not complete.
 
-        Empty lines in front of it are passed over: for requests RFC 9112 2.2 asks for that.
+        Empty lines before it are skipped, as RFC 9112 2.2 asks for requests.
         """
         while True:
             waiting = len(self.buf)
@@ -101,16 +102,16 @@ class _Careful(Http1Connection):
             if lines:
                 return [bytes(line) for line in lines]
 
-    def _read_on(self, body_size: int | None, event: events.Event) -> Commands:
-        """The body behind a head; its size as `http1.expected_http_body_size` tells it."""
+    def _start_body(self, body_size: int | None, event: events.Event) -> Commands:
+        """Read the body. Its size is that of `http1.expected_http_body_size`."""
         self._head_bytes = 0
         self.body_reader = _Chunks() if body_size is None else make_body_reader(body_size)
         self.state = self.read_body
         yield from self.state(event)
 
 
-class UpstreamHttp1(_Careful, Http1Client):
-    """Passes over interim responses, and closes a connection on which anything odd comes."""
+class UpstreamHttp1(_StrictHttp1, Http1Client):
+    """Skips interim responses, and closes the connection on anything malformed."""
 
     def reject(self, fault: str) -> Commands:
         yield commands.CloseConnection(self.conn)
@@ -120,7 +121,7 @@ class UpstreamHttp1(_Careful, Http1Client):
             yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, code))
 
     def send(self, event: HttpEvent) -> Commands:
-        if not isinstance(event, RequestTrailers):  # an HTTP/2 client's, which cannot be passed on
+        if not isinstance(event, RequestTrailers):  # from an HTTP/2 client
             yield from super().send(event)
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
@@ -140,13 +141,13 @@ class UpstreamHttp1(_Careful, Http1Client):
             raise Malformed(fault) from None
         self.response = response
         yield ReceiveHttp(ResponseHeaders(self.stream_id, response, size == 0))
-        yield from self._read_on(size, event)
+        yield from self._start_body(size, event)
 
     def _final_response(self, request: http.Request) -> http.Response | None:
-        """Its head, if that has come.
+        """The head of the final response; None if it has not come yet.
 
-        Interim responses may come in front of any (RFC 9110 15.2). 101 ends HTTP, and is an error
-        where no upgrade was asked for (RFC 9110 7.8).
+        Any number of interim responses may come before it (RFC 9110 15.2). 101 ends HTTP, and is
+        an error without a request for an upgrade (RFC 9110 7.8).
         """
         while (lines := self._next_head()) is not None:
             status = _STATUS.match(lines[0])
@@ -158,36 +159,36 @@ class UpstreamHttp1(_Careful, Http1Client):
         return None
 
 
-class ClientHttp1(_Careful, Http1Server):
-    """Answers requests that cannot be read with a 400 in OpenAI's shape."""
+class ClientHttp1(_StrictHttp1, Http1Server):
+    """Rejects malformed requests with a 400 in OpenAI's shape."""
 
-    def __init__(self, context: Context, answers: Answers) -> None:
+    def __init__(self, context: Context, responses: ResponseBuilder) -> None:
         super().__init__(context)
-        self._answers = answers
+        self._responses = responses
 
     def reject(self, fault: str) -> Commands:
-        yield from self.answer(bad_request(f"Cannot parse HTTP request: {fault}"))
+        yield from self.send_error(bad_request(f"Cannot parse HTTP request: {fault}"))
         if self.request:
             code = ErrorCode.GENERIC_CLIENT_ERROR
             yield ReceiveHttp(RequestProtocolError(self.stream_id, fault, code))
         else:
             yield commands.Log(f"{human.format_address(self.conn.peername)}: {fault}")
 
-    def answer(self, error: ApiError) -> Commands:
-        """Close the connection; the client is told why, unless an answer has begun."""
+    def send_error(self, error: ApiError) -> Commands:
+        """Send the error, unless a response has begun, and close the connection."""
         if self.response is None or self.response.status_code == 100:
-            response = self._answers.error(error)
+            response = self._responses.error(error)
             response.headers["connection"] = "close"
             yield commands.SendData(self.conn, http1.assemble_response(response))
         yield commands.CloseConnection(self.conn)
 
     def send(self, event: HttpEvent) -> Commands:
-        if not isinstance(event, ResponseTrailers):  # an HTTP/2 upstream's
+        if not isinstance(event, ResponseTrailers):  # from an HTTP/2 upstream
             yield from super().send(event)
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         if not isinstance(event, events.DataReceived):
-            # mitmproxy would log what there is of the head, and with it credentials.
+            # mitmproxy would log the partial head, with its credentials.
             yield commands.CloseConnection(self.conn)
             return
         try:
@@ -200,11 +201,11 @@ class ClientHttp1(_Careful, Http1Server):
             raise Malformed(fault) from None
         self.request = request
         yield ReceiveHttp(RequestHeaders(self.stream_id, request, size == 0))
-        yield from self._read_on(size, event)
+        yield from self._start_body(size, event)
 
 
 def replace_client(stack: layer.Layer) -> Commands:
-    """Let ours speak HTTP/1.1 over the upstream connection that mitmproxy has just made."""
+    """Replace the HTTP/1.1 client of an upstream connection that mitmproxy has just made."""
     leaf = stack
     while not isinstance(leaf, HttpClient):
         leaf = leaf.child_layer  # type: ignore[attr-defined]  # tunnels, TLS

@@ -1,4 +1,4 @@
-"""The HTTP layer of a client's connection: makes our streams and watches the time for them."""
+"""The HTTP layer of a client connection: makes streams, routes events, chooses connections."""
 
 import logging
 import time
@@ -21,32 +21,36 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server
 from addon.exchange.exchange import Exchange
 from addon.layers import tls
 from addon.layers.connect import notice_death
-from addon.layers.deps import Rules, Tick
+from addon.layers.deps import LayerDeps, Tick
 from addon.layers.http1 import ClientHttp1, replace_client
 from addon.layers.http_stream import LlmHttpStream
-from addon.layers.pooled_server import Lease, OpenLease, handler_of, writer_of
-from addon.layers.upstream_layer import PooledConnection, UpstreamConnection, wire_of
+from addon.layers.pooled_server import OpenPooledServer, PooledServer, handler_of, writer_of
+from addon.layers.upstream_layer import PooledHttp1Layer, UpstreamLayer, transport_connection
 from backends.errors import internal_error
 
 logger = logging.getLogger(__name__)
 
-# Whoever looks on computes a digest of the answer each time.
-SHOW_EVERY_S = 0.5
+PROGRESS_INTERVAL_S = 0.5
+"""Each update makes mitmweb compute a digest of the response."""
 
 
 class LlmHttpLayer(HttpLayer):
-    """Makes our streams, ticks while one is at work, and forgets failed upstream connections."""
+    """Makes our streams, ticks while one is running, and forgets failed upstream connections.
 
-    def __init__(self, context: Context, mode: HTTPMode, rules: Rules) -> None:
+    Inside a CONNECT tunnel there are two of these: the outer one, which speaks to mitmproxy's
+    connection handler, and the one of the tunnelled HTTP.
+    """
+
+    def __init__(self, context: Context, mode: HTTPMode, deps: LayerDeps) -> None:
         super().__init__(context, mode)
-        self.rules = rules
+        self.deps = deps
         self._wakeup: commands.RequestWakeup | None = None
-        self._leases: dict[Connection, Lease] = {}
-        self._connecting: dict[Connection, float] = {}  # since when, as seen by ticks; monotonic
-        self._waiting: list[GetHttpConnection] = []  # for one of `max_connections`
+        self._pooled_servers: dict[Connection, PooledServer] = {}
+        self._connecting: dict[Connection, float] = {}  # the first tick that saw it, monotonic
+        self._waiting: list[GetHttpConnection] = []  # all of `max_connections` are in use
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        stream = LlmHttpStream(self.context.fork(), stream_id, self.rules, self._upstream)
+        stream = LlmHttpStream(self.context.fork(), stream_id, self.deps, self._upstream)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
 
@@ -54,7 +58,7 @@ class LlmHttpLayer(HttpLayer):
         self, event: GetHttpConnection, *, reuse: bool = True
     ) -> layer.CommandGenerator[None]:
         stream, handler = self.command_sources[event], handler_of(self.context.client)
-        if not (_exchange_of(stream) and handler) or event.via:  # that is a parent proxy
+        if not (_exchange_of(stream) and handler) or event.via:  # a parent proxy
             yield from super().get_connection(event, reuse=reuse)
             return
         assert isinstance(stream, LlmHttpStream)
@@ -63,16 +67,16 @@ class LlmHttpLayer(HttpLayer):
         if ready and not stream.needs_new_connection:
             del self.command_sources[event]
             yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (ready, None)))
-        elif event.tls and not tls.suffices():
+        elif event.tls and not tls.can_use_asyncio_tls():
             yield from super().get_connection(event, reuse=reuse)
-        elif sum(map(self._is_in_use, known)) >= self.rules.max_connections:
+        elif sum(map(self._is_in_use, known)) >= self.deps.max_connections:
             self._waiting.append(event)
         else:
             context = self.context.fork()
             context.server = Server(address=event.address, tls=event.tls)
             context.server.sni = event.address[0] if event.tls else None
-            upstream = PooledConnection(
-                context, self.rules, handler, is_fresh=stream.needs_new_connection
+            upstream = PooledHttp1Layer(
+                context, self.deps, handler, needs_new=stream.needs_new_connection
             )
             self.connections[context.server] = upstream
             self.waiting_for_establishment[context.server].append(event)
@@ -80,19 +84,18 @@ class LlmHttpLayer(HttpLayer):
 
     def register_connection(self, command: RegisterHttpConnection) -> layer.CommandGenerator[None]:
         if command.err:
-            # Stock mitmproxy answers every later request of this client connection with the old
-            # error, so that one refused connection would cut off a keep-alive client for good.
+            # Stock mitmproxy repeats this error for every later request of the client connection.
             self.connections.pop(command.connection, None)
         else:
             inner = self.connections[command.connection]
-            if isinstance(inner, PooledConnection):
-                upstream = UpstreamConnection(inner.client, inner.lease, self._exchange)
+            if isinstance(inner, PooledHttp1Layer):
+                upstream = UpstreamLayer(inner.client, inner.pooled, self._exchange)
             else:
                 yield from replace_client(inner)
                 handler = handler_of(self.context.client)
-                if handler and (writer := writer_of(handler, wire_of(inner))):
-                    notice_death(writer, self.rules.connect_s)
-                upstream = UpstreamConnection(inner, None, self._exchange)
+                if handler and (writer := writer_of(handler, transport_connection(inner))):
+                    notice_death(writer, self.deps.connect_timeout_s)
+                upstream = UpstreamLayer(inner, None, self._exchange)
             self.connections[command.connection] = upstream
         yield from super().register_connection(command)
 
@@ -104,34 +107,34 @@ class LlmHttpLayer(HttpLayer):
             logger.exception("Internal error in the HTTP layers; closing the client's connection")
             client = self.connections.get(self.context.client)
             if isinstance(client, ClientHttp1):
-                yield from client.answer(internal_error())
+                yield from client.send_error(internal_error())
             else:
                 yield commands.CloseConnection(self.context.client)
 
     def _handle(self, event: events.Event) -> layer.CommandGenerator[None]:
-        happens: Iterable[commands.Command] = ()
+        reactions: Iterable[commands.Command] = ()
         if isinstance(event, events.Wakeup) and event.command is self._wakeup:
             self._wakeup = None
-            happens = self._tick()
+            reactions = self._tick()
         elif isinstance(event, events.Start):
-            happens = self._start(event)
+            reactions = self._start(event)
         elif not self._is_forgotten(event):
-            happens = super()._handle_event(event)
-        for command in chain(happens, self._serve_waiting()):
-            if isinstance(command, OpenLease):
-                self._remember(command.lease)
+            reactions = super()._handle_event(event)
+        for command in chain(reactions, self._serve_waiting()):
+            if isinstance(command, OpenPooledServer):
+                self._remember(command.pooled)
                 if self._is_outermost:
-                    command.lease.begin(command)
+                    command.pooled.open(command)
                     continue
             yield command
         if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
-            self._wakeup = commands.RequestWakeup(self.rules.tick_s)
+            self._wakeup = commands.RequestWakeup(self.deps.tick_s)
             yield self._wakeup
 
     def _start(self, event: events.Start) -> layer.CommandGenerator[None]:
         yield from super()._handle_event(event)
         if type(self.connections[self.context.client]) is Http1Server:
-            ours = ClientHttp1(self.context.fork(), self.rules.answers)
+            ours = ClientHttp1(self.context.fork(), self.deps.responses)
             self.connections[self.context.client] = ours
             yield from self.event_to_child(ours, event)
 
@@ -141,23 +144,23 @@ class LlmHttpLayer(HttpLayer):
             for each in waiting:
                 yield from self.get_connection(each)
 
-    def _remember(self, lease: Lease) -> None:
-        """And forget those that are over, if no stream turns to their connections any more."""
-        joined = {each.context.server for each in self.streams.values()}
-        for server, each in tuple(self._leases.items()):
-            if each.is_over and server not in joined:
-                del self._leases[server]
+    def _remember(self, pooled: PooledServer) -> None:
+        """Keep a pooled server; forget the closed ones that no stream uses."""
+        in_use = {each.context.server for each in self.streams.values()}
+        for server, each in tuple(self._pooled_servers.items()):
+            if each.is_closed and server not in in_use:
+                del self._pooled_servers[server]
                 self.connections.pop(server, None)
-        self._leases[lease.server] = lease
+        self._pooled_servers[pooled.server] = pooled
 
     @property
     def _is_outermost(self) -> bool:
-        """Inside a CONNECT there are two, and the outer one has to know who waits for what."""
+        """The layer that opens connections; an inner one passes the command out to it."""
         return next(each for each in self.context.layers if isinstance(each, LlmHttpLayer)) is self
 
     def _is_ready(self, connection: Connection) -> bool:
         upstream = self._upstream(connection)
-        return upstream is not None and upstream.lease is not None and upstream.lease.is_ready
+        return upstream is not None and upstream.pooled is not None and upstream.pooled.is_ready
 
     def _is_in_use(self, connection: Connection) -> bool:
         return connection.connected or connection in self.waiting_for_establishment
@@ -166,12 +169,12 @@ class LlmHttpLayer(HttpLayer):
         stream = self.streams.get(stream_id)
         return _exchange_of(stream) if stream else None
 
-    def _upstream(self, connection: Connection) -> UpstreamConnection | None:
+    def _upstream(self, connection: Connection) -> UpstreamLayer | None:
         upstream = self.connections.get(connection)
-        return upstream if isinstance(upstream, UpstreamConnection) else None
+        return upstream if isinstance(upstream, UpstreamLayer) else None
 
     def _is_forgotten(self, event: events.Event) -> bool:
-        """The last words of a connection that is not known any more."""
+        """The event is of a connection that this layer has forgotten."""
         return (
             isinstance(event, events.ConnectionEvent)
             and event.connection not in self.connections
@@ -180,45 +183,48 @@ class LlmHttpLayer(HttpLayer):
 
     def _tick(self) -> layer.CommandGenerator[None]:
         now = time.monotonic()
-        # timestamp_start is set when connecting begins; before that the connection waits for a free
-        # place, where closing it would leave its streams hanging. It is wall-clock time, which may
-        # jump, so it tells no more than that.
-        wires = (wire_of(self.connections[each]) for each in self.waiting_for_establishment)
-        begun = (each for each in wires if each.timestamp_start)
-        self._connecting = {each: self._connecting.get(each, now) for each in begun}
-        for wire, since in tuple(self._connecting.items()):
-            if now - since >= self.rules.connect_s:
-                yield commands.CloseConnection(wire)
+        yield from self._close_slow_connections(now)
         for connection in list(self.connections):
             upstream = self._upstream(connection)
-            # mitmproxy cancels a handler whose connection was reset under another's writing, and
-            # with it sometimes the event that tells of it.
-            if upstream and upstream.has_lost_its_end(connection):
+            # mitmproxy cancels the handler of a connection that was reset while another connection
+            # is being written to, and sometimes the close event with it.
+            if upstream and upstream.missed_close_event(connection):
                 yield from self.event_to_child(upstream, events.ConnectionClosed(connection))
         tick = Tick(now)
         for stream in list(self.streams.values()):
             if _exchange_of(stream) and not stream._paused:
                 yield from self.event_to_child(stream, tick)
-                self._show(stream, tick.now)
+                self._report_progress(stream, tick.now)
 
-    def _show(self, stream: HttpStream, now: float) -> None:
+    def _close_slow_connections(self, now: float) -> layer.CommandGenerator[None]:
+        # Closing a connection that waits for a free slot would leave its streams hanging.
+        # timestamp_start says that connecting has begun, but not when: the wall clock may jump.
+        pending = (self.connections[each] for each in self.waiting_for_establishment)
+        begun = (each for each in map(transport_connection, pending) if each.timestamp_start)
+        self._connecting = {each: self._connecting.get(each, now) for each in begun}
+        for connection, since in tuple(self._connecting.items()):
+            if now - since >= self.deps.connect_timeout_s:
+                yield commands.CloseConnection(connection)
+
+    def _report_progress(self, stream: HttpStream, now: float) -> None:
         assert isinstance(stream, LlmHttpStream)
-        if stream.flow.live and now - stream.shown_at >= SHOW_EVERY_S:
-            stream.shown_at = now
-            self.rules.show(stream.flow, stream.sent)
+        assert stream.exchange
+        if stream.flow.live and now - stream.progress_at >= PROGRESS_INTERVAL_S:
+            stream.progress_at = now
+            self.deps.on_progress(stream.flow, stream.exchange, stream.sent)
 
 
-def install(nextlayer: layer.NextLayer, rules: Rules) -> None:
-    """Put our HTTP layer in the place of each stock one that was decided on.
+def install(nextlayer: layer.NextLayer, deps: LayerDeps) -> None:
+    """Replace each stock HTTP layer of a decision by ours.
 
-    Some decisions are whole chains of layers (TLS around HTTP), so the chain is walked. A layer's
-    position in `context.layers` has a meaning to mitmproxy and is kept.
+    A decision may be a chain of layers, such as TLS around HTTP. mitmproxy reads positions in
+    `context.layers`, so ours takes the position of the replaced layer.
     """
     parent, child = None, nextlayer.layer
     while child is not None:
         if type(child) is HttpLayer:
             layers = child.context.layers
-            ours = LlmHttpLayer(child.context, child.mode, rules)
+            ours = LlmHttpLayer(child.context, child.mode, deps)
             layers.remove(ours)
             layers[layers.index(child)] = ours
             if parent is None:

@@ -1,4 +1,7 @@
-"""One request of a client and its answer: `HttpStream` for claimed flows."""
+"""One client request and its response: mitmproxy's `HttpStream`, extended for claimed flows.
+
+It runs attempts, applies the timeouts, and turns failures into errors in the client's dialect.
+"""
 
 import logging
 import time
@@ -25,52 +28,51 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from addon.exchange.exchange import Exchange
-from addon.exchange.http_responses import BodyStream
-from addon.layers.deps import Rules, Tick
+from addon.exchange.http_responses import BodyStream, stream_head
+from addon.layers.deps import LayerDeps, Tick
 from addon.layers.stream_state import Client, IllegalMove, StreamState, Upstream
-from addon.layers.upstream_layer import SERVER_EVENTS, UpstreamConnection
+from addon.layers.upstream_layer import SERVER_EVENTS, UpstreamLayer
 from backends.errors import ApiError, internal_error
 
 logger = logging.getLogger(__name__)
 
 Commands = layer.CommandGenerator[None]
 
-# After `[DONE]` or an error event the client waits for nothing; an upstream that does not end its
-# body by then is closed.
 AFTER_END_S = 1.0
+"""How long an upstream may keep its body open after `[DONE]` or an error event."""
 
 
 class LlmHttpStream(HttpStream):
-    """One request and its answer.
+    """One request and its response.
 
-    For a claimed flow the head of a streamed answer is held back until there is something to send
-    behind it: an error that is known by then still gets its HTTP status.
+    For a claimed flow the head of a stream is sent with its first event. An error that comes
+    before gets its HTTP status.
     """
 
     exchange: Exchange | None = None
     needs_new_connection = False
     """The next upstream connection must not have served another request before."""
     _head: http.Response | None = None
-    """The head that the client has received, if it is that of a stream."""
+    """The head that the client has received; None if that was not a stream's."""
     _is_chunked = False
-    """The head says so, and HTTP/1.1 is spoken with the client."""
-    _upstream: UpstreamConnection | None = None
-    """The connection of this attempt, once there is one."""
+    """The client's body is chunked, which only HTTP/1.1 has."""
+    _upstream: UpstreamLayer | None = None
+    """The connection of the current attempt, once it is established."""
 
     def __init__(
         self,
         context: Context,
         stream_id: int,
-        rules: Rules,
-        upstream_of: Callable[[Connection], UpstreamConnection | None],
+        deps: LayerDeps,
+        upstream_of: Callable[[Connection], UpstreamLayer | None],
     ) -> None:
         super().__init__(context, stream_id)
-        self.rules = rules
+        self.deps = deps
         self._upstream_of = upstream_of
         self._state = StreamState()
         self.sent = bytearray()
-        self.shown_at = time.monotonic()
-        self._connecting_since = self._upstream_at = self._client_at = self.shown_at
+        self.progress_at = time.monotonic()
+        self._connecting_since = self._upstream_at = self._client_at = self.progress_at
 
     # Events in, commands out
 
@@ -80,7 +82,7 @@ class LlmHttpStream(HttpStream):
         except IllegalMove:
             logger.exception("Internal error in a stream")
             if self._state.client is Client.ENDED or not self.exchange:
-                raise  # nothing can be said to the client any more
+                raise  # the client has the end of its response
             yield from self._cancel_upstream()
             yield from self._send_error(internal_error())
 
@@ -99,11 +101,11 @@ class LlmHttpStream(HttpStream):
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
         request, client = event.request, self.context.client
         if self.mode is HTTPMode.regular and request.method != "CONNECT" and not request.host:
-            # Origin form: the client speaks to us as a server, whatever its Host header says.
+            # Origin form: the client uses us as a server, whatever its Host header says.
             request.data.host, request.data.port = client.sockname[:2]
             request.data.scheme = b"https" if client.tls else b"http"
         yield from super().state_wait_for_request_headers(event)
-        self.exchange = self.rules.find(self.flow.id)
+        self.exchange = self.deps.exchange_of(self.flow.id)
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
         if isinstance(event, RequestData) and self._refuses(event):
@@ -112,11 +114,11 @@ class LlmHttpStream(HttpStream):
         yield from super().state_consume_request_body(event)
 
     def _refuses(self, event: RequestData) -> bool:
-        """Whether the rest of the body is to be dropped, since the answer is known."""
+        """Whether to drop the rest of the body, since the response is known already."""
         if self.exchange and not self.flow.response:
             size = len(self.request_body_buf) + len(event.data)
-            if size > self.rules.max_body_bytes:
-                self.flow.response = self.rules.answers.error(self.rules.too_large(), self.exchange)
+            if size > self.deps.max_body_bytes:
+                self.flow.response = self.deps.responses.error(self.deps.too_large(), self.exchange)
         return self.flow.response is not None
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
@@ -129,14 +131,14 @@ class LlmHttpStream(HttpStream):
             self._upstream_at = self._client_at = time.monotonic()
         return is_connected
 
-    # The answer
+    # The response
 
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> Commands:
         yield from super().state_wait_for_response_headers(event)
         is_going_on = self.server_state == self.state_consume_response_body
         response = self.flow.response
         if self.exchange and is_going_on and response and response.raw_content is not None:
-            # A hook has put its own answer in the place of the upstream's.
+            # A hook has replaced the upstream's response.
             yield from self._cancel_upstream()
             yield from self.send_response()
 
@@ -147,7 +149,7 @@ class LlmHttpStream(HttpStream):
         try:
             validate_headers(self.flow.response)
         except ValueError as fault:
-            yield from self._fail(ApiError(502, f"The upstream's answer is malformed: {fault}"))
+            yield from self._fail(ApiError(502, f"The upstream's response is malformed: {fault}"))
             return True
         return False
 
@@ -170,7 +172,7 @@ class LlmHttpStream(HttpStream):
             self._state.move_upstream(Upstream.COMPLETE)
             pieces = body.read(b"")
         else:
-            return  # trailers would come after the body that we end ourselves
+            return  # trailers: the client's body has no place for them
         error = self.exchange.outcome.error
         if error and self._state.client is not Client.ERROR:
             if self._state.may_retry and all(map(_is_comment, pieces)):
@@ -191,11 +193,11 @@ class LlmHttpStream(HttpStream):
         self.flow.response.data.content = bytes(self.response_body_buf)
         self.response_body_buf.clear()
         try:
-            self.flow.response = self.rules.answers.whole(self.exchange, self.flow.response)
+            self.flow.response = self.deps.responses.complete(self.exchange, self.flow.response)
         except ApiError as error:
             yield from self._fail(error)
             return
-        if self._head:  # a stream was wanted and has begun: tell the rest inside it
+        if self._head:  # the client has a comment already: the response becomes its events
             yield from self._send([self.flow.response.content or b""])
             yield from self._end()
         else:
@@ -209,15 +211,18 @@ class LlmHttpStream(HttpStream):
             return
         pipe = self.exchange.pipe
         silence = now - self._upstream_at
+        limit = self.exchange.upstream.read_timeout_s or self.deps.read_timeout_s
         if pipe and pipe.has_ended:
             if silence >= AFTER_END_S:
                 yield from self._cancel_upstream()
                 yield from self._end()
-        elif silence >= (limit := self.exchange.upstream.silence_s or self.rules.silence_s):
+        elif silence >= (
+            limit := self.exchange.upstream.read_timeout_s or self.deps.read_timeout_s
+        ):
             has_no_head = self.server_state == self.state_wait_for_response_headers
             title = self.exchange.upstream.title
-            yield from self._fail(self.rules.silent(title, limit, is_waiting=has_no_head))
-        elif self.exchange.encoder and now - self._client_at >= self.rules.keep_alive_s:
+            yield from self._fail(self.deps.timeout_error(title, limit, is_waiting=has_no_head))
+        elif self.exchange.encoder and now - self._client_at >= self.deps.keepalive_s:
             yield from self._send([self.exchange.encoder.keep_alive()], Client.HEAD)
 
     # Failure
@@ -241,17 +246,17 @@ class LlmHttpStream(HttpStream):
             return
         if event.code is ErrorCode.CONNECT_FAILED:
             waited = time.monotonic() - self._connecting_since
-            error = self.rules.not_connected(upstream.title, event.message, waited)
+            error = self.deps.connect_error(upstream.title, event.message, waited)
         else:
             message = f"The connection to {upstream.title} broke: {event.message}"
             error = ApiError(502, message)
         yield from self._fail(error)
 
     def _fail(self, error: ApiError) -> Commands:
-        """The upstream sends no answer, or no more of it.
+        """End the current attempt with an error.
 
-        Start the next attempt while the client has seen nothing of an answer. Else send the error,
-        in the form that is still open.
+        Start the next attempt if the client has received nothing of a response. Else send the
+        error, as a response or as an event of the stream.
         """
         assert self.exchange
         yield from self._cancel_upstream()
@@ -264,7 +269,7 @@ class LlmHttpStream(HttpStream):
         yield from self._send_error(error)
 
     def _send_error(self, error: ApiError) -> Commands:
-        """End the response with an error, unless the client has got its end already."""
+        """End the response with an error, unless it is complete."""
         assert self.exchange
         if self._head:
             pipe = self.exchange.pipe
@@ -274,24 +279,24 @@ class LlmHttpStream(HttpStream):
             yield from self._end()
         else:
             self.exchange.outcome.error = error
-            self.flow.response = self.rules.answers.error(error, self.exchange)
+            self.flow.response = self.deps.responses.error(error, self.exchange)
             yield from self.send_response()
 
     def _error_event(self, error: ApiError) -> bytes:
         """The event that ends the stream."""
         assert self.exchange
         self.exchange.outcome.error = error
-        return self.rules.answers.error_event(self.exchange, error)
+        return self.deps.responses.error_event(self.exchange, error)
 
     def _resend(self) -> Commands:
-        """Send the request that has been put into the flow; its response goes on where we are."""
+        """Send the flow's new request; its response continues this stream."""
         if (yield from self.check_killed(True)):
             return
         if self._upstream:
             is_complete = self._state.upstream is Upstream.COMPLETE
-            self._upstream.part(self.stream_id, is_complete)
-        waiting = self._paused_event_queue
-        self._paused_event_queue = deque(e for e in waiting if not isinstance(e, SERVER_EVENTS))
+            self._upstream.detach(self.stream_id, is_complete)
+        queued = self._paused_event_queue
+        self._paused_event_queue = deque(e for e in queued if not isinstance(e, SERVER_EVENTS))
         self._upstream = None
         self._state.move_upstream(Upstream.NONE)
         self.flow.response = None
@@ -308,7 +313,7 @@ class LlmHttpStream(HttpStream):
                 yield SendHttp(event, self.context.server)
 
     def _cancel_upstream(self) -> Commands:
-        """Ignore what the upstream still sends; close it if it is still at work."""
+        """Ignore further events of the upstream; close it if its response is not complete."""
         was_waiting = self._state.upstream is Upstream.WAITING
         if self._state.upstream is not Upstream.COMPLETE:
             self._state.move_upstream(Upstream.CANCELLED)
@@ -316,16 +321,17 @@ class LlmHttpStream(HttpStream):
             cancel = RequestProtocolError(self.stream_id, "cancelled", ErrorCode.CANCEL)
             yield SendHttp(cancel, self.context.server)
 
-    # Towards the client
+    # To the client
 
     def _send(self, pieces: list[bytes], kind: Client = Client.CONTENT) -> Commands:
-        """Stream whole events, the head before the first; `kind` is what the client then has."""
+        """Send events of a stream, after its head. `kind`: what the client has then received."""
         if not pieces:
             return
         self._client_at = time.monotonic()
         if not self._head:
             if self.server_state != self.state_stream_response_body:
-                self.flow.response = self.rules.stream_head(self.flow)
+                assert self.exchange
+                self.flow.response = stream_head(self.flow, self.exchange.reply_fields)
             self._head = self.flow.response
             assert self._head
             self._is_chunked = self._head.headers.get("transfer-encoding") == "chunked"
@@ -335,11 +341,11 @@ class LlmHttpStream(HttpStream):
             self._state.move_client(kind)
         elif kind is Client.CONTENT and self._state.may_retry and not all(map(_is_comment, pieces)):
             self._state.move_client(kind)
-            if self.exchange and self.exchange.talk:
-                self.exchange.talk.first_token_at = self._client_at
+            if self.exchange and self.exchange.prompt:
+                self.exchange.prompt.first_token_at = self._client_at
         data = b"".join(pieces)
         self.sent += data
-        if self._is_chunked:  # the client's layer would look that up again for each piece
+        if self._is_chunked:  # faster than through the client's layer
             yield commands.SendData(self.context.client, b"%x\r\n%s\r\n" % (len(data), data))
         else:
             yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
@@ -349,7 +355,7 @@ class LlmHttpStream(HttpStream):
         yield from super().send_response(already_streamed)
 
     def _end(self) -> Commands:
-        """The stream is complete; the flow shows what the client has got."""
+        """End the stream; the flow shows what the client has received."""
         if self._state.upstream is not Upstream.COMPLETE:
             self._state.move_upstream(Upstream.CANCELLED)
         self.flow.response = self._head

@@ -1,4 +1,8 @@
-"""Upstream connections that wait for their next request, whichever client it comes from."""
+"""Keeps idle upstream connections for the next request, from any client.
+
+A connection enters the pool once every request on it has its whole response. Any byte or close
+while it is idle drops it.
+"""
 
 import asyncio
 import ssl
@@ -8,15 +12,18 @@ from typing import NamedTuple, cast
 
 from mitmproxy.connection import Address
 
-IDLE_S = 55.0  # servers commonly close after 60
+IDLE_S = 55.0
+"""Servers commonly close idle connections after 60 s."""
 MAX_IDLE = 64
 MAX_SLEEP_S = 2.0
+"""A connection that was idle through a longer sleep of the machine is not used."""
 
-Listener = Callable[[bytes], None]
+Receiver = Callable[[bytes], None]
+"""Called with each piece of data, and with b"" at the end."""
 
 
 class Moment(NamedTuple):
-    """Now, on both clocks, in seconds."""
+    """A time on both clocks, in seconds."""
 
     monotonic: float
     wall: float
@@ -26,57 +33,55 @@ class Moment(NamedTuple):
         return cls(time.monotonic(), time.time())
 
 
-def is_usable(heard_at: Moment, now: Moment) -> bool:
-    """Whether a connection last heard at some moment is likely to be still there.
+def is_usable(last_received: Moment, now: Moment) -> bool:
+    """Whether a connection is likely to be alive that last received data at some moment.
 
-    The monotonic clock stands still while the machine sleeps (Linux, macOS), the wall clock does
-    not: what waited meanwhile has most likely been forgotten by the network, or the network is
-    another one now.
+    The monotonic clock stops while the machine sleeps (Linux, macOS), the wall clock does not.
+    After a sleep the upstream has most likely dropped the connection, or the network has changed.
     """
-    waited_s = now.monotonic - heard_at.monotonic
-    slept_s = now.wall - heard_at.wall - waited_s
+    waited_s = now.monotonic - last_received.monotonic
+    slept_s = now.wall - last_received.wall - waited_s
     return waited_s < IDLE_S and slept_s < MAX_SLEEP_S
 
 
-class Target(NamedTuple):
-    """Where a connection leads, who vouches for it (None: no TLS), and the address it is to have.
-
-    `trust` is the same object as long as the options for TLS are the same.
-    """
+class PoolKey(NamedTuple):
+    """Connections with equal keys are interchangeable."""
 
     address: Address
-    trust: ssl.SSLContext | None
+    tls: ssl.SSLContext | None
+    """The same object while the TLS options are the same; None without TLS."""
     local: Address | None
+    """The local address to bind."""
 
 
-class Wire(asyncio.StreamReaderProtocol):
-    """A connection: written to as a stream, and heard without delay by who `listens` to it.
+class RawConnection(asyncio.StreamReaderProtocol):
+    """A connection without a layer: a stream to write to, and a receiver for its data.
 
-    Listeners get bytes as they come, and b"" for the end. Without one the connection is closed as
-    soon as anything is heard: no request is on its way. `facts` are the fields of mitmproxy's
-    `Server` as they were once the connection stood.
+    The receiver is called without a task switch. Without a receiver any data closes the
+    connection, since no request is waiting.
     """
 
     writer: asyncio.StreamWriter
-    facts: Mapping[str, object]
-    given_at: Moment  # to the pool
+    server_info: Mapping[str, object]
+    """Fields of mitmproxy's `Server`, copied when the connection was established."""
+    idle_since: Moment
 
-    def __init__(self, target: Target) -> None:
-        self._errors = asyncio.StreamReader()  # the writer asks it for those
+    def __init__(self, key: PoolKey) -> None:
+        self._errors = asyncio.StreamReader()  # the writer looks for errors there
         super().__init__(self._errors)
-        self.target = target
-        self._listener: Listener | None = None
+        self.key = key
+        self._receiver: Receiver | None = None
 
     @property
     def transport(self) -> asyncio.Transport:
         return cast(asyncio.Transport, self.writer.transport)
 
-    def listen(self, listener: Listener | None) -> None:
-        self._listener = listener
+    def set_receiver(self, receiver: Receiver | None) -> None:
+        self._receiver = receiver
 
     def close(self) -> None:
-        """At once: whoever is asked nothing any more need not be told goodbye."""
-        self._listener = None
+        """Close at once, without TLS's goodbye: no request is waiting."""
+        self._receiver = None
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,8 +92,8 @@ class Wire(asyncio.StreamReaderProtocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        if self._listener:
-            self._listener(data)
+        if self._receiver:
+            self._receiver(data)
         else:
             self.close()
 
@@ -105,43 +110,45 @@ class Pool:
     """At most `MAX_IDLE` connections wait, each for `IDLE_S` seconds."""
 
     def __init__(self) -> None:
-        self._idle: dict[Wire, asyncio.TimerHandle] = {}  # in the order in which they came
+        self._idle: dict[RawConnection, asyncio.TimerHandle] = {}  # oldest first
         self._is_closed = False
 
-    def take(self, target: Target) -> Wire | None:
-        """The one that has served last, since it is the likeliest to be still there."""
+    def acquire(self, key: PoolKey) -> RawConnection | None:
+        """Take the connection that was used last: it is the likeliest to be alive."""
         now = Moment.now()
-        for wire in reversed(tuple(self._idle)):
-            if not is_usable(wire.given_at, now):
-                self._drop(wire)
-            elif wire.target == target:
-                self._idle.pop(wire).cancel()
-                wire.listen(None)
-                return wire
+        for connection in reversed(tuple(self._idle)):
+            if not is_usable(connection.idle_since, now):
+                self._drop(connection)
+            elif connection.key == key:
+                self._idle.pop(connection).cancel()
+                connection.set_receiver(None)
+                return connection
         return None
 
-    def give(self, wire: Wire) -> None:
-        """Let a connection wait that has got the whole answer to its last request."""
-        transport = wire.transport
+    def release(self, connection: RawConnection) -> None:
+        """Keep a connection whose last request has its whole response, or close it."""
+        transport = connection.transport
         if self._is_closed or transport.is_closing() or transport.get_write_buffer_size():
-            wire.close()
+            connection.close()
             return
-        wire.given_at = Moment.now()
-        wire.listen(lambda _: self._drop(wire))
-        self._idle[wire] = asyncio.get_running_loop().call_later(IDLE_S, self._drop, wire)
+        connection.idle_since = Moment.now()
+        connection.set_receiver(lambda _: self._drop(connection))
+        self._idle[connection] = asyncio.get_running_loop().call_later(
+            IDLE_S, self._drop, connection
+        )
         if len(self._idle) > MAX_IDLE:
             self._drop(next(iter(self._idle)))
 
     def close(self) -> None:
-        """None waits any more from here on."""
+        """Close the idle connections, and each that is released later."""
         self._is_closed = True
         self.clear()
 
     def clear(self) -> None:
-        """Close those that wait."""
-        for wire in tuple(self._idle):
-            self._drop(wire)
+        """Close the idle connections."""
+        for connection in tuple(self._idle):
+            self._drop(connection)
 
-    def _drop(self, wire: Wire) -> None:
-        self._idle.pop(wire).cancel()
-        wire.close()
+    def _drop(self, connection: RawConnection) -> None:
+        self._idle.pop(connection).cancel()
+        connection.close()

@@ -1,7 +1,7 @@
-"""An upstream connection of the pool while it serves one client connection.
+"""Runs a pooled upstream connection while it serves one client connection.
 
-What `ConnectionHandler.open_connection` does for other connections is done here for the pool's:
-to the client's handler and to add-ons a lease looks like a connection of its own.
+`PooledServer` does what `ConnectionHandler.open_connection` does for other connections. The
+client's handler and the addons see an ordinary server connection with the usual hooks.
 """
 
 import asyncio
@@ -23,170 +23,175 @@ from mitmproxy.proxy.server_hooks import (
 from mitmproxy.utils import asyncio_utils, human
 
 from addon.layers import connect
-from addon.layers.deps import Rules
-from addon.layers.pool import Moment, Target, Wire, is_usable
-from addon.layers.tls import trust
+from addon.layers.deps import LayerDeps
+from addon.layers.pool import Moment, PoolKey, RawConnection, is_usable
+from addon.layers.tls import client_context
 
-# What a client has not taken yet; asyncio's own limit, at which draining begins to wait.
 MAX_UNSENT = 65536
+"""Bytes waiting to be sent to the client; at asyncio's limit draining begins to wait."""
 
 
 def handler_of(client: Client) -> ConnectionHandler | None:
-    """Who does the I/O for a client that speaks over a socket of asyncio."""
+    """The handler of a client connection; None if asyncio does not do its I/O."""
     found: ConnectionHandler | None
     found = ctx.master.addons.get("proxyserver").connections.get(client.id)
     return found if found and writer_of(found, client) else None
 
 
 def writer_of(handler: ConnectionHandler, connection: Connection) -> asyncio.StreamWriter | None:
-    """What is written to, if it is a socket of asyncio."""
+    """The writer of a connection; None if asyncio does not do its I/O."""
     io = handler.transports.get(connection)
     return io.writer if io and isinstance(io.writer, asyncio.StreamWriter) else None
 
 
-class Lease:
-    """`is_warm`: the connection has served others before. `is_over`: no more is to come from it.
+class PooledServer:
+    """An upstream connection for one client connection, taken from the pool or new."""
 
-    `is_at_rest` tells whether every request on it has got its whole answer.
-    """
-
-    is_warm = False
-    is_over = False
-    _wire: Wire | None = None
+    is_reused = False
+    """The connection has served another client connection before."""
+    is_closed = False
+    """No more events follow."""
+    _connection: RawConnection | None = None
 
     def __init__(
         self,
-        rules: Rules,
+        deps: LayerDeps,
         handler: ConnectionHandler,
         server: Server,
-        is_at_rest: Callable[[], bool],
+        is_idle: Callable[[], bool],
     ) -> None:
+        """`is_idle`: every request on the connection has its whole response."""
         self.server = server
-        self._rules = rules
+        self._deps = deps
         self._handler = handler
-        self._is_at_rest = is_at_rest
-        self._client = writer_of(handler, handler.client)
-        self._heard_at = Moment.now()
-        self._ended = asyncio.Event()
-        self._at_work: set[asyncio.Task[None]] = set()
-        self._told = ServerConnectionHookData(client=handler.client, server=server)
+        self._is_idle = is_idle
+        self._client_writer = writer_of(handler, handler.client)
+        self._last_received_at = Moment.now()
+        self._closed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hook_data = ServerConnectionHookData(client=handler.client, server=server)
 
-    def begin(self, command: "OpenLease") -> None:
-        """Complete the command as soon as there is a connection."""
-        self._start(self._serve(command))
+    def open(self, command: "OpenPooledServer") -> None:
+        """Complete the command once the connection is established."""
+        self._start(self._run(command))
 
     @property
     def is_ready(self) -> bool:
-        """Whether the next request may be put on the connection, whoever it comes from."""
+        """The connection can take the next request, from any client."""
         return (
             self.server.state is ConnectionState.OPEN
-            and self._is_at_rest()
-            and not self._at_work
-            and is_usable(self._heard_at, Moment.now())
+            and self._is_idle()
+            and not self._tasks
+            and is_usable(self._last_received_at, Moment.now())
         )
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
+    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
         asyncio_utils.create_task(
-            work,
+            coroutine,
             name=f"upstream connection {self.server.address}",
             keep_ref=True,
             client=self._handler.client.peername,
         )
 
-    async def _serve(self, command: "OpenLease") -> None:
+    async def _run(self, command: "OpenPooledServer") -> None:
         handler, server = self._handler, self.server
         handler.transports[server] = ConnectionIO(handler=asyncio.current_task())
         is_open, reason = False, "connection cancelled"
         try:
-            self._wire = await self._open(command.is_fresh)
-            await handler.handle_hook(ServerConnectedHook(self._told))
+            self._connection = await self._acquire(command.needs_new)
+            await handler.handle_hook(ServerConnectedHook(self._hook_data))
             await handler.server_event(events.OpenConnectionCompleted(command, None))
             is_open = True
-            await self._ended.wait()
+            await self._closed.wait()
         except (OSError, ValueError) as error:
             reason = _reason(error)
         finally:
             self._release()
-            # Apart: the handler may cancel this task more than once, and the end must be told.
-            self._start(self._end() if is_open else self._tell_failure(command, reason))
+            # In a new task: the handler may cancel this one again before it has reported the end.
+            self._start(self._report_close() if is_open else self._report_failure(command, reason))
 
-    async def _open(self, is_fresh: bool) -> Wire:
+    async def _acquire(self, needs_new: bool) -> RawConnection:
         handler, server = self._handler, self.server
-        await handler.handle_hook(ServerConnectHook(self._told))
+        await handler.handle_hook(ServerConnectHook(self._hook_data))
         if server.error:
             raise OSError(f"Connection killed: {server.error}")
         assert server.address
-        target = Target(server.address, trust(ctx.options) if server.tls else None, server.sockname)
-        wire = None if is_fresh else self._rules.pool.take(target)
-        self.is_warm, self._heard_at = wire is not None, Moment.now()
-        if wire:
-            connect.tell(server, wire)
+        key = PoolKey(
+            server.address, client_context(ctx.options) if server.tls else None, server.sockname
+        )
+        connection = None if needs_new else self._deps.pool.acquire(key)
+        self.is_reused, self._last_received_at = connection is not None, Moment.now()
+        if connection:
+            connect.copy_server_info(server, connection)
         else:
-            wire = await connect.connect(target, server)
-            connect.notice_death(wire.writer, self._rules.connect_s)
+            connection = await connect.connect(key, server)
+            connect.notice_death(connection.writer, self._deps.connect_timeout_s)
         server.state = ConnectionState.OPEN
-        if wire.writer.is_closing():
+        if connection.writer.is_closing():
             raise OSError("closed by the server")
-        wire.listen(self._hear)
-        handler.transports[server] = ConnectionIO(asyncio.current_task(), writer=wire.writer)
-        how = "reuse" if self.is_warm else "connect"
+        connection.set_receiver(self._on_data)
+        handler.transports[server] = ConnectionIO(asyncio.current_task(), writer=connection.writer)
+        how = "reuse" if self.is_reused else "connect"
         handler.log(f"server {how} {human.format_address(server.address)}")
-        return wire
+        return connection
 
-    def _hear(self, data: bytes) -> None:
-        """The event has been dealt with when this returns, if the handler was at leisure."""
+    def _on_data(self, data: bytes) -> None:
+        """Pass data on to the layers, before this returns if the handler is not busy."""
         if not data:
-            self._ended.set()
+            self._closed.set()
             return
-        self._heard_at = Moment.now()
-        self._keep(self._handler.server_event(events.DataReceived(self.server, data)))
-        assert self._wire
-        if self._client and self._client.transport.get_write_buffer_size() > MAX_UNSENT:
-            self._wire.transport.pause_reading()
-            self._keep(self._wait_for_client(self._wire.transport))
+        self._last_received_at = Moment.now()
+        self._run_eagerly(self._handler.server_event(events.DataReceived(self.server, data)))
+        assert self._connection
+        if (
+            self._client_writer
+            and self._client_writer.transport.get_write_buffer_size() > MAX_UNSENT
+        ):
+            self._connection.transport.pause_reading()
+            self._run_eagerly(self._wait_for_client(self._connection.transport))
 
     async def _wait_for_client(self, upstream: asyncio.Transport) -> None:
         await self._handler.drain_writers()
         upstream.resume_reading()
 
-    def _keep(self, work: Coroutine[None, None, None]) -> None:
-        """Do it at once, as far as it need not wait."""
-        task = asyncio.create_task(work)
+    def _run_eagerly(self, coroutine: Coroutine[None, None, None]) -> None:
+        """Run the coroutine eagerly; keep the task if it blocks."""
+        task = asyncio.create_task(coroutine)
         if not task.done():
-            self._at_work.add(task)
-            task.add_done_callback(self._at_work.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def _release(self) -> None:
-        """From here on neither the handler nor this lease does anything to the connection."""
+        """Take the connection from the handler; return it to the pool, or close it."""
         self._handler.transports.pop(self.server)
         is_ready, self.server.state = self.is_ready, ConnectionState.CLOSED
-        if self._wire:
+        if self._connection:
             if is_ready:
-                self._rules.pool.give(self._wire)
+                self._deps.pool.release(self._connection)
             else:
-                self._wire.close()
+                self._connection.close()
                 self.server.timestamp_end = time.time()
 
-    async def _tell_failure(self, command: "OpenLease", reason: str) -> None:
+    async def _report_failure(self, command: "OpenPooledServer", reason: str) -> None:
         self.server.error = self.server.error or reason
         self._handler.log(f"error establishing server connection: {reason}")
-        await self._handler.handle_hook(ServerConnectErrorHook(self._told))
+        await self._handler.handle_hook(ServerConnectErrorHook(self._hook_data))
         await self._handler.server_event(events.OpenConnectionCompleted(command, reason))
-        self.is_over = True
+        self.is_closed = True
 
-    async def _end(self) -> None:
+    async def _report_close(self) -> None:
         await self._handler.server_event(events.ConnectionClosed(self.server))
-        await self._handler.handle_hook(ServerDisconnectedHook(self._told))
-        self.is_over = True
+        await self._handler.handle_hook(ServerDisconnectedHook(self._hook_data))
+        self.is_closed = True
 
 
-class OpenLease(commands.OpenConnection):
-    """Carried out by the lease. `is_fresh`: with a connection that nobody has used before."""
+class OpenPooledServer(commands.OpenConnection):
+    """Carried out by the `PooledServer`. `needs_new`: with a connection never used before."""
 
-    def __init__(self, lease: Lease, *, is_fresh: bool) -> None:
-        super().__init__(lease.server)
-        self.lease = lease
-        self.is_fresh = is_fresh
+    def __init__(self, pooled: PooledServer, *, needs_new: bool) -> None:
+        super().__init__(pooled.server)
+        self.pooled = pooled
+        self.needs_new = needs_new
 
 
 def _reason(error: BaseException) -> str:

@@ -1,7 +1,6 @@
-"""How far a claimed request is, on the upstream's side and on the client's.
+"""The state of a claimed stream: one state machine for its upstream, one for its client.
 
-Both sides move independently. Every move that may happen stands in one of two tables; any other is
-a bug of the proxy.
+The two move independently. Two tables list every allowed move; any other is a bug of the proxy.
 
     upstream                                  client
 
@@ -17,20 +16,20 @@ from enum import Enum
 
 
 class Upstream(Enum):
-    """The current attempt, as seen from the stream."""
+    """The upstream side of the current attempt."""
 
     NONE = "no connection"
     WAITING = "request sent, response not complete"
     COMPLETE = "response complete"
-    CANCELLED = "whatever still comes is not for this client"
+    CANCELLED = "further events are dropped"
 
 
 class Client(Enum):
-    """What the client has received."""
+    """What the client has received so far."""
 
     NOTHING = "nothing"
     HEAD = "the head of a stream, perhaps comments"
-    CONTENT = "a part of the answer"
+    CONTENT = "a part of the response"
     ERROR = "an error event"
     ENDED = "the whole response"
 
@@ -51,11 +50,11 @@ CLIENT_MOVES: Mapping[Client, frozenset[Client]] = {
 
 
 class IllegalMove(Exception):
-    """A bug: the stream was about to do what its state does not allow."""
+    """A bug: the stream's state does not allow this."""
 
 
 class StreamState:
-    """The two states of one stream. Moving to the present state is no move."""
+    """The two states of one stream. A move to the current state is allowed and does nothing."""
 
     upstream = Upstream.NONE
     client = Client.NOTHING
@@ -74,10 +73,10 @@ class StreamState:
 
     @property
     def is_listening(self) -> bool:
-        """What the upstream says is for this client."""
+        """Upstream events are for this client."""
         return self.upstream in (Upstream.NONE, Upstream.WAITING)
 
     @property
     def may_retry(self) -> bool:
-        """The client has nothing yet that another attempt would contradict."""
+        """The client has received nothing of a response yet."""
         return self.client in (Client.NOTHING, Client.HEAD)

@@ -1,4 +1,4 @@
-"""Upstream TLS as mitmproxy's options want it, for asyncio."""
+"""Upstream TLS by asyncio, with the same checks as mitmproxy's own TLS for the same options."""
 
 import os
 import ssl
@@ -15,17 +15,17 @@ ALPN = "http/1.1"
 UNBOUNDED = tls.Version.UNBOUNDED
 
 
-def suffices() -> bool:
-    """Whether the options say all: no certificate is to be shown, and no script has a say in it."""
+def can_use_asyncio_tls() -> bool:
+    """Whether asyncio TLS is enough: no client certificates, no script with `tls_start_server`."""
     addons = traverse(ctx.master.addons.chain)
-    having_a_say = [each for each in addons if hasattr(each, "tls_start_server")]
+    hooked = [each for each in addons if hasattr(each, "tls_start_server")]
     return not ctx.options.client_certs and all(
-        isinstance(each, tlsconfig.TlsConfig) for each in having_a_say
+        isinstance(each, tlsconfig.TlsConfig) for each in hooked
     )
 
 
-def trust(options: Options) -> ssl.SSLContext:
-    """Verifies what `tlsconfig.TlsConfig.tls_start_server` would; the same for equal options."""
+def client_context(options: Options) -> ssl.SSLContext:
+    """A context that verifies as `TlsConfig.tls_start_server` does; cached by the options."""
     return _context(
         options.ssl_verify_upstream_trusted_ca,
         options.ssl_verify_upstream_trusted_confdir,

@@ -1,4 +1,4 @@
-"""Layers for the connection to an upstream: one of the pool's, and an ear for any of them."""
+"""Layers for upstream connections: a pooled HTTP/1.1 layer, and one that tracks open streams."""
 
 import logging
 from collections.abc import Callable
@@ -23,14 +23,13 @@ from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.tunnel import TunnelLayer
 
 from addon.exchange.exchange import Exchange
-from addon.exchange.upstream_request import on_wire
-from addon.layers.deps import Rules
+from addon.exchange.upstream_request import with_credential
+from addon.layers.deps import LayerDeps
 from addon.layers.http1 import UpstreamHttp1
-from addon.layers.pooled_server import Lease, OpenLease
+from addon.layers.pooled_server import OpenPooledServer, PooledServer
 
 logger = logging.getLogger(__name__)
 
-# What an upstream says about a stream.
 SERVER_EVENTS = (
     ResponseHeaders,
     ResponseData,
@@ -38,82 +37,94 @@ SERVER_EVENTS = (
     ResponseEndOfMessage,
     ResponseProtocolError,
 )
+"""Events that an upstream causes in a stream."""
 
 
-class PooledConnection(layer.Layer):
-    """HTTP/1.1 over a lease, until that is had; afterwards the `client` stands for itself."""
+class PooledHttp1Layer(layer.Layer):
+    """Opens a pooled server for HTTP/1.1. Once that is open, `client` takes this layer's place."""
 
     def __init__(
-        self, context: Context, rules: Rules, handler: ConnectionHandler, *, is_fresh: bool
+        self, context: Context, deps: LayerDeps, handler: ConnectionHandler, *, needs_new: bool
     ) -> None:
         super().__init__(context)
         self.client = UpstreamHttp1(context)
-        self.lease = Lease(rules, handler, context.server, lambda: self.client.stream_id is None)
-        self._is_fresh = is_fresh
+        self.pooled = PooledServer(
+            deps, handler, context.server, lambda: self.client.stream_id is None
+        )
+        self._needs_new = needs_new
+
+    def _is_idle(self) -> bool:
+        return self.client.stream_id is None
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         yield from self.client.handle_event(event)
         if isinstance(event, events.Start):
-            error = yield OpenLease(self.lease, is_fresh=self._is_fresh)
+            error = yield OpenPooledServer(self.pooled, needs_new=self._needs_new)
             yield RegisterHttpConnection(self.context.server, error)
 
 
-class UpstreamConnection(layer.Layer):
-    """An upstream connection's layers, with an ear for which streams still belong to it.
+class UpstreamLayer(layer.Layer):
+    """Wraps an upstream connection's layers and tracks which streams wait for a response.
 
-    The credential is put onto the heads of requests here.
-
-    A claimed stream may put its next attempt on the very connection that tells it of the end of an
-    answer, so it is told only when the connection is ready for that.
+    - It drops events of streams that have detached: a retry may use the same connection.
+    - It adds the credential to request heads, so that the flow never holds it.
+    - It delivers the end of a response last. A claimed stream may send its next attempt on this
+      very connection, which must be ready for it.
+    - An exception of the layers inside becomes an error for each waiting stream.
     """
+
+    _has_ended = False
+    """The close event has come."""
+    _has_failed = False
+    """The layers inside raised an exception; they get no more events."""
+    _seen_closed = False
+    """`missed_close_event` has found the connection closed once."""
 
     def __init__(
         self,
         inner: layer.Layer,
-        lease: Lease | None,
+        pooled: PooledServer | None,
         exchange_of: Callable[[int], Exchange | None],
     ) -> None:
         self.context = inner.context  # no layer of its own in the stack
-        self.lease = lease
+        self.pooled = pooled
         self._inner = inner
         self._exchange_of = exchange_of
-        self._waiting: set[int] = set()
-        self._parted: set[int] = set()
-        self._has_served = lease is not None and lease.is_warm
-        self._unheard: set[int] = set()
-        self._has_ended = self._has_failed = False
-        self._is_suspect = False
+        self._has_served = pooled is not None and pooled.is_reused
+        self._waiting: set[int] = set()  # streams whose response is not complete
+        self._awaiting_first_byte: set[int] = set()  # only those that reuse the connection
+        self._detached: set[int] = set()
 
-    def part(self, stream_id: int, is_over: bool) -> None:
-        """Nothing that is still said about a stream is to be heard.
+    def detach(self, stream_id: int, is_complete: bool) -> None:
+        """Drop all further events of a stream.
 
-        If its answer `is_over`, the stream may be put on the same connection again.
+        If its response `is_complete`, the stream may use the same connection again.
         """
         self._waiting.discard(stream_id)
         http2 = self._http2()
         if http2 is None:
-            if not is_over:  # else there is nothing more to come, and the connection is as new
-                self._parted.add(stream_id)
+            if not is_complete:  # else nothing more comes
+                self._detached.add(stream_id)
         elif (number := http2.our_stream_id.pop(stream_id, None)) is not None:
-            # Else a retry would be taken for the old stream. No stream of ours has the id 0.
+            # Else a retry would continue the old HTTP/2 stream. No client stream has the id 0.
             http2.their_stream_id[number] = 0
 
     def is_stale_for(self, stream_id: int) -> bool:
-        """Whether the stream is not its first, and nothing has been heard since its request.
+        """Nothing has come on this reused connection since the stream's request.
 
-        If such a connection ends, it most likely was given up while it waited.
+        If it closes now, the upstream most likely had dropped it while it was idle.
         """
-        return stream_id in self._unheard
+        return stream_id in self._awaiting_first_byte
 
-    def has_lost_its_end(self, connection: Connection) -> bool:
-        """Whether it cannot be read from any more since the last look, and nobody has said so."""
+    def missed_close_event(self, connection: Connection) -> bool:
+        """The connection was closed at the last call already, and no event has said so."""
         if self._has_ended or connection.state & ConnectionState.CAN_READ:
             return False
-        was_suspect, self._is_suspect = self._is_suspect, True
-        return was_suspect
+        was_seen_closed, self._seen_closed = self._seen_closed, True
+        return was_seen_closed
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if isinstance(event, HttpEvent):  # what goes wrong in there is not the upstream's fault
+        if isinstance(event, HttpEvent):  # sent by a stream: an exception is not the upstream's
             yield from self._handle(event)
         elif not self._has_failed:
             try:
@@ -127,48 +138,48 @@ class UpstreamConnection(layer.Layer):
     def _handle(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived):
             self._has_served = True
-            self._unheard.clear()
+            self._awaiting_first_byte.clear()
         elif isinstance(event, RequestHeaders):
-            self._begin(event)
+            self._on_request(event)
         elif isinstance(event, RequestProtocolError):
             self._waiting.discard(event.stream_id)
         elif isinstance(event, events.ConnectionClosed):
             self._has_ended = True
-        ends = []
+        completions = []
         for command in self._inner.handle_event(event):
             if isinstance(command, ReceiveHttp):
                 stream_id = command.event.stream_id
-                if stream_id in self._parted:
+                if stream_id in self._detached:
                     continue
                 if isinstance(command.event, ResponseEndOfMessage) and self._exchange_of(stream_id):
-                    ends.append(command)
+                    completions.append(command)
                     continue
                 if isinstance(command.event, ResponseEndOfMessage | ResponseProtocolError):
                     self._waiting.discard(stream_id)
             yield command
-        for command in ends:
+        for command in completions:
             self._waiting.discard(command.event.stream_id)
             yield command
 
     def _fail(self) -> layer.CommandGenerator[None]:
-        """No more can be read: an error at once for each stream that waits, and no new ones."""
+        """Close the connection and report an error to each waiting stream."""
         self._has_failed = True
-        yield commands.CloseConnection(wire_of(self._inner))
+        yield commands.CloseConnection(transport_connection(self._inner))
         waiting, self._waiting = self._waiting, set()
-        for stream_id in waiting - self._parted:
-            message = "what it sent cannot be read; see the proxy's log"
+        for stream_id in waiting - self._detached:
+            message = "its response cannot be read; see the proxy's log"
             code = ErrorCode.GENERIC_SERVER_ERROR
             yield ReceiveHttp(ResponseProtocolError(stream_id, message, code))
 
-    def _begin(self, event: RequestHeaders) -> None:
+    def _on_request(self, event: RequestHeaders) -> None:
         self._waiting.add(event.stream_id)
         if self._has_served:
-            self._unheard.add(event.stream_id)
+            self._awaiting_first_byte.add(event.stream_id)
         exchange = self._exchange_of(event.stream_id)
         if exchange and exchange.upstream:
             credential = exchange.upstream.call.request.credential
             is_http2 = self.context.server.alpn == b"h2"
-            event.request = on_wire(event.request, credential, is_http2=is_http2)
+            event.request = with_credential(event.request, credential, is_http2=is_http2)
 
     def _http2(self) -> Http2Client | None:
         inner: layer.Layer | None = self._inner
@@ -177,6 +188,6 @@ class UpstreamConnection(layer.Layer):
         return inner
 
 
-def wire_of(stack: layer.Layer) -> Connection:
-    """The connection that has a socket, below whatever is tunnelled through it."""
+def transport_connection(stack: layer.Layer) -> Connection:
+    """The connection that has a socket, below any tunnel."""
     return stack.tunnel_connection if isinstance(stack, TunnelLayer) else stack.context.server

@@ -1,1 +1,1 @@
-"""A server on loopback that plays answers step by step: simulated ones, and recorded ones."""
+"""An HTTP server on loopback that plays scripted responses: simulated ones, and recorded ones."""

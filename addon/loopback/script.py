@@ -1,7 +1,7 @@
-"""What passes over a connection of the server: requests received, and answers as steps.
+"""Requests that the server received, and scripted responses as a sequence of steps.
 
-Values only; `server` plays them. An answer is written down to the byte, so that a test can say
-exactly what an upstream does wrong, and when.
+These are values only; `server` plays them. A script states every byte, so a test can say exactly
+what an upstream does wrong, and when.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ Framing = Literal["chunked", "length", "eof", "raw"]
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedRequest:
     """A request as it arrived. Header names are in lower case, `path` includes the query."""
 
     connection: int
@@ -40,32 +40,32 @@ class Received:
 
 
 class Gate:
-    """A place where answers stop until it is opened, from whatever thread."""
+    """Holds responses until it is opened, from any thread."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
-        """Set when an answer arrives here."""
+        """Set when a response waits here."""
         self.client_gone = threading.Event()
-        """Set when the connection ended while an answer was waiting here."""
+        """Set when a connection closed while its response waited here."""
         self._opened: Future[None] = Future()
 
     def open(self) -> None:
-        with suppress(InvalidStateError):  # open already
+        with suppress(InvalidStateError):  # it is open already
             self._opened.set_result(None)
 
-    async def passage(self) -> None:
-        """Return as soon as the gate is open."""
+    async def wait(self) -> None:
+        """Wait until the gate is open."""
         self.reached.set()
         try:
-            # Without the shield one lost connection would cancel the gate for all others.
+            # Without the shield one closed connection would cancel the gate for all others.
             await asyncio.shield(asyncio.wrap_future(self._opened))
         except asyncio.CancelledError:
             self.client_gone.set()
             raise
 
 
-class Wire(Protocol):
-    """The connection, as far as a step may touch it."""
+class Peer(Protocol):
+    """What a step may do to the connection."""
 
     async def send(self, data: bytes) -> None: ...
 
@@ -75,24 +75,24 @@ class Wire(Protocol):
 
 
 class Step(Protocol):
-    async def play(self, wire: Wire) -> None: ...
+    async def play(self, peer: Peer) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Bytes of the body, written at once and on their own: one chunk if the body is chunked."""
+    """Bytes of the body in a write by themselves: one chunk if the body is chunked."""
 
     data: bytes
 
-    async def play(self, wire: Wire) -> None:
-        await wire.send(self.data)
+    async def play(self, peer: Peer) -> None:
+        await peer.send(self.data)
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
     seconds: float
 
-    async def play(self, wire: Wire) -> None:
+    async def play(self, peer: Peer) -> None:
         await asyncio.sleep(self.seconds)
 
 
@@ -100,31 +100,31 @@ class Pause:
 class Wait:
     gate: Gate
 
-    async def play(self, wire: Wire) -> None:
-        await self.gate.passage()
+    async def play(self, peer: Peer) -> None:
+        await self.gate.wait()
 
 
 @dataclass(frozen=True, slots=True)
 class Hang(Wait):
-    """Wait at a gate which nobody opens: until the client goes away."""
+    """Wait until the client closes the connection."""
 
     gate: Gate = field(default_factory=Gate)
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Close the connection (FIN) where the answer stands."""
+    """Close the connection (FIN) at this point of the response."""
 
-    async def play(self, wire: Wire) -> None:
-        wire.close()
+    async def play(self, peer: Peer) -> None:
+        peer.close()
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Drop the connection (RST) where the answer stands."""
+    """Reset the connection (RST) at this point of the response."""
 
-    async def play(self, wire: Wire) -> None:
-        wire.reset()
+    async def play(self, peer: Peer) -> None:
+        peer.reset()
 
 
 def _chunk(data: bytes) -> bytes:
@@ -147,11 +147,11 @@ _FRAMES = {
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A response, or what comes instead of one.
+class ScriptedResponse:
+    """A response, or a fault in place of one.
 
-    With `length` the content-length counts every `Send`, also one behind a `Cut`. With `raw`
-    there is neither head nor framing: the steps are all there is.
+    With framing `length` the content-length counts every `Send`, also after a `Cut`. With `raw` the
+    steps are sent as they are, without head and framing.
     """
 
     status: int = 200
@@ -161,7 +161,7 @@ class Answer:
 
     @classmethod
     def raw(cls, *steps: bytes | Step) -> Self:
-        """Wire bytes as they are, from the status line on."""
+        """Bytes as they are on the wire, from the status line on."""
         return cls(
             steps=tuple(Send(step) if isinstance(step, bytes) else step for step in steps),
             framing="raw",
@@ -180,8 +180,8 @@ class Answer:
         return cls.raw(Hang())
 
     @cached_property
-    def wire(self) -> tuple[Step, ...]:
-        """The steps with head and framing put in; made once, as one answer may be sent often."""
+    def wire_steps(self) -> tuple[Step, ...]:
+        """The steps with head and framing; cached, since a response may be sent often."""
         if self.framing == "raw":
             return self.steps
         frame = _FRAMES[self.framing]
@@ -190,7 +190,7 @@ class Answer:
         ]
         head = self._head(frame)
         if framed and isinstance(framed[0], Send):
-            # One write less for the common answer; it is what servers do.
+            # One write less for most responses, as real servers do.
             framed[0] = Send(head + framed[0].data)
         else:
             framed.insert(0, Send(head))
@@ -222,8 +222,8 @@ def to_event(data: Json | str) -> bytes:
 
 def json_answer(
     value: object, status: int = 200, headers: Iterable[tuple[str, str]] = ()
-) -> Answer:
-    return Answer(
+) -> ScriptedResponse:
+    return ScriptedResponse(
         status=status,
         headers=(("content-type", "application/json"), *headers),
         steps=(Send(to_json(value)),),
@@ -235,13 +235,15 @@ def sse_answer(
     *events: Json | str | bytes | Step,
     done: bool = True,
     headers: Iterable[tuple[str, str]] = (),
-) -> Answer:
-    """A stream: objects and texts become events, bytes go out as they are, steps are played.
+) -> ScriptedResponse:
+    """A stream: objects and texts become events, bytes are sent as they are, steps are played.
 
-    With `done` it ends in `[DONE]`.
+    With `done` it ends with `[DONE]`.
     """
     steps = [_to_step(event) for event in (*events, *(("[DONE]",) if done else ()))]
-    return Answer(headers=(("content-type", "text/event-stream"), *headers), steps=tuple(steps))
+    return ScriptedResponse(
+        headers=(("content-type", "text/event-stream"), *headers), steps=tuple(steps)
+    )
 
 
 def _to_step(event: Json | str | bytes | Step) -> Step:
@@ -250,8 +252,8 @@ def _to_step(event: Json | str | bytes | Step) -> Step:
     return Send(event) if isinstance(event, bytes) else event
 
 
-def half_of(answer: Answer) -> Answer:
-    """Half of the steps of an answer; of a whole reply, which is a single step, half the bytes."""
+def half_of(answer: ScriptedResponse) -> ScriptedResponse:
+    """The first half of a response's steps; of a single step, the first half of its bytes."""
     match answer.steps:
         case (Send(data),):
             steps: tuple[Step, ...] = (Send(data[: len(data) // 2]),)
@@ -260,10 +262,10 @@ def half_of(answer: Answer) -> Answer:
     return replace(answer, steps=steps, framing="chunked")
 
 
-def html_answer(status: int, text: str) -> Answer:
-    """The kind of page that a CDN or gateway in front of a vendor sends."""
+def html_answer(status: int, text: str) -> ScriptedResponse:
+    """A page as a CDN or gateway in front of a vendor sends it."""
     page = f"<html><head><title>{text}</title></head><body><h1>{text}</h1></body></html>"
-    return Answer(
+    return ScriptedResponse(
         status=status,
         headers=(("content-type", "text/html; charset=utf-8"),),
         steps=(Send(page.encode()),),

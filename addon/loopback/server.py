@@ -1,7 +1,7 @@
-"""An HTTP/1.1 server on loopback that plays an answer to each request.
+"""An HTTP/1.1 server on loopback that plays a scripted response to each request.
 
-h11 parses the requests. Answers are written byte by byte as their steps say, since a well-behaved
-HTTP library would refuse most of the faults that are to be simulated.
+h11 parses the requests. Responses are written as raw bytes: an HTTP library would refuse to send
+most of the faults that a test needs.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from typing import Any
 
 import h11
 
-from addon.loopback.script import Answer, Received
+from addon.loopback.script import ReceivedRequest, ScriptedResponse
 
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _LINGER_0 = struct.pack("ii", 1, 0)
-"""SO_LINGER switched on with no time to linger: closing the socket sends RST."""
+"""SO_LINGER with no time to linger: closing the socket sends RST."""
 
 
 class Server:
-    """Answers each request with what `respond` makes of it."""
+    """Plays the response that `respond` returns for each request."""
 
     port: int
     url: str
     _server: asyncio.Server
 
-    def __init__(self, respond: Callable[[Received], Answer]) -> None:
+    def __init__(self, respond: Callable[[ReceivedRequest], ScriptedResponse]) -> None:
         self.connections = 0
-        """How many connections were ever accepted."""
+        """How many connections were accepted in all."""
         self._respond = respond
         self._live: set[_Connection] = set()
 
     async def listen(
         self, host: str = "127.0.0.1", port: int = 0, ssl_context: ssl.SSLContext | None = None
     ) -> None:
-        # One address family: `localhost` has two, which would listen on two different ports.
+        # One address family: with two, `localhost` would listen on two different ports.
         self._server = await asyncio.get_running_loop().create_server(
             self._connection, host, port, family=socket.AF_INET, ssl=ssl_context
         )
@@ -46,7 +46,7 @@ class Server:
         self.url = f"{'https' if ssl_context else 'http'}://{host}:{self.port}"
 
     async def close(self) -> None:
-        """Stop listening and drop every connection."""
+        """Stop listening and abort every connection."""
         self._server.close()
         live = tuple(self._live)
         for connection in live:
@@ -63,26 +63,29 @@ class Server:
 
 
 class _Connection(asyncio.Protocol):
-    """One TCP connection; a single task reads its requests and plays the answers in turn.
+    """One TCP connection; one task reads its requests and plays the responses in turn.
 
-    asyncio has set TCP_NODELAY already.
+    asyncio sets TCP_NODELAY.
     """
 
     task: asyncio.Task[None]
     _transport: asyncio.Transport
 
     def __init__(
-        self, serial: int, respond: Callable[[Received], Answer], live: set[_Connection]
+        self,
+        serial: int,
+        respond: Callable[[ReceivedRequest], ScriptedResponse],
+        live: set[_Connection],
     ) -> None:
         self._serial = serial
         self._respond = respond
         self._live = live
         self._parser = h11.Connection(h11.SERVER)
-        self._has_news = asyncio.Event()
+        self._has_data = asyncio.Event()
         self._is_writable = asyncio.Event()
         self._is_writable.set()
 
-    # What asyncio tells us.
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -92,10 +95,10 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._parser.receive_data(data)
-        self._has_news.set()
+        self._has_data.set()
 
     def eof_received(self) -> None:
-        # No client of ours half-closes: it is gone, even if there is more to write.
+        # Our clients never half-close, so the client has gone.
         self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -108,7 +111,7 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_writable.set()
 
-    # What steps do.
+    # Called by steps
 
     async def send(self, data: bytes) -> None:
         self._transport.write(data)
@@ -125,7 +128,7 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
-    # Requests and answers.
+    # Requests and responses
 
     async def _serve(self) -> None:
         try:
@@ -141,12 +144,12 @@ class _Connection(asyncio.Protocol):
         finally:
             self._transport.close()
 
-    async def _receive(self) -> Received:
+    async def _receive(self) -> ReceivedRequest:
         head = await self._next_event()
         pieces = []
         while isinstance(event := await self._next_event(), h11.Data):
             pieces.append(event.data)
-        return Received(
+        return ReceivedRequest(
             connection=self._serial,
             method=head.method.decode("ascii"),
             path=head.target.decode("latin-1"),
@@ -158,18 +161,18 @@ class _Connection(asyncio.Protocol):
 
     async def _next_event(self) -> Any:
         while (event := self._parser.next_event()) is h11.NEED_DATA:
-            self._has_news.clear()
-            await self._has_news.wait()
+            self._has_data.clear()
+            await self._has_data.wait()
         return event
 
-    async def _play(self, answer: Answer) -> None:
-        for step in answer.wire:
+    async def _play(self, response: ScriptedResponse) -> None:
+        for step in response.wire_steps:
             await step.play(self)
             if self._transport.is_closing():
                 return
 
     def _renew_parser(self) -> None:
-        # h11 did not see our answer, so that it cannot go on to the next request by itself.
+        # h11 did not see the response, so it cannot start the next cycle.
         early, _ = self._parser.trailing_data
         self._parser = h11.Connection(h11.SERVER)
         if early:

@@ -1,7 +1,7 @@
 """Startup: mitmproxy's options that keep requests from leaking, the listener, the ready message."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addons.proxyserver import Proxyserver
@@ -96,6 +96,26 @@ def shows_flows() -> bool:
     return ctx.master.addons.get("view") is not None
 
 
+async def start(
+    settings: Config,
+    configured: ConfiguredBackends,
+    client_key: Key | None,
+    *,
+    warnings: Iterable[str | None],
+    hint: Callable[[str, str | None], str] | None,
+) -> Address:
+    """Listen, and log that the proxy is ready. Returns the first address.
+
+    `hint` returns further lines to print; its arguments are the base URL and the client key as
+    shell text.
+    """
+    address, *_ = await listen()
+    for warning in filter(None, warnings):
+        logger.warning("%s", warning)
+    announce(address, settings, configured, client_key, hint)
+    return address
+
+
 async def listen() -> Sequence[Address]:
     """Listen where mitmproxy's options say. Returns the addresses.
 
@@ -124,11 +144,7 @@ def announce(
     client_key: Key | None,
     hint: Callable[[str, str | None], str] | None,
 ) -> None:
-    """Log that the proxy is ready. Print a generated client key, which is never logged.
-
-    `hint` returns further lines to print; its arguments are the base URL and the client key as
-    shell text.
-    """
+    """Log that the proxy is ready. Print a generated client key, which is never logged."""
     url = f"http://{human.format_address(address)}"
     backends = ", ".join(f"{name} (keys: {len(keys)})" for name, keys in upstreams.keys.items())
     logger.info(

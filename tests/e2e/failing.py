@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from addon.demo.simulator import Answer, json_answer, sse_answer
-from addon.exchange.session_log import file_name
+from addon.demo.simulator import ScriptedResponse, json_answer, sse_answer
+from addon.exchange.history import file_name
 from tests.harness import ENVIRON
 from tests.upstream import UpstreamThread, eventually
 
@@ -27,7 +27,7 @@ def event(backend: str, text: str) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
 
 
-def good(backend: str, text: str, stream: bool) -> Answer:
+def good(backend: str, text: str, stream: bool) -> ScriptedResponse:
     if backend == "gemini":  # is always asked for a stream
         last = {"candidates": [{"finishReason": "STOP"}]}
         return sse_answer(event(backend, text), last, done=False)
@@ -41,7 +41,7 @@ def error(status: int) -> dict[str, Any]:
     return {"error": {"code": status, "message": f"fault {status}"}}
 
 
-def failing(status: int, **fields: str) -> Answer:
+def failing(status: int, **fields: str) -> ScriptedResponse:
     headers = [(name.replace("_", "-"), value) for name, value in fields.items()]
     return json_answer(error(status), status, headers)
 

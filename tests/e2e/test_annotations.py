@@ -10,7 +10,7 @@ import pytest
 from mitmproxy import flowfilter
 from mitmproxy.http import HTTPFlow
 
-from addon.demo.simulator import Answer, Gate, Wait, json_answer, sse_answer
+from addon.demo.simulator import Gate, ScriptedResponse, Wait, json_answer, sse_answer
 from addon.exchange import flow_record
 from backends import jsonio
 from tests.harness import RunningProxy, running_proxy
@@ -44,7 +44,7 @@ def ask(proxy: RunningProxy, text: str = "hi", model: str = "demo/echo", **chat:
     return proxy.flows[-1]
 
 
-def completion(text: str = "Hello", **fields: Any) -> Answer:
+def completion(text: str = "Hello", **fields: Any) -> ScriptedResponse:
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": "stop", **fields}
     return json_answer(
@@ -64,7 +64,7 @@ def test_a_whole_answer(proxy: RunningProxy, upstream: UpstreamThread) -> None:
     )
     assert told.pop("llm_total_s", 0) < 5
     assert (
-        jsonio.decode(flow_record.kept(flow, flow_record.CLIENT_REQUEST) or b"")["model"]
+        jsonio.decode(flow_record.load(flow, flow_record.CLIENT_REQUEST) or b"")["model"]
         == "gpt-4o"
     )
     del told[flow_record.CLIENT_REQUEST]
@@ -85,15 +85,15 @@ def test_a_whole_answer(proxy: RunningProxy, upstream: UpstreamThread) -> None:
 
 def test_what_passes_unchanged_is_not_kept_twice(proxy: RunningProxy) -> None:
     for stream in (False, True):
-        assert not set(flow_record.SIDES) & ask(proxy, stream=stream).metadata.keys()
+        assert not set(flow_record.CAPTURES) & ask(proxy, stream=stream).metadata.keys()
 
 
 def test_both_sides_of_a_translated_stream(proxy: RunningProxy) -> None:
     flow = ask(proxy, "say so", "gemini:gemini-2.5-pro", stream=True)
-    client = jsonio.decode(flow_record.kept(flow, flow_record.CLIENT_REQUEST) or b"")
+    client = jsonio.decode(flow_record.load(flow, flow_record.CLIENT_REQUEST) or b"")
     assert client["messages"] == [{"role": "user", "content": "say so"}]
     assert "contents" in jsonio.decode(flow.request.content or b"")
-    assert b'"candidates"' in (flow_record.kept(flow, flow_record.UPSTREAM_RESPONSE) or b"")
+    assert b'"candidates"' in (flow_record.load(flow, flow_record.UPSTREAM_RESPONSE) or b"")
     assert b'"chat.completion.chunk"' in ((flow.response and flow.response.content) or b"")
     assert re.fullmatch(r"gemini:gemini-2.5-pro \| \d+\+\d+ tok \| ttft \d+ms", flow.comment)
 
@@ -119,7 +119,7 @@ def test_the_client_s_request_is_kept_though_the_first_attempt_had_the_same(
     flow = ask(proxy, model="same")
     assert flow.metadata["llm_model"] == "gemini:gemini-2.5-pro"
     assert (
-        jsonio.decode(flow_record.kept(flow, flow_record.CLIENT_REQUEST) or b"")["model"] == "same"
+        jsonio.decode(flow_record.load(flow, flow_record.CLIENT_REQUEST) or b"")["model"] == "same"
     )
 
 
@@ -149,7 +149,7 @@ def test_commands(proxy: RunningProxy) -> None:
     assert flow.metadata["llm_project"] == "x"
     flow = ask(proxy, "!/unset(project) What is this?")
     assert " | !/unset(project) | " in flow.comment
-    kept = {side: flow_record.kept(flow, side) or b"" for side in flow_record.SIDES[:2]}
+    kept = {side: flow_record.load(flow, side) or b"" for side in flow_record.CAPTURES[:2]}
     assert b"!/unset" in kept[flow_record.CLIENT_REQUEST]
     prompt = jsonio.decode(kept[flow_record.PROMPT])
     assert prompt["messages"] == [{"role": "user", "content": "What is this?"}]

@@ -80,7 +80,7 @@ def test_what_models_answered_is_recorded_without_secrets(path: Path) -> None:
     with path.open("rb") as file:
         for flow in FlowReader(file).stream():
             assert flow.metadata["llm_backend"]
-            sides = [flow_record.kept(flow, side) or b"" for side in flow_record.SIDES]  # type: ignore[arg-type]
+            sides = [flow_record.load(flow, side) or b"" for side in flow_record.CAPTURES]  # type: ignore[arg-type]
             text = b"".join([repr(flow.get_state()).encode(), *sides])
             assert UPSTREAM_KEY.encode() not in text
             assert CLIENT_KEY.encode() not in text

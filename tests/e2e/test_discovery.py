@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from addon.demo.simulator import Answer, json_answer
+from addon.demo.simulator import ScriptedResponse, json_answer
 from tests.harness import running_proxy
 from tests.upstream import UpstreamThread
 
@@ -19,7 +19,7 @@ def test_a_dead_backend_does_not_hide_the_other(confdir: Path, upstream: Upstrea
 
 
 def test_every_page_and_no_question_twice(confdir: Path, upstream: UpstreamThread) -> None:
-    def page(name: str, token: str | None) -> Answer:
+    def page(name: str, token: str | None) -> ScriptedResponse:
         model = {"name": f"models/{name}", "supportedGenerationMethods": ["generateContent"]}
         return json_answer({"models": [model], "nextPageToken": token})
 

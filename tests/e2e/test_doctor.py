@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from addon import cli
-from addon.demo.simulator import Answer, Hang, json_answer
+from addon.demo.simulator import Hang, ScriptedResponse, json_answer
 from addon.launch.doctor.findings import Severity
 from tests.harness import ENVIRON, GEMINI_KEY, UPSTREAM_KEY, RunningProxy
 from tests.upstream import UpstreamThread
@@ -45,7 +45,9 @@ class Examine:
         self._capsys = capsys
         monkeypatch.chdir(directory)
 
-    def __call__(self, *arguments: str, key: Answer | None = None, **environ: str) -> Diagnosis:
+    def __call__(
+        self, *arguments: str, key: ScriptedResponse | None = None, **environ: str
+    ) -> Diagnosis:
         self._upstream.script(key or json_answer({"data": {"label": "x"}}), path=KEY_PATH)
         simulator = self._upstream.simulator
         defaults = ENVIRON | {
@@ -99,7 +101,7 @@ def test_a_gateway_that_knows_nothing_of_keys_is_asked_for_its_models(examine: E
 
 
 def test_a_silent_upstream_is_not_waited_for(examine: Examine) -> None:
-    found = examine(key=Answer(steps=(Hang(),)), GEMINI_API_KEY="")
+    found = examine(key=ScriptedResponse(steps=(Hang(),)), GEMINI_API_KEY="")
     assert has(found.problems, "OpenRouter: cannot reach 127.0.0.1")
 
 

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from addon.demo.simulator import (
-    Answer,
     Cut,
     Pause,
     Reset,
+    ScriptedResponse,
     Send,
     html_answer,
     json_answer,
@@ -41,18 +41,18 @@ SSE = (("content-type", "text/event-stream"),)
 SOON = Pause(0.02)  # so that what comes before is read before the connection breaks
 
 
-def cut_after_content(backend: str, stream: bool) -> Answer:
+def cut_after_content(backend: str, stream: bool) -> ScriptedResponse:
     if stream or backend == "gemini":
         return sse_answer(event(backend, "one"), SOON, Cut())
-    return Answer(200, JSON, (Send(b'{"id": "g", "choices": [{"mess'), SOON, Cut()))
+    return ScriptedResponse(200, JSON, (Send(b'{"id": "g", "choices": [{"mess'), SOON, Cut()))
 
 
 # By name: the answer of the first attempt to a whole or streamed request of its backend.
-FAULTS: dict[str, Callable[[str, bool], Answer | None]] = {
+FAULTS: dict[str, Callable[[str, bool], ScriptedResponse | None]] = {
     "refused": lambda backend, stream: None,
-    "reset-before-headers": lambda backend, stream: Answer.reset_before_headers(),
-    "reset-after-headers": lambda backend, stream: Answer(200, SSE, (SOON, Reset())),
-    "hang": lambda backend, stream: Answer.hang(),
+    "reset-before-headers": lambda backend, stream: ScriptedResponse.reset_before_headers(),
+    "reset-after-headers": lambda backend, stream: ScriptedResponse(200, SSE, (SOON, Reset())),
+    "hang": lambda backend, stream: ScriptedResponse.hang(),
     **{str(status): lambda _, __, status=status: failing(status) for status in (429, 500)},
     **{str(status): lambda _, __, status=status: failing(status) for status in (503, 529)},
     "html-502": lambda backend, stream: html_answer(502, "Bad gateway"),

@@ -12,16 +12,16 @@ import httpx
 import pytest
 
 from addon.demo.simulator import (
-    Answer,
     Cut,
     Pause,
     Reset,
+    ScriptedResponse,
     Send,
     html_answer,
     json_answer,
     sse_answer,
 )
-from addon.loopback.script import Received
+from addon.loopback.script import ReceivedRequest
 from backends.keys import Key
 from backends.model_id import BackendName, ModelId
 from commands.routing import failover
@@ -52,14 +52,14 @@ KEYS_OF: dict[BackendName, list[Key]] = {
     "gemini": [Key("GEMINI_API_KEY", TWO_KEYS["GEMINI_API_KEY"])],
 }
 
-Make = Callable[[str, str, bool], Answer]
+Make = Callable[[str, str, bool], ScriptedResponse]
 """From the backend, the text of the answer, and whether the client wants a stream."""
 
 
 def late(make: Make) -> Make:
-    def made(backend: str, text: str, stream: bool) -> Answer:
+    def made(backend: str, text: str, stream: bool) -> ScriptedResponse:
         answer = make(backend, text, stream)
-        return Answer.raw(LONG, *answer.wire)
+        return ScriptedResponse.raw(LONG, *answer.wire_steps)
 
     return made
 
@@ -67,12 +67,14 @@ def late(make: Make) -> Make:
 def commented(make: Make) -> Make:
     """Behind comments, where there is a stream."""
 
-    def made(backend: str, text: str, stream: bool) -> Answer:
+    def made(backend: str, text: str, stream: bool) -> ScriptedResponse:
         answer = make(backend, text, stream)
         if dict(answer.headers).get("content-type") != SSE[0][1]:
             return answer
         comments = (Send(b": x\n\n"), SHORT, Send(b": y\n\n"))
-        return Answer(answer.status, answer.headers, (*comments, *answer.steps), answer.framing)
+        return ScriptedResponse(
+            answer.status, answer.headers, (*comments, *answer.steps), answer.framing
+        )
 
     return made
 
@@ -80,30 +82,30 @@ def commented(make: Make) -> Make:
 def slow(make: Make) -> Make:
     """With its end in a piece of its own."""
 
-    def made(backend: str, text: str, stream: bool) -> Answer:
+    def made(backend: str, text: str, stream: bool) -> ScriptedResponse:
         answer = make(backend, text, stream)
-        steps = [step for each in answer.wire for step in (each, SHORT)]
-        return Answer.raw(*steps[:-1])
+        steps = [step for each in answer.wire_steps for step in (each, SHORT)]
+        return ScriptedResponse.raw(*steps[:-1])
 
     return made
 
 
 def broken(*steps: Cut | Reset | Pause) -> Make:
-    def made(backend: str, text: str, stream: bool) -> Answer:
+    def made(backend: str, text: str, stream: bool) -> ScriptedResponse:
         if stream or backend == "gemini":
             return sse_answer(event(backend, text), SHORT, *steps)
-        return Answer(200, JSON, (Send(b'{"choices": [{"mess'), SHORT, *steps))
+        return ScriptedResponse(200, JSON, (Send(b'{"choices": [{"mess'), SHORT, *steps))
 
     return made
 
 
-def failing_behind_content(backend: str, text: str, stream: bool) -> Answer:
+def failing_behind_content(backend: str, text: str, stream: bool) -> ScriptedResponse:
     if stream or backend == "gemini":
         return sse_answer(event(backend, text), error(502))
     return json_answer(error(502))
 
 
-def plain(answer: Answer) -> Make:
+def plain(answer: ScriptedResponse) -> Make:
     return lambda backend, text, stream: answer
 
 
@@ -112,22 +114,22 @@ FINAL: list[Make] = [plain(failing(status)) for status in (404, 413, 422)]
 AFTER_CONTENT: list[Make] = [broken(Cut()), broken(LONG, Reset()), failing_behind_content]
 RETRIED: list[Make] = [
     *(plain(failing(status)) for status in (401, 403, 429, 500, 503, 529)),
-    plain(Answer.reset_before_headers()),
-    plain(Answer.close_before_headers()),
-    plain(Answer(200, SSE, (SHORT, Reset()))),
+    plain(ScriptedResponse.reset_before_headers()),
+    plain(ScriptedResponse.close_before_headers()),
+    plain(ScriptedResponse(200, SSE, (SHORT, Reset()))),
     plain(sse_answer(b": x\n\n", SHORT, Cut())),
     plain(sse_answer(error(502))),
     plain(sse_answer(b": x\n\n", SHORT, error(503))),
     plain(json_answer(error(502))),
     plain(html_answer(502, "Bad gateway")),
-    plain(Answer.raw(b"SSH-2.0-OpenSSH\r\n\r\n", Cut())),
+    plain(ScriptedResponse.raw(b"SSH-2.0-OpenSSH\r\n\r\n", Cut())),
     late(plain(failing(500))),
-    late(plain(Answer.close_before_headers())),
+    late(plain(ScriptedResponse.close_before_headers())),
     slow(plain(failing(503))),
     slow(plain(json_answer(error(502)))),
     slow(plain(sse_answer(error(502)))),
 ]
-HANGS: Make = plain(Answer.hang())
+HANGS: Make = plain(ScriptedResponse.hang())
 
 
 class Try(NamedTuple):
@@ -178,23 +180,23 @@ ROUTES = {
 }
 
 
-def dies_unanswered(answer: Answer) -> bool:
-    is_cut = any(isinstance(step, Cut | Reset) for step in answer.wire)
-    return is_cut and not any(isinstance(step, Send) for step in answer.wire)
+def dies_unanswered(answer: ScriptedResponse) -> bool:
+    is_cut = any(isinstance(step, Cut | Reset) for step in answer.wire_steps)
+    return is_cut and not any(isinstance(step, Send) for step in answer.wire_steps)
 
 
 class Scripts:
     """Answers by model and key, since the order of requests is not known; counts all of them."""
 
     def __init__(self) -> None:
-        self._answers: defaultdict[tuple[str, str], deque[Answer]] = defaultdict(deque)
+        self._answers: defaultdict[tuple[str, str], deque[ScriptedResponse]] = defaultdict(deque)
         self.asked: list[tuple[str, str]] = []
         self._known: set[int] = set()  # the connections that have been used
 
-    def add(self, model: str, key: str, answer: Answer) -> None:
+    def add(self, model: str, key: str, answer: ScriptedResponse) -> None:
         self._answers[model, key].append(answer)
 
-    def __call__(self, request: Received) -> Answer | None:
+    def __call__(self, request: ReceivedRequest) -> ScriptedResponse | None:
         """In the place of the simulator's own look into its scripts."""
         if request.method != "POST":
             return None
@@ -205,9 +207,9 @@ class Scripts:
             model = request.json["model"]
             key = (request.header("authorization") or "").removeprefix("Bearer ")
         answers = self._answers[model, key]
-        is_warm = request.connection in self._known
+        is_reused = request.connection in self._known
         self._known.add(request.connection)
-        if is_warm and answers and dies_unanswered(answers[0]):
+        if is_reused and answers and dies_unanswered(answers[0]):
             return answers[0]  # and once more, to the same request on a new connection
         self.asked.append((model, key))
         return answers.popleft() if answers else json_answer(error(418), 418)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from addon.demo.simulator import Answer, Hang, html_answer, json_answer, sse_answer
+from addon.demo.simulator import Hang, ScriptedResponse, html_answer, json_answer, sse_answer
 from tests.e2e.failing import (
     KEYS,
     SECRETS,
@@ -200,7 +200,7 @@ def test_a_session_stays_with_what_has_answered(
 ) -> None:
     name = f"stick-{stream}"
 
-    def ask(session: str, *answers: Answer, text: str = "hi") -> list[str]:
+    def ask(session: str, *answers: ScriptedResponse, text: str = "hi") -> list[str]:
         """Who was asked in turn."""
         before = len(chat.calls(name))
         upstream.script(*answers)
@@ -245,7 +245,7 @@ def test_a_client_that_leaves_ends_the_attempts(
 ) -> None:
     name, session, hang = f"leave-{stream}", f"leave-{stream}-{faults}", Hang()
     before = len(chat.calls(name))
-    upstream.script(*[failing(500)] * faults, Answer.raw(hang))
+    upstream.script(*[failing(500)] * faults, ScriptedResponse.raw(hang))
     prompt = {"model": name, "messages": [{"role": "user", "content": "hi"}]}
     with proxy.send_prompt({**prompt, "stream": stream}, session=session):
         assert hang.gate.reached.wait(5)
@@ -271,7 +271,7 @@ def test_attempts_are_bounded_in_time(
 ) -> None:
     """None is begun later than twice the time-out."""
     before = len(upstream.simulator.requests)
-    upstream.script(Answer.hang(), Answer.hang())
+    upstream.script(ScriptedResponse.hang(), ScriptedResponse.hang())
     started = time.monotonic()
     (end,) = told(chat.ask("hanging", f"hanging-{stream}", stream=stream)).ends
     assert time.monotonic() - started < 3 * TIMEOUT_S

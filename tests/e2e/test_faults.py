@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from addon.demo.simulator import (
-    Answer,
     Cut,
     Gate,
     Hang,
     Reset,
+    ScriptedResponse,
     Send,
     Wait,
     html_answer,
@@ -42,13 +42,19 @@ def prompt(**options: Any) -> dict[str, Any]:
 BEFORE_THE_ANSWER = [
     (
         "reset before headers",
-        Answer.reset_before_headers(),
+        ScriptedResponse.reset_before_headers(),
         502,
         None,
         "The connection to OpenRouter broke",
     ),
-    ("closed before headers", Answer.close_before_headers(), 502, None, "broke"),
-    ("silence", Answer.hang(), 504, "timeout", "did not answer for 1 s (setting timeout)"),
+    ("closed before headers", ScriptedResponse.close_before_headers(), 502, None, "broke"),
+    (
+        "silence",
+        ScriptedResponse.hang(),
+        504,
+        "timeout",
+        "did not answer for 1 s (setting timeout)",
+    ),
     ("html error page", html_answer(502, "Bad gateway"), 502, None, "Bad gateway"),
     ("html 200", html_answer(200, "Welcome"), 502, None, "not a JSON object"),
     ("429", json_answer(ERROR, 429, [("retry-after", "7")]), 429, "rate_limit_exceeded", "slow"),
@@ -60,18 +66,24 @@ BEFORE_THE_ANSWER = [
         "overloaded",
         "busy",
     ),
-    ("redirect", Answer(302, (("location", "https://x"),)), 502, None, "HTTP 302"),
+    ("redirect", ScriptedResponse(302, (("location", "https://x"),)), 502, None, "HTTP 302"),
     ("error inside 200", json_answer(ERROR), 429, "rate_limit_exceeded", "slow down"),
     ("empty 200", json_answer({}), 502, None, "without 'choices'"),
     (
         "malformed headers",
-        Answer.raw(b"HTTP/1.1 200 OK\r\nbad name: x\r\ncontent-length: 0\r\n\r\n", Cut()),
+        ScriptedResponse.raw(b"HTTP/1.1 200 OK\r\nbad name: x\r\ncontent-length: 0\r\n\r\n", Cut()),
         502,
         None,
         "malformed",
     ),
-    ("not HTTP", Answer.raw(b"SSH-2.0-OpenSSH\r\n\r\n", Cut()), 502, None, "broke"),
-    ("cut in a whole body", Answer(200, JSON, (Send(b'{"cho'), Cut())), 502, None, "broke"),
+    ("not HTTP", ScriptedResponse.raw(b"SSH-2.0-OpenSSH\r\n\r\n", Cut()), 502, None, "broke"),
+    (
+        "cut in a whole body",
+        ScriptedResponse(200, JSON, (Send(b'{"cho'), Cut())),
+        502,
+        None,
+        "broke",
+    ),
 ]
 
 
@@ -85,7 +97,7 @@ def test_before_the_answer(
     proxy: RunningProxy,
     upstream: UpstreamThread,
     name: str,
-    fault: Answer,
+    fault: ScriptedResponse,
     status: int,
     code: str | None,
     says: str,
@@ -146,7 +158,7 @@ def test_in_the_stream(
     proxy: RunningProxy,
     upstream: UpstreamThread,
     name: str,
-    fault: Answer,
+    fault: ScriptedResponse,
     code: str | None,
     says: str,
     http2: bool,
@@ -188,7 +200,7 @@ def test_a_compressed_answer(proxy: RunningProxy, upstream: UpstreamThread, stre
         plain = json.dumps(COMPLETION).encode()
         headers = (*JSON, ("content-encoding", "gzip"))
         pieces = (Send(gzip.compress(plain)),)
-    upstream.script(Answer(200, headers, pieces))
+    upstream.script(ScriptedResponse(200, headers, pieces))
     answer = proxy.client().post("/v1/chat/completions", json=prompt(stream=stream))
     assert answer.status_code == 200
     assert answer.content == plain
@@ -196,7 +208,7 @@ def test_a_compressed_answer(proxy: RunningProxy, upstream: UpstreamThread, stre
 
 
 def test_an_unknown_coding_is_refused(proxy: RunningProxy, upstream: UpstreamThread) -> None:
-    upstream.script(Answer(200, (*SSE, ("content-encoding", "rot13")), (Send(b"qngn"),)))
+    upstream.script(ScriptedResponse(200, (*SSE, ("content-encoding", "rot13")), (Send(b"qngn"),)))
     answer = proxy.client().post("/v1/chat/completions", json=prompt(stream=True))
     assert answer.status_code == 502
     assert "rot13" in answer.json()["error"]["message"]
@@ -233,11 +245,11 @@ def test_a_whole_answer_to_a_streamed_request(
     ids=["whole", "error", "stream", "html"],
 )
 def test_what_comes_after_keep_alive_comments(
-    proxy: RunningProxy, upstream: UpstreamThread, answer: Answer, ending: str | None
+    proxy: RunningProxy, upstream: UpstreamThread, answer: ScriptedResponse, ending: str | None
 ) -> None:
     """The head is out by then: all that follows is told inside the stream."""
     gate = Gate()
-    upstream.script(Answer.raw(Wait(gate), *answer.wire))
+    upstream.script(ScriptedResponse.raw(Wait(gate), *answer.wire_steps))
     with proxy.client() as client:
         with client.stream("POST", "/v1/chat/completions", json=prompt(stream=True)) as got:
             text = got.iter_text()
@@ -257,7 +269,7 @@ def test_a_client_that_leaves_ends_the_upstream_too(
     proxy: RunningProxy, upstream: UpstreamThread, where: str
 ) -> None:
     hang = Hang()
-    upstream.script(sse_answer(EVENT, hang) if where == "within" else Answer.raw(hang))
+    upstream.script(sse_answer(EVENT, hang) if where == "within" else ScriptedResponse.raw(hang))
     with proxy.send_prompt({"messages": [{}], "stream": True}):
         assert hang.gate.reached.wait(5)
     assert hang.gate.client_gone.wait(5)
@@ -276,7 +288,7 @@ def test_the_upstream_is_closed_if_it_does_not_end_its_body(
 def test_an_answer_without_length_or_chunks(proxy: RunningProxy, upstream: UpstreamThread) -> None:
     """Its end is the end of the connection; the client's stays open."""
     with proxy.client() as client:
-        upstream.script(Answer(200, SSE, sse_answer(EVENT, LAST).steps, framing="eof"))
+        upstream.script(ScriptedResponse(200, SSE, sse_answer(EVENT, LAST).steps, framing="eof"))
         answer = client.post("/v1/chat/completions", json=prompt(stream=True))
         assert answer.text.endswith("data: [DONE]\n\n")
         assert_usable(client, upstream)

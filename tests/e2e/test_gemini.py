@@ -8,7 +8,7 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from addon.demo.simulator import Answer, Cut, json_answer, sse_answer
+from addon.demo.simulator import Cut, ScriptedResponse, json_answer, sse_answer
 from tests.harness import GEMINI_KEY, RunningProxy
 from tests.upstream import UpstreamThread
 
@@ -32,7 +32,7 @@ LAST = {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptToken
 MALFORMED = {"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "x"}]}
 
 
-def google_error(code: int, message: str, status: str) -> Answer:
+def google_error(code: int, message: str, status: str) -> ScriptedResponse:
     return json_answer({"error": {"code": code, "message": message, "status": status}}, code)
 
 
@@ -160,7 +160,7 @@ def test_the_key_goes_in_a_header_and_nothing_of_the_client_s_does(
 def test_errors(
     proxy: RunningProxy,
     upstream: UpstreamThread,
-    answer: Answer,
+    answer: ScriptedResponse,
     status: int,
     code: str,
     stream: bool,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from addon.demo.simulator import Answer, Gate, Hang, Wait, json_answer, sse_answer
+from addon.demo.simulator import Gate, Hang, ScriptedResponse, Wait, json_answer, sse_answer
 from tests.harness import CLIENT_KEY, RunningProxy
 from tests.upstream import UpstreamThread
 
@@ -42,7 +42,7 @@ def test_an_interim_response_is_nobodys_answer(
 ) -> None:
     """Who asks meanwhile gets its own answer, too, and so does who asks next."""
     gate = Gate()
-    first = Answer.raw(INTERIM, Wait(gate), *json_answer(completion("first")).wire)
+    first = ScriptedResponse.raw(INTERIM, Wait(gate), *json_answer(completion("first")).wire_steps)
     upstream.script(first, json_answer(completion("second")), json_answer(completion("third")))
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(ask, either, "one")
@@ -59,8 +59,8 @@ def test_what_comes_ahead_of_an_answer(
     either: RunningProxy, upstream: UpstreamThread, ahead: bytes, stream: bool
 ) -> None:
     answer = sse_answer(LAST) if stream else json_answer(completion("x"))
-    (first, *rest) = answer.wire
-    upstream.script(Answer.raw(ahead + first.data, *rest))  # type: ignore[attr-defined]  # a Send
+    (first, *rest) = answer.wire_steps
+    upstream.script(ScriptedResponse.raw(ahead + first.data, *rest))  # type: ignore[attr-defined]  # a Send
     assert ask(either, "s", stream=stream).status_code == 200
 
 
@@ -72,7 +72,7 @@ def test_trailers_of_an_upstream(
     kind, body = b"application/json", json.dumps(completion("x")).encode()
     if stream:
         kind, body = b"text/event-stream", b"data: %s\n\n" % json.dumps(LAST).encode()
-    upstream.script(Answer.raw(CHUNKED % (kind, len(body), body), ending, Hang()))
+    upstream.script(ScriptedResponse.raw(CHUNKED % (kind, len(body), body), ending, Hang()))
     answer = ask(either, "s", stream=stream)
     if ending.startswith(b"0\r\nx"):
         assert answer.status_code == 200
@@ -82,14 +82,14 @@ def test_trailers_of_an_upstream(
 
 @pytest.mark.parametrize("status", ["101", "1000", "2000", "2", "0"])
 def test_a_status_that_is_none(either: RunningProxy, upstream: UpstreamThread, status: str) -> None:
-    upstream.script(Answer.raw(f"HTTP/1.1 {status} X\r\n\r\n".encode(), Hang()))
+    upstream.script(ScriptedResponse.raw(f"HTTP/1.1 {status} X\r\n\r\n".encode(), Hang()))
     answer = ask(either, "s")
     assert answer.status_code == 502
     assert "Bad HTTP response line" in answer.json()["error"]["message"]
 
 
 def test_an_endless_head(either: RunningProxy, upstream: UpstreamThread) -> None:
-    upstream.script(Answer.raw(b"HTTP/1.1 200 OK\r\nx: ", *[b"x" * 65536] * 20, Hang()))
+    upstream.script(ScriptedResponse.raw(b"HTTP/1.1 200 OK\r\nx: ", *[b"x" * 65536] * 20, Hang()))
     answer = ask(either, "s")
     assert answer.status_code == 502
     assert len(answer.content) < 1000

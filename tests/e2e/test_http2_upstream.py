@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from addon.demo.simulator import Answer, Cut, Hang, json_answer, sse_answer
+from addon.demo.simulator import Cut, Hang, ScriptedResponse, json_answer, sse_answer
 from tests.harness import UPSTREAM_KEY, RunningProxy, running_proxy
 from tests.process import running_process
 from tests.upstream import UpstreamThread
@@ -22,8 +22,8 @@ LAST = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 COMPLETION = {"id": "g", "choices": [{"index": 0, "message": {"content": "hi"}}]}
 
 FAULTS = {
-    "reset": Answer.reset_before_headers(),
-    "silence": Answer.hang(),
+    "reset": ScriptedResponse.reset_before_headers(),
+    "silence": ScriptedResponse.hang(),
     "429": json_answer({"error": {"code": 429, "message": "slow down"}}, 429),
     "error event": sse_answer({"error": {"code": 503, "message": "busy"}}),
     "comments, then cut": sse_answer(b": x\n\n", Cut()),
@@ -81,14 +81,14 @@ def test_whole_and_streamed(proxy: RunningProxy, upstream: UpstreamThread) -> No
 @pytest.mark.parametrize(
     ("fault", "status", "says"),
     [
-        (Answer.reset_before_headers(), 502, ""),
-        (Answer.hang(), 504, "did not answer"),
+        (ScriptedResponse.reset_before_headers(), 502, ""),
+        (ScriptedResponse.hang(), 504, "did not answer"),
         (json_answer({"error": {"code": 429, "message": "slow down"}}, 429), 429, "slow down"),
     ],
     ids=["reset", "silence", "429"],
 )
 def test_faults_before_the_answer(
-    proxy: RunningProxy, upstream: UpstreamThread, fault: Answer, status: int, says: str
+    proxy: RunningProxy, upstream: UpstreamThread, fault: ScriptedResponse, status: int, says: str
 ) -> None:
     with proxy.client(tunnel=True, http2=True) as client:
         upstream.script(fault, json_answer(COMPLETION))

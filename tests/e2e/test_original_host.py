@@ -16,9 +16,11 @@ import pytest
 from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addon.demo.simulator import Received, json_answer
-from addon.endpoints.table import Place
+from addon.demo.simulator import ReceivedRequest, json_answer
+from addon.endpoints.admission import Admission
+from addon.endpoints.table import HostKind
 from addon.exchange.exchange import Exchange
+from addon.exchange.http_responses import ResponseBuilder
 from addon.proxy import LlmProxy
 from commands.config.levels import ConfigError
 from commands.config.load import load
@@ -261,18 +263,30 @@ def http2_status(proxy: RunningProxy, port: int, hosts: list[str]) -> bytes:
     raise AssertionError("no answer")
 
 
-def prompts_of(upstream: UpstreamThread) -> list[Received]:
+def prompts_of(upstream: UpstreamThread) -> list[ReceivedRequest]:
     return [request for request in upstream.simulator.requests if request.method == "POST"]
 
 
-class BrokenPlace(LlmProxy):
-    def _place_of(self, flow: http.HTTPFlow) -> Place:
+class BrokenAdmission(Admission):
+    def host_kind(self, flow: http.HTTPFlow) -> HostKind:
         raise RuntimeError("a bug")
 
 
+class ForgetfulAdmission(Admission):
+    def host_kind(self, flow: http.HTTPFlow) -> HostKind:
+        return HostKind.OTHER
+
+
+class BrokenHost(LlmProxy):
+    def __init__(self, settings: Config) -> None:
+        super().__init__(settings)
+        self._admission = BrokenAdmission(settings, self._access, self._stopping.admit)
+
+
 class Forgetful(LlmProxy):
-    def _place_of(self, flow: http.HTTPFlow) -> Place:
-        return Place.ELSEWHERE
+    def __init__(self, settings: Config) -> None:
+        super().__init__(settings)
+        self._admission = ForgetfulAdmission(settings, self._access, self._stopping.admit)
 
 
 class BrokenLayers(LlmProxy):
@@ -294,13 +308,19 @@ class BrokenHandler(LlmProxy):
         self._handlers.table = {"chat": broken}
 
 
-class BrokenHeaders(LlmProxy):
-    def _stream(self, *args: object) -> None:
+class BrokenStream(ResponseBuilder):
+    def stream(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         raise RuntimeError("a bug")
 
 
+class BrokenHeaders(LlmProxy):
+    def __init__(self, settings: Config) -> None:
+        super().__init__(settings)
+        self._responses = BrokenStream(self._redactor)
+
+
 BUGS = {
-    "request headers": BrokenPlace,
+    "request headers": BrokenHost,
     "request": BrokenHandler,
     "response headers": BrokenHeaders,
 }

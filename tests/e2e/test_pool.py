@@ -14,7 +14,16 @@ import httpx
 import pytest
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addon.demo.simulator import Answer, Cut, Gate, Hang, Send, Wait, json_answer, sse_answer
+from addon.demo.simulator import (
+    Cut,
+    Gate,
+    Hang,
+    ScriptedResponse,
+    Send,
+    Wait,
+    json_answer,
+    sse_answer,
+)
 from addon.layers import pool
 from tests.e2e.failing import entries
 from tests.harness import CLIENT_KEY, OnlyHttp2, RunningProxy, running_proxy
@@ -131,19 +140,23 @@ Asking = Callable[..., httpx.Response]
 
 
 @pytest.fixture(params=["whole", "stream"])
-def good(request: pytest.FixtureRequest) -> Answer:
+def good(request: pytest.FixtureRequest) -> ScriptedResponse:
     return GOOD if request.param == "whole" else sse_answer(EVENT, LAST)
 
 
 @pytest.fixture(params=["http1", "http2"])
-def asking(request: pytest.FixtureRequest, proxy: RunningProxy, good: Answer) -> Asking:
+def asking(request: pytest.FixtureRequest, proxy: RunningProxy, good: ScriptedResponse) -> Asking:
     return partial(ask, proxy, http2=request.param == "http2", stream=good is not GOOD)
 
 
 @pytest.fixture(params=["close", "reset"])
-def death(request: pytest.FixtureRequest) -> Answer:
+def death(request: pytest.FixtureRequest) -> ScriptedResponse:
     is_reset = request.param == "reset"
-    return Answer.reset_before_headers() if is_reset else Answer.close_before_headers()
+    return (
+        ScriptedResponse.reset_before_headers()
+        if is_reset
+        else ScriptedResponse.close_before_headers()
+    )
 
 
 class TestStale:
@@ -152,8 +165,8 @@ class TestStale:
     def test_it_is_replaced_unnoticed(
         self,
         asking: Asking,
-        good: Answer,
-        death: Answer,
+        good: ScriptedResponse,
+        death: ScriptedResponse,
         proxy: RunningProxy,
         upstream: UpstreamThread,
         log_dir: Path,
@@ -174,7 +187,11 @@ class TestStale:
         assert "llm_connection" not in flow.metadata
 
     def test_the_client_stays(
-        self, good: Answer, death: Answer, proxy: RunningProxy, upstream: UpstreamThread
+        self,
+        good: ScriptedResponse,
+        death: ScriptedResponse,
+        proxy: RunningProxy,
+        upstream: UpstreamThread,
     ) -> None:
         """The connection has waited for the same client."""
         upstream.script(good, death, good, good)
@@ -185,7 +202,7 @@ class TestStale:
         assert used(upstream) == [0, 0, 1, 1]
 
     def test_it_is_replaced_once(
-        self, asking: Asking, death: Answer, proxy: RunningProxy, upstream: UpstreamThread
+        self, asking: Asking, death: ScriptedResponse, proxy: RunningProxy, upstream: UpstreamThread
     ) -> None:
         upstream.script(GOOD, death, death, GOOD)
         ask(proxy)
@@ -195,7 +212,7 @@ class TestStale:
         assert used(upstream) == [0, 0, 1]
 
     def test_a_new_connection_is_not_replaced(
-        self, asking: Asking, death: Answer, upstream: UpstreamThread
+        self, asking: Asking, death: ScriptedResponse, upstream: UpstreamThread
     ) -> None:
         upstream.script(death, GOOD)
         assert asking().status_code == 502
@@ -208,7 +225,7 @@ def test_a_stale_connection_to_an_upstream_that_is_gone(confdir: Path) -> None:
     with ExitStack() as going, ThreadPoolExecutor(1) as executor:
         upstream = going.enter_context(UpstreamThread())
         port = upstream.simulator.port
-        upstream.script(GOOD, Answer.raw(Wait(gate), Cut()))
+        upstream.script(GOOD, ScriptedResponse.raw(Wait(gate), Cut()))
         with (
             running_proxy(
                 confdir,
@@ -230,19 +247,21 @@ def test_a_stale_connection_to_an_upstream_that_is_gone(confdir: Path) -> None:
 
 NOT_KEPT = {
     "connection: close": json_answer(COMPLETION, headers=[("connection", "close")]),
-    "HTTP/1.0": Answer.raw(
+    "HTTP/1.0": ScriptedResponse.raw(
         b"HTTP/1.0 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
     ),
-    "no length": Answer(200, JSON, GOOD.steps, framing="eof"),
-    "bytes behind it": Answer.raw(*GOOD.wire, b"HTTP/1.1 408 Request Timeout\r\n\r\n"),
-    "closed behind it": Answer.raw(*GOOD.wire, Cut()),
-    "cut within it": Answer(200, JSON, (Send(b'{"cho'), Cut())),
-    "not HTTP": Answer.raw(b"SSH-2.0-OpenSSH\r\n\r\n"),
-    "bad chunk": Answer.raw(
+    "no length": ScriptedResponse(200, JSON, GOOD.steps, framing="eof"),
+    "bytes behind it": ScriptedResponse.raw(
+        *GOOD.wire_steps, b"HTTP/1.1 408 Request Timeout\r\n\r\n"
+    ),
+    "closed behind it": ScriptedResponse.raw(*GOOD.wire_steps, Cut()),
+    "cut within it": ScriptedResponse(200, JSON, (Send(b'{"cho'), Cut())),
+    "not HTTP": ScriptedResponse.raw(b"SSH-2.0-OpenSSH\r\n\r\n"),
+    "bad chunk": ScriptedResponse.raw(
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
         b"transfer-encoding: chunked\r\n\r\nnonsense\r\n"
     ),
-    "silence": Answer.hang(),
+    "silence": ScriptedResponse.hang(),
     "error event": sse_answer({"error": {"code": 500, "message": "boom"}}, Hang()),
     "no end": sse_answer(LAST, "[DONE]", Hang(), done=False),
 }
@@ -266,7 +285,7 @@ def test_a_cancelled_request_is_not_kept(
     proxy: RunningProxy, upstream: UpstreamThread, is_streaming: bool
 ) -> None:
     hang = Hang()
-    upstream.script(sse_answer(EVENT, hang) if is_streaming else Answer.raw(hang), GOOD)
+    upstream.script(sse_answer(EVENT, hang) if is_streaming else ScriptedResponse.raw(hang), GOOD)
     with proxy.send_prompt(PROMPT | {"stream": True}):
         assert hang.gate.reached.wait(5)
     assert hang.gate.client_gone.wait(5)
@@ -309,7 +328,7 @@ def ask_while_all_wait(
 ) -> list[httpx.Response]:
     """No answer comes before the upstream has got every request."""
     gate = Gate()
-    upstream.script(*[Answer.raw(Wait(gate), *GOOD.wire)] * count)
+    upstream.script(*[ScriptedResponse.raw(Wait(gate), *GOOD.wire_steps)] * count)
     with ThreadPoolExecutor(1) as executor:
         answers = executor.submit(asyncio.run, ask_at_once(proxy, count))
         assert eventually(lambda: len(used(upstream)) == count)
@@ -327,7 +346,7 @@ class TestManyAtOnce:
     def test_there_is_a_limit(self, confdir: Path, upstream: UpstreamThread) -> None:
         url = upstream.simulator.openrouter_url
         with running_proxy(confdir, openrouter_api_base_url=url, max_connections=3) as proxy:
-            upstream.script(*[Answer.close_before_headers()] * 3, *[GOOD] * 37)
+            upstream.script(*[ScriptedResponse.close_before_headers()] * 3, *[GOOD] * 37)
             answers = asyncio.run(ask_at_once(proxy, 40))
         assert Counter(each.status_code for each in answers) == {502: 3, 200: 37}
         assert max(used(upstream)) < 6

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from mitmproxy.certs import CertStore
 from mitmproxy.tls import TlsData
 
-from addon.demo.simulator import Answer
+from addon.demo.simulator import ScriptedResponse
 from tests.e2e.test_pool import COMPLETION, GOOD, ask, used
 from tests.harness import RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
@@ -59,7 +59,7 @@ class TestTls:
     @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
     def test_one_handshake_for_many_clients(self, confdir: Path, http2: bool) -> None:
         with serving(confdir, trusting(confdir)) as (upstream, proxy):
-            upstream.script(GOOD, Answer.close_before_headers(), GOOD, GOOD)
+            upstream.script(GOOD, ScriptedResponse.close_before_headers(), GOOD, GOOD)
             for _ in range(3):
                 assert ask(proxy, http2=http2).json() == COMPLETION
             assert used(upstream) == [0, 0, 1, 1]

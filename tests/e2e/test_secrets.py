@@ -128,7 +128,7 @@ def test_no_key_in_flows_views_or_exports(
         shown = [caplog.text]
         for flow in proxy.flows:
             shown += [str(flow_to_json(flow)), str(flow.get_state())]
-            shown += [str(flow_record.kept(flow, side)) for side in flow_record.SIDES]
+            shown += [str(flow_record.load(flow, side)) for side in flow_record.CAPTURES]
             shown += [
                 contentviews.prettify_message(message, flow, view).text
                 for message in (flow.request, flow.response)

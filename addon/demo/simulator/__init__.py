@@ -6,13 +6,13 @@ It does not depend on the proxy. By default the name of the requested model sele
 
 from addon.demo.simulator.upstream import Simulator
 from addon.loopback.script import (
-    Answer,
     Cut,
     Gate,
     Hang,
     Pause,
-    Received,
+    ReceivedRequest,
     Reset,
+    ScriptedResponse,
     Send,
     Step,
     Wait,
@@ -22,13 +22,13 @@ from addon.loopback.script import (
 )
 
 __all__ = [
-    "Answer",
     "Cut",
     "Gate",
     "Hang",
     "Pause",
-    "Received",
+    "ReceivedRequest",
     "Reset",
+    "ScriptedResponse",
     "Send",
     "Simulator",
     "Step",

@@ -13,11 +13,11 @@ from addon.demo.simulator.dialogue import count_tokens
 from addon.demo.simulator.gemini_chat import Turn, read_prompt, to_events, to_whole
 from addon.demo.simulator.gemini_rules import Fault, find_fault
 from addon.loopback.script import (
-    Answer,
     Cut,
     Json,
     Pause,
-    Received,
+    ReceivedRequest,
+    ScriptedResponse,
     Send,
     half_of,
     json_answer,
@@ -29,7 +29,7 @@ _MODEL_PATH = re.compile(r"/v1beta/models/([^/:]+):(generateContent|streamGenera
 _SLOW_WORDS = 100
 """How long `gemini-demo-slow` stays silent, in delays between words."""
 
-Behaviour = Callable[[Turn, float], Answer]
+Behaviour = Callable[[Turn, float], ScriptedResponse]
 """From a turn and the delay between words, in seconds."""
 
 
@@ -38,7 +38,7 @@ class Gemini:
         self._delay_s = delay_s
         self._serials = count(1)
 
-    def answer(self, request: Received) -> Answer:
+    def answer(self, request: ReceivedRequest) -> ScriptedResponse:
         if not request.header("x-goog-api-key"):
             return _error_answer(400, _BAD_KEY, (_BAD_KEY_INFO,))
         url = urlsplit(request.path)
@@ -52,7 +52,7 @@ class Gemini:
         is_stream = target[2] == "streamGenerateContent" and query.get("alt") == "sse"
         return self._generate(request, target[1], is_stream)
 
-    def _generate(self, request: Received, model: str, is_stream: bool) -> Answer:
+    def _generate(self, request: ReceivedRequest, model: str, is_stream: bool) -> ScriptedResponse:
         if not _is_chat_model(model):
             return _error_answer(404, _NO_MODEL.format(model=model))
         try:
@@ -71,7 +71,7 @@ class Gemini:
 # Behaviours
 
 
-def _respond(responder: dialogue.Responder, turn: Turn, delay_s: float) -> Answer:
+def _respond(responder: dialogue.Responder, turn: Turn, delay_s: float) -> ScriptedResponse:
     completion = responder(turn.prompt)
     if not turn.is_stream:
         return json_answer(to_whole(turn, completion))
@@ -91,18 +91,18 @@ def _to_event(data: Json) -> bytes:
     return b"data: %b\r\n\r\n" % to_json(data)
 
 
-def _respond_slowly(turn: Turn, delay_s: float) -> Answer:
+def _respond_slowly(turn: Turn, delay_s: float) -> ScriptedResponse:
     """Send nothing for a while after the headers, as Gemini does not send comments."""
     response = _echo(turn, delay_s)
     return replace(response, steps=(Pause(delay_s * _SLOW_WORDS), *response.steps))
 
 
-def _truncate(turn: Turn, delay_s: float) -> Answer:
+def _truncate(turn: Turn, delay_s: float) -> ScriptedResponse:
     half = half_of(_echo(turn, delay_s))
     return replace(half, steps=(*half.steps, Cut()))
 
 
-def _fail_mid_stream(turn: Turn, delay_s: float) -> Answer:
+def _fail_mid_stream(turn: Turn, delay_s: float) -> ScriptedResponse:
     """End a stream in a bare JSON error after good events."""
     if not turn.is_stream:
         return _fail(503, turn, delay_s)
@@ -111,16 +111,16 @@ def _fail_mid_stream(turn: Turn, delay_s: float) -> Answer:
     return replace(half, steps=(*half.steps, Send(text.encode())))
 
 
-def _fail(status: int, turn: Turn, delay_s: float) -> Answer:
+def _fail(status: int, turn: Turn, delay_s: float) -> ScriptedResponse:
     return _error_answer(status, *_ERRORS[status])
 
 
-def _block(turn: Turn, delay_s: float) -> Answer:
+def _block(turn: Turn, delay_s: float) -> ScriptedResponse:
     feedback = {"blockReason": "PROHIBITED_CONTENT"}
     return _single(turn, turn.reply(turn.usage(), promptFeedback=feedback))
 
 
-def _malformed_call(turn: Turn, delay_s: float) -> Answer:
+def _malformed_call(turn: Turn, delay_s: float) -> ScriptedResponse:
     candidate = {
         "finishReason": "MALFORMED_FUNCTION_CALL",
         "index": 0,
@@ -129,7 +129,7 @@ def _malformed_call(turn: Turn, delay_s: float) -> Answer:
     return _single(turn, turn.reply(turn.usage(), candidates=[candidate]))
 
 
-def _single(turn: Turn, reply: Json) -> Answer:
+def _single(turn: Turn, reply: Json) -> ScriptedResponse:
     return sse_answer(_to_event(reply), done=False) if turn.is_stream else json_answer(reply)
 
 
@@ -186,11 +186,11 @@ def _error(status: int, message: str, details: tuple[Json, ...] = ()) -> Json:
     return {"error": error}
 
 
-def _error_answer(status: int, message: str, details: tuple[Json, ...] = ()) -> Answer:
+def _error_answer(status: int, message: str, details: tuple[Json, ...] = ()) -> ScriptedResponse:
     return json_answer(_error(status, message, details), status)
 
 
-def _fault_answer(fault: Fault) -> Answer:
+def _fault_answer(fault: Fault) -> ScriptedResponse:
     violation = {"field": fault.field, "description": fault.message}
     detail = {"@type": f"{_GOOGLE}BadRequest", "fieldViolations": [violation]}
     return _error_answer(400, fault.message, (detail,) if fault.field else ())
@@ -225,7 +225,7 @@ def _is_chat_model(model: str) -> bool:
     return model.startswith("gemini-") and "generateContent" in _MODELS.get(model, _CHAT)
 
 
-def _models(query: dict[str, str]) -> Answer:
+def _models(query: dict[str, str]) -> ScriptedResponse:
     """List models. A page token is the number of models on the previous pages."""
     try:
         start, size = int(query.get("pageToken", 0)), int(query.get("pageSize", 50))

@@ -15,12 +15,12 @@ from addon.demo.simulator.openrouter_chat import (
     to_whole,
 )
 from addon.loopback.script import (
-    Answer,
     Cut,
     Headers,
     Json,
     Pause,
-    Received,
+    ReceivedRequest,
+    ScriptedResponse,
     Send,
     half_of,
     html_answer,
@@ -34,7 +34,7 @@ _SLOW_WAITS = 8
 _SLOW_WORDS = 20
 """The pause after each comment, in delays between words."""
 
-Behaviour = Callable[[Turn, float], Answer]
+Behaviour = Callable[[Turn, float], ScriptedResponse]
 """From a turn and the delay between words, in seconds."""
 
 
@@ -42,16 +42,16 @@ class OpenRouter:
     def __init__(self, delay_s: float) -> None:
         self._delay_s = delay_s
         self._serials = count(1)
-        self._routes: dict[tuple[str, str], Callable[[Received], Answer]] = {
+        self._routes: dict[tuple[str, str], Callable[[ReceivedRequest], ScriptedResponse]] = {
             ("POST", "/api/v1/chat/completions"): self._chat,
             ("GET", "/api/v1/models"): _models,
         }
 
-    def answer(self, request: Received) -> Answer:
+    def answer(self, request: ReceivedRequest) -> ScriptedResponse:
         route = self._routes.get((request.method, request.path.partition("?")[0]))
         return route(request) if route else _error_answer(404, "Not Found")
 
-    def _chat(self, request: Received) -> Answer:
+    def _chat(self, request: ReceivedRequest) -> ScriptedResponse:
         scheme, _, key = (request.header("authorization") or "").partition(" ")
         if scheme.lower() != "bearer" or not key:
             return _error_answer(401, "Missing Authentication header")
@@ -67,7 +67,7 @@ class OpenRouter:
 # Behaviours
 
 
-def _respond(responder: dialogue.Responder, turn: Turn, delay_s: float) -> Answer:
+def _respond(responder: dialogue.Responder, turn: Turn, delay_s: float) -> ScriptedResponse:
     completion = responder(turn.prompt)
     if turn.is_stream:
         steps = to_stream(turn, completion, delay_s)
@@ -78,7 +78,7 @@ def _respond(responder: dialogue.Responder, turn: Turn, delay_s: float) -> Answe
 _echo = partial(_respond, dialogue.echo)
 
 
-def _respond_slowly(turn: Turn, delay_s: float) -> Answer:
+def _respond_slowly(turn: Turn, delay_s: float) -> ScriptedResponse:
     """Send comments before the first word, or blank lines before a complete response."""
     response = _echo(turn, delay_s)
     sign_of_life = COMMENT if turn.is_stream else Send(b"\n")
@@ -86,12 +86,12 @@ def _respond_slowly(turn: Turn, delay_s: float) -> Answer:
     return replace(response, steps=(*waits, *response.steps))
 
 
-def _truncate(turn: Turn, delay_s: float) -> Answer:
+def _truncate(turn: Turn, delay_s: float) -> ScriptedResponse:
     half = half_of(_echo(turn, delay_s))
     return replace(half, steps=(*half.steps, Cut()))
 
 
-def _fail_mid_stream(turn: Turn, delay_s: float) -> Answer:
+def _fail_mid_stream(turn: Turn, delay_s: float) -> ScriptedResponse:
     """Send an error after half of the text. Such a stream ends without `[DONE]`."""
     if not turn.is_stream:
         completion = to_whole(turn, dialogue.echo(turn.prompt))
@@ -102,7 +102,7 @@ def _fail_mid_stream(turn: Turn, delay_s: float) -> Answer:
     return replace(half, steps=(*half.steps, Send(to_event(event))))
 
 
-def _fail_first_event(turn: Turn, delay_s: float) -> Answer:
+def _fail_first_event(turn: Turn, delay_s: float) -> ScriptedResponse:
     """Send a comment, an error and `[DONE]`."""
     if not turn.is_stream:
         return _fail_in_200(turn, delay_s)
@@ -110,17 +110,17 @@ def _fail_first_event(turn: Turn, delay_s: float) -> Answer:
     return sse_answer(COMMENT, event, headers=turn.headers)
 
 
-def _fail_in_200(turn: Turn, delay_s: float) -> Answer:
+def _fail_in_200(turn: Turn, delay_s: float) -> ScriptedResponse:
     """Send JSON even if the client wants a stream."""
     return json_answer({"id": turn.id, "error": _error(502)}, headers=turn.headers)
 
 
-def _fail(status: int, turn: Turn, delay_s: float) -> Answer:
+def _fail(status: int, turn: Turn, delay_s: float) -> ScriptedResponse:
     hints = _HINTS.get(status, ())
     return json_answer({"error": _error(status), "user_id": "user_simulated"}, status, hints)
 
 
-def _gateway_page(turn: Turn, delay_s: float) -> Answer:
+def _gateway_page(turn: Turn, delay_s: float) -> ScriptedResponse:
     return html_answer(502, "502 Bad Gateway")
 
 
@@ -168,7 +168,7 @@ def _error(status: int) -> Json:
     return {"code": status, "message": message, "metadata": metadata}
 
 
-def _error_answer(status: int, message: str) -> Answer:
+def _error_answer(status: int, message: str) -> ScriptedResponse:
     return json_answer({"error": {"code": status, "message": message}}, status)
 
 
@@ -191,7 +191,7 @@ _ALSO_LISTED = ("openai/gpt-4o-mini", "anthropic/claude-sonnet-4.5", "qwen/qwen3
 """Real model names, which echo as every unknown name does."""
 
 
-def _models(request: Received) -> Answer:
+def _models(request: ReceivedRequest) -> ScriptedResponse:
     cards = [_model_card(name) for name in (*_BEHAVIOURS, *_ALSO_LISTED)]
     return json_answer({"data": cards, "links": {"next": None}, "total_count": len(cards)})
 

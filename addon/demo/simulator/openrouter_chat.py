@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import Self
 
 from addon.demo.simulator.dialogue import Completion, Prompt, Tool, ToolCall, count_tokens, words
-from addon.loopback.script import Headers, Json, Pause, Received, Send, Step, to_event, to_json
+from addon.loopback.script import (
+    Headers,
+    Json,
+    Pause,
+    ReceivedRequest,
+    Send,
+    Step,
+    to_event,
+    to_json,
+)
 
 COMMENT = Send(b": OPENROUTER PROCESSING\n\n")
 COST_PER_TOKEN = 0.0000002
@@ -26,7 +35,7 @@ class Turn:
     created: int
 
     @classmethod
-    def read(cls, request: Received, serial: int) -> Self:
+    def read(cls, request: ReceivedRequest, serial: int) -> Self:
         """Raises ValueError, TypeError, LookupError or AttributeError for JSON of another shape."""
         body = request.json
         return cls(

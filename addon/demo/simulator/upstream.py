@@ -7,7 +7,7 @@ from typing import Self
 
 from addon.demo.simulator.gemini import Gemini
 from addon.demo.simulator.openrouter import OpenRouter
-from addon.loopback.script import Answer, Received, json_answer
+from addon.loopback.script import ReceivedRequest, ScriptedResponse, json_answer
 from addon.loopback.server import Server
 
 
@@ -19,9 +19,9 @@ class Simulator(Server):
 
     def __init__(self, delay_s: float, keep_requests: int) -> None:
         super().__init__(self._answer)
-        self._requests: deque[Received] = deque(maxlen=keep_requests)
-        self._scripts: defaultdict[str | None, deque[Answer]] = defaultdict(deque)
-        self._vendors: dict[str, Callable[[Received], Answer]] = {
+        self._requests: deque[ReceivedRequest] = deque(maxlen=keep_requests)
+        self._scripts: defaultdict[str | None, deque[ScriptedResponse]] = defaultdict(deque)
+        self._vendors: dict[str, Callable[[ReceivedRequest], ScriptedResponse]] = {
             "/api/v1/": OpenRouter(delay_s).answer,
             "/v1beta/": Gemini(delay_s).answer,
         }
@@ -50,26 +50,26 @@ class Simulator(Server):
         return f"{self.url}/v1beta"
 
     @property
-    def requests(self) -> list[Received]:
+    def requests(self) -> list[ReceivedRequest]:
         """The recorded requests, oldest first."""
         return list(self._requests)
 
-    def script(self, *answers: Answer, path: str | None = None) -> None:
+    def script(self, *answers: ScriptedResponse, path: str | None = None) -> None:
         """Queue responses to the next POSTs, or to the next requests for `path` (without query)."""
         self._scripts[path].extend(answers)
 
-    def _answer(self, request: Received) -> Answer:
+    def _answer(self, request: ReceivedRequest) -> ScriptedResponse:
         self._requests.append(request)
         return self._scripted(request) or self._simulated(request)
 
-    def _scripted(self, request: Received) -> Answer | None:
+    def _scripted(self, request: ReceivedRequest) -> ScriptedResponse | None:
         path = request.path.partition("?")[0]
         for key in (path, None) if request.method == "POST" else (path,):
             if queue := self._scripts.get(key):
                 return queue.popleft()
         return None
 
-    def _simulated(self, request: Received) -> Answer:
+    def _simulated(self, request: ReceivedRequest) -> ScriptedResponse:
         for prefix, answer in self._vendors.items():
             if request.path.startswith(prefix):
                 return answer(request)

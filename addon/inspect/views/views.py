@@ -123,7 +123,7 @@ class _SideView(Contentview):
         is_request = isinstance(metadata.http_message, http.Request)
         side = self.request if is_request else self.response
         if side.capture and isinstance(metadata.flow, http.HTTPFlow):
-            data = flow_record.kept(metadata.flow, side.capture) or data
+            data = flow_record.load(metadata.flow, side.capture) or data
         conversation = read(data)
         chat = to_text(conversation, "all of it is below") if conversation else UNREADABLE
         return f"{chat}\n\n--- {side.title}, {len(data):,} bytes ---\n{_raw(data)}"

@@ -33,9 +33,9 @@ def check_programs() -> Iterator[Finding]:
     if not _fits(version("mitmproxy"), wanted):
         fix = f"pip install '{wanted}'"
         yield Finding(Severity.PROBLEM, f"{found}: made for {wanted}", fix)
-    elif misfit := layers.missing():
+    elif incompatibility := layers.incompatibility():
         fix = f"without it there is no failover; pip install --force-reinstall '{wanted}'"
-        yield Finding(Severity.WARNING, misfit, fix)
+        yield Finding(Severity.WARNING, incompatibility, fix)
     else:
         yield Finding(Severity.OK, found)
 

@@ -14,7 +14,7 @@ from addon.cassettes import files
 from addon.cassettes.files import Recorder
 from addon.cassettes.server import CassetteServer
 from addon.exchange import flow_record
-from addon.loopback.script import Pause, Received, Send
+from addon.loopback.script import Pause, ReceivedRequest, Send
 from backends import jsonio
 from backends.keys import Key
 from backends.recordings.cassette import Cassette, Recording
@@ -128,11 +128,11 @@ def test_the_prompt_is_the_side_nearest_to_the_model(tmp_path: Path) -> None:
     }
     flows = [flow_of({"contents": []}, metadata=OURS) for _ in range(3)]
     for flow in flows[1:]:
-        flow_record.keep(
+        flow_record.save(
             flow, flow_record.CLIENT_REQUEST, jsonio.encode(sides[flow_record.CLIENT_REQUEST])
         )
-    flow_record.keep(flows[2], flow_record.PROMPT, jsonio.encode(sides[flow_record.PROMPT]))
-    tape = files.load(written(tmp_path / "run.mitm", flow_of(), *flows), VENDORS)
+    flow_record.save(flows[2], flow_record.PROMPT, jsonio.encode(sides[flow_record.PROMPT]))
+    tape = files.load(written(tmp_path / "run.mitm", flow_of(), *flows))
     assert len(tape.recordings) == 3  # the second flow's request is in the upstream's form only
     assert tape.find("chat", HELLO) == 0
     assert tape.find("chat", sides[flow_record.CLIENT_REQUEST]) == 1
@@ -219,14 +219,14 @@ def player(is_timed: bool) -> CassetteServer:
     return CassetteServer(tape, KEY, is_timed)
 
 
-def get(path: str) -> Received:
-    return Received(1, "GET", path, (credential_of(KEY),), b"")
+def get(path: str) -> ReceivedRequest:
+    return ReceivedRequest(1, "GET", path, (credential_of(KEY),), b"")
 
 
 def test_answers_at_once() -> None:
     answer = player(is_timed=False).respond(get("/gemini/0"))
     assert (answer.status, answer.framing, answer.steps) == (200, "chunked", (Send(BODY),))
-    assert answer.wire
+    assert answer.wire_steps
     answer = player(is_timed=False).respond(get("/gemini/1"))
     assert (answer.status, answer.framing, answer.steps) == (200, "length", (Send(b"{}"),))
 
@@ -239,7 +239,7 @@ def test_answers_in_the_time_that_they_took() -> None:
 
 
 def test_header_bytes_pass_as_they_are() -> None:
-    head = player(is_timed=False).respond(get("/gemini/0")).wire[0]
+    head = player(is_timed=False).respond(get("/gemini/0")).wire_steps[0]
     assert isinstance(head, Send)
     assert b"x-a: \xc3\xa4\xc3\xb6\r\n" in head.data
 
@@ -261,5 +261,5 @@ def test_what_is_not_there(path: str) -> None:
 
 def test_nobody_else_is_answered() -> None:
     for headers in ((), (("authorization", "Bearer guess"),)):
-        request = Received(1, "GET", "/gemini/0", headers, b"")
+        request = ReceivedRequest(1, "GET", "/gemini/0", headers, b"")
         assert player(is_timed=False).respond(request).status == 401

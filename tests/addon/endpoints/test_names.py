@@ -5,8 +5,8 @@ from hypothesis import given, strategies as st
 from mitmproxy import http
 
 from addon.endpoints import names, table
-from addon.endpoints.access import check_host, leads_home
-from addon.endpoints.table import Place
+from addon.endpoints.access import check_host, is_local_peer
+from addon.endpoints.table import HostKind
 from backends.errors import ApiError
 
 
@@ -107,12 +107,12 @@ def spellings(draw: st.DrawFn, path: str) -> str:
 
 @given(spellings("v1/chat/completions"))
 def test_no_spelling_slips_past(path: str) -> None:
-    claim = table.match(f"/{path}", Place.LLM_HOST)
-    assert claim
-    assert claim.endpoint.name == "chat"
+    found = table.match(f"/{path}", HostKind.LLM_HOST)
+    assert found
+    assert found.endpoint.name == "chat"
 
 
-@pytest.mark.parametrize("place", [Place.LLM_HOST, Place.OURSELVES])
+@pytest.mark.parametrize("host_kind", [HostKind.LLM_HOST, HostKind.PROXY])
 @pytest.mark.parametrize(
     ("path", "endpoint"),
     [
@@ -130,32 +130,32 @@ def test_no_spelling_slips_past(path: str) -> None:
         ("/v1/files", None),
     ],
 )
-def test_endpoint(place: Place, path: str, endpoint: str | None) -> None:
-    claim = table.match(path, place)
-    assert (claim and claim.endpoint.name) == endpoint
+def test_endpoint(host_kind: HostKind, path: str, endpoint: str | None) -> None:
+    found = table.match(path, host_kind)
+    assert (found and found.endpoint.name) == endpoint
 
 
 def test_a_model_s_id_keeps_its_case() -> None:
-    claim = table.match("/V1/models/openrouter:Org%2FName:free", Place.OURSELVES)
-    assert claim
-    assert claim.argument == "openrouter:Org/Name:free"
+    found = table.match("/V1/models/openrouter:Org%2FName:free", HostKind.PROXY)
+    assert found
+    assert found.model_id == "openrouter:Org/Name:free"
 
 
 @pytest.mark.parametrize(
-    ("hosts", "place"),
+    ("hosts", "host_kind"),
     [
-        (("API.OPENAI.COM",), Place.LLM_HOST),
-        (("10.0.0.1", "10.0.0.1", "api.openai.com."), Place.LLM_HOST),
-        (("10.0.0.1", None), Place.ELSEWHERE),
-        (("api.openai.com.evil.example",), Place.ELSEWHERE),
+        (("API.OPENAI.COM",), HostKind.LLM_HOST),
+        (("10.0.0.1", "10.0.0.1", "api.openai.com."), HostKind.LLM_HOST),
+        (("10.0.0.1", None), HostKind.OTHER),
+        (("api.openai.com.evil.example",), HostKind.OTHER),
     ],
 )
-def test_place(hosts: tuple[str | None, ...], place: Place) -> None:
-    assert table.place(hosts, ("api.openai.com",)) == place
+def test_host_kind(hosts: tuple[str | None, ...], host_kind: HostKind) -> None:
+    assert table.host_kind(hosts, ("api.openai.com",)) == host_kind
 
 
 @pytest.mark.parametrize(
-    ("peer", "local", "is_home"),
+    ("peer", "local", "is_local"),
     [
         ("127.0.0.1", "127.0.0.1", True),
         ("127.8.8.8", "127.0.0.1", True),
@@ -169,8 +169,8 @@ def test_place(hosts: tuple[str | None, ...], place: Place) -> None:
         ("2001:db8::1", "2001:db8::2", False),
     ],
 )
-def test_leads_home(peer: str, local: str, is_home: bool) -> None:
-    assert leads_home(peer, local) == is_home
+def test_is_local_peer(peer: str, local: str, is_local: bool) -> None:
+    assert is_local_peer(peer, local) == is_local
 
 
 @pytest.mark.parametrize(

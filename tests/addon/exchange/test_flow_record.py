@@ -23,37 +23,37 @@ def saved_and_loaded(flow: HTTPFlow) -> HTTPFlow:
 
 def test_a_side_survives_saving_and_copying() -> None:
     flow = tflow()
-    flow_record.keep(flow, flow_record.CLIENT_REQUEST, b"hello" * 100)
+    flow_record.save(flow, flow_record.CLIENT_REQUEST, b"hello" * 100)
     for other in (flow, saved_and_loaded(flow), flow.copy(), copy.deepcopy(flow)):
-        assert flow_record.kept(other, flow_record.CLIENT_REQUEST) == b"hello" * 100
-        assert flow_record.kept(other, flow_record.PROMPT) is None
+        assert flow_record.load(other, flow_record.CLIENT_REQUEST) == b"hello" * 100
+        assert flow_record.load(other, flow_record.PROMPT) is None
 
 
 def test_a_side_shows_as_its_size_to_filters_and_views() -> None:
     flow = tflow()
-    flow_record.keep(flow, flow_record.CLIENT_REQUEST, b"hello")
+    flow_record.save(flow, flow_record.CLIENT_REQUEST, b"hello")
     assert (
         repr(flow.metadata)
         == f"{{'llm_client_request': <{len(zlib.compress(b'hello', 1))} bytes, compressed>}}"
     )
     loaded = saved_and_loaded(flow)
-    flow_record.adopt(loaded)
+    flow_record.restore(loaded)
     assert str(loaded.metadata) == str(flow.metadata)
     assert flowfilter.match("~meta compressed", loaded)
 
 
 def test_what_is_kept_is_bounded() -> None:
     flow = tflow()
-    flow_record.keep(flow, flow_record.CLIENT_REQUEST, bytes(flow_record.MAX_BYTES + 1))
-    assert len(flow_record.kept(flow, flow_record.CLIENT_REQUEST) or b"") == flow_record.MAX_BYTES
+    flow_record.save(flow, flow_record.CLIENT_REQUEST, bytes(flow_record.MAX_BYTES + 1))
+    assert len(flow_record.load(flow, flow_record.CLIENT_REQUEST) or b"") == flow_record.MAX_BYTES
     # A file from somebody else may claim anything.
     flow.metadata[flow_record.CLIENT_REQUEST] = zlib.compress(bytes(2 * flow_record.MAX_BYTES))
-    assert len(flow_record.kept(flow, flow_record.CLIENT_REQUEST) or b"") == flow_record.MAX_BYTES
+    assert len(flow_record.load(flow, flow_record.CLIENT_REQUEST) or b"") == flow_record.MAX_BYTES
 
 
 def test_foreign_metadata_is_no_side() -> None:
     for value in (b"not compressed", "text", 1, None, [b"x"]):
         flow = tflow()
         flow.metadata[flow_record.PROMPT] = value
-        assert not flow_record.kept(flow, flow_record.PROMPT)
-        flow_record.adopt(flow)
+        assert not flow_record.load(flow, flow_record.PROMPT)
+        flow_record.restore(flow)

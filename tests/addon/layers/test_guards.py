@@ -8,7 +8,7 @@ import pytest
 from mitmproxy import ctx
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Client, ConnectionState, Server
-from mitmproxy.http import HTTPFlow, Request, Response
+from mitmproxy.http import Request
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HTTPMode, SendHttp
@@ -25,13 +25,13 @@ from mitmproxy.proxy.tunnel import TunnelLayer
 from mitmproxy.test import taddons, tflow
 
 from addon.exchange.exchange import Exchange
-from addon.exchange.http_responses import Answers
-from addon.layers.deps import Rules, Tick
+from addon.exchange.http_responses import ResponseBuilder
+from addon.layers.deps import LayerDeps, Tick
 from addon.layers.http_layer import LlmHttpLayer
 from addon.layers.http_stream import LlmHttpStream
 from addon.layers.pool import Pool
 from addon.layers.stream_state import Client as StreamClient, IllegalMove
-from addon.layers.upstream_layer import UpstreamConnection
+from addon.layers.upstream_layer import UpstreamLayer
 from backends.dialects.chat import ChatEncoder
 from backends.redact import Redactor
 
@@ -69,13 +69,13 @@ class Broken(layer.Layer):
 
 def test_an_upstream_that_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
     inner = Broken(context())
-    upstream = UpstreamConnection(inner, None, lambda _: None)
+    upstream = UpstreamLayer(inner, None, lambda _: None)
     server = inner.context.server
     for stream_id in (1, 3, 5, 7):
         request = Request.make("POST", "http://192.0.2.3:3/")
         assert not list(upstream.handle_event(RequestHeaders(stream_id, request, True)))
     assert len(list(upstream.handle_event(events.DataReceived(server, b"end of 1")))) == 1
-    upstream.part(3, is_over=False)
+    upstream.detach(3, is_complete=False)
     assert not list(upstream.handle_event(RequestProtocolError(5, "gone", ErrorCode.CANCEL)))
     close, *told = upstream.handle_event(events.DataReceived(server, b"x"))
     assert isinstance(close, commands.CloseConnection)
@@ -91,7 +91,7 @@ def test_an_end_that_was_not_told_yet() -> None:
     """It is held back until the connection is ready for the next request, which it will not be."""
     inner = Broken(context())
     exchange = Exchange("chat", "", (), ())
-    upstream = UpstreamConnection(inner, None, lambda _: exchange)
+    upstream = UpstreamLayer(inner, None, lambda _: exchange)
     list(upstream.handle_event(RequestHeaders(1, Request.make("GET", "http://x/"), True)))
     data = events.DataReceived(inner.context.server, b"end of 1, and more")
     _, told = upstream.handle_event(data)
@@ -104,29 +104,25 @@ def test_the_socket_below_a_tunnel_is_closed() -> None:
     proxy = Server(address=("192.0.2.4", 4))
     tunnel = TunnelLayer(made, tunnel_connection=proxy, conn=made.server)
     tunnel.child_layer = Broken(made)
-    upstream = UpstreamConnection(tunnel, None, lambda _: None)
+    upstream = UpstreamLayer(tunnel, None, lambda _: None)
     list(upstream.handle_event(RequestHeaders(1, Request.make("GET", "http://x/"), True)))
     close, _ = upstream.handle_event(events.DataReceived(proxy, b"x"))
     assert isinstance(close, commands.CloseConnection)
     assert close.connection is proxy
 
 
-def broken_rules() -> Rules:
-    def find(_: str) -> Never:
+def broken_deps() -> LayerDeps:
+    def exchange_of(_: str) -> Never:
         raise Bug
 
-    def stream_head(_: HTTPFlow) -> Response:
-        return Response.make()
-
-    return Rules(
-        find=find,
-        answers=Answers(Redactor(())),
-        stream_head=stream_head,
-        show=lambda _, __: None,
+    return LayerDeps(
+        exchange_of=exchange_of,
+        responses=ResponseBuilder(Redactor(())),
+        on_progress=lambda *_: None,
         pool=Pool(),
-        connect_s=10,
-        silence_s=10,
-        keep_alive_s=10,
+        connect_timeout_s=10,
+        read_timeout_s=10,
+        keepalive_s=10,
         max_body_bytes=1000,
         max_connections=1,
     )
@@ -144,7 +140,7 @@ def run(http: LlmHttpLayer, event: events.Event) -> list[commands.Command]:
 
 def test_a_bug_on_the_clients_side_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
     made = context()
-    http = LlmHttpLayer(made, HTTPMode.regular, broken_rules())
+    http = LlmHttpLayer(made, HTTPMode.regular, broken_deps())
     run(http, events.Start())
     request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
     happened = run(http, events.DataReceived(made.client, request))
@@ -169,8 +165,9 @@ class Confused(LlmHttpStream):
 @pytest.mark.parametrize("has_begun", [False, True])
 def test_an_illegal_move_ends_the_stream_with_an_error(has_begun: bool) -> None:
     made = context()
-    stream = Confused(made, 1, broken_rules(), lambda _: None)
+    stream = Confused(made, 1, broken_deps(), lambda _: None)
     stream.flow = tflow.tflow()
+    stream.flow.request.http_version = "HTTP/2.0"  # no chunks
     stream.server_state = stream.state_wait_for_response_headers
     stream.exchange = Exchange("chat", "", [], [], encoder=ChatEncoder())
     if has_begun:
@@ -185,7 +182,7 @@ def test_an_illegal_move_ends_the_stream_with_an_error(has_begun: bool) -> None:
 
 def test_an_http2_clients_connection_is_closed() -> None:
     made = context(b"h2")
-    http = LlmHttpLayer(made, HTTPMode.regular, broken_rules())
+    http = LlmHttpLayer(made, HTTPMode.regular, broken_deps())
     run(http, events.Start())
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
     # :method GET, :scheme http, :path /, :authority x; the end of the stream

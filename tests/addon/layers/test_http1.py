@@ -25,7 +25,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 
-from addon.exchange.http_responses import Answers
+from addon.exchange.http_responses import ResponseBuilder
 from addon.layers.http1 import MAX_HEAD_BYTES, ClientHttp1, UpstreamHttp1
 from backends.redact import Redactor
 
@@ -107,7 +107,7 @@ def asked() -> Wire:
 
 
 def serving() -> Wire:
-    return Wire(ClientHttp1(context(), Answers(Redactor(()))))
+    return Wire(ClientHttp1(context(), ResponseBuilder(Redactor(()))))
 
 
 def split(data: bytes, cuts: Iterable[int]) -> list[bytes]:

@@ -1,6 +1,6 @@
 import pytest
 
-from addon.endpoints.table import Place, match
+from addon.endpoints.table import HostKind, match
 from backends import jsonio
 from backends.dialects.registry import DIALECTS, Dialect
 from backends.errors import ApiError
@@ -39,12 +39,12 @@ def test_a_prompt_is_read_and_its_response_read_back(dialect: Dialect) -> None:
 
 
 @EACH
-@pytest.mark.parametrize("place", [Place.OURSELVES, Place.LLM_HOST])
+@pytest.mark.parametrize("host_kind", [HostKind.PROXY, HostKind.LLM_HOST])
 @pytest.mark.parametrize("prefix", ["", "/v1", "/api/v1", "/openai/deployments/x"])
-def test_paths_lead_to_their_dialect(dialect: Dialect, place: Place, prefix: str) -> None:
-    claim = match(f"{prefix}{dialect.path}?a=b", place)
-    assert claim is not None
-    assert claim.endpoint.dialect is dialect
+def test_paths_lead_to_their_dialect(dialect: Dialect, host_kind: HostKind, prefix: str) -> None:
+    found = match(f"{prefix}{dialect.path}?a=b", host_kind)
+    assert found is not None
+    assert found.endpoint.dialect is dialect
 
 
 @EACH

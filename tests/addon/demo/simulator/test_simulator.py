@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from addon.demo.simulator import (
-    Answer,
     Cut,
     Gate,
     Hang,
     Pause,
     Reset,
+    ScriptedResponse,
     Send,
     Simulator,
     Wait,
@@ -57,29 +57,32 @@ def read_until(peer: socket.socket, end: bytes) -> bytes:
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 FRAMINGS = {
     "chunked": (
-        Answer(steps=(Send(b"ab"), Send(b""), Send(b"0123456789")), framing="chunked"),
+        ScriptedResponse(steps=(Send(b"ab"), Send(b""), Send(b"0123456789")), framing="chunked"),
         CHUNKED + b"2\r\nab\r\na\r\n0123456789\r\n0\r\n\r\n",
     ),
-    "chunked, empty": (Answer(), CHUNKED + b"0\r\n\r\n"),
+    "chunked, empty": (ScriptedResponse(), CHUNKED + b"0\r\n\r\n"),
     "length": (
-        Answer(418, (("x-a", "1"), ("x-a", "2")), (Send(b"ab"), Send(b"c")), "length"),
+        ScriptedResponse(418, (("x-a", "1"), ("x-a", "2")), (Send(b"ab"), Send(b"c")), "length"),
         b"HTTP/1.1 418 I'm a Teapot\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: 3\r\n\r\nabc",
     ),
     "length, cut": (
-        Answer(steps=(Send(b"ab"), Cut(), Send(b"c")), framing="length"),
+        ScriptedResponse(steps=(Send(b"ab"), Cut(), Send(b"c")), framing="length"),
         b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nab",
     ),
     "eof": (
-        Answer(529, steps=(Send(b"ab"), Pause(0), Send(b"c")), framing="eof"),
+        ScriptedResponse(529, steps=(Send(b"ab"), Pause(0), Send(b"c")), framing="eof"),
         b"HTTP/1.1 529 Unknown\r\nconnection: close\r\n\r\nabc",
     ),
     "chunked, cut": (
-        Answer(steps=(Send(b"ab"), Cut(), Send(b"never"))),
+        ScriptedResponse(steps=(Send(b"ab"), Cut(), Send(b"never"))),
         CHUNKED + b"2\r\nab\r\n",
     ),
-    "head, then cut": (Answer(steps=(Pause(0), Cut())), CHUNKED),
-    "raw": (Answer.raw(b"HTTP/1.1 20", b"0 Fine\r\n\r\nx", Cut()), b"HTTP/1.1 200 Fine\r\n\r\nx"),
-    "closed before headers": (Answer.close_before_headers(), b""),
+    "head, then cut": (ScriptedResponse(steps=(Pause(0), Cut())), CHUNKED),
+    "raw": (
+        ScriptedResponse.raw(b"HTTP/1.1 20", b"0 Fine\r\n\r\nx", Cut()),
+        b"HTTP/1.1 200 Fine\r\n\r\nx",
+    ),
+    "closed before headers": (ScriptedResponse.close_before_headers(), b""),
     "sse": (
         sse_answer({"a": "\u2028é"}, "text", b": raw\n\n", Cut()),
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
@@ -92,7 +95,7 @@ FRAMINGS = {
 
 @pytest.mark.parametrize(("answer", "expected"), FRAMINGS.values(), ids=FRAMINGS)
 def test_an_answer_is_written_to_the_byte(
-    upstream: UpstreamThread, answer: Answer, expected: bytes
+    upstream: UpstreamThread, answer: ScriptedResponse, expected: bytes
 ) -> None:
     upstream.script(answer)
     with connection(upstream) as peer:
@@ -103,7 +106,7 @@ def test_an_answer_is_written_to_the_byte(
 
 def test_chunks_arrive_one_by_one(upstream: UpstreamThread) -> None:
     gate = Gate()
-    upstream.script(Answer(steps=(Send(b"first"), Wait(gate), Send(b"second"))))
+    upstream.script(ScriptedResponse(steps=(Send(b"first"), Wait(gate), Send(b"second"))))
     with connection(upstream) as peer:
         peer.sendall(POST)
         assert read_until(peer, b"first\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
@@ -126,7 +129,7 @@ def test_headers_arrive_before_a_body_that_waits(
 
 def test_a_gate_lets_several_answers_pass(upstream: UpstreamThread) -> None:
     gate = Gate()
-    upstream.script(*[Answer(steps=(Wait(gate), Send(b"x")), framing="eof")] * 2)
+    upstream.script(*[ScriptedResponse(steps=(Wait(gate), Send(b"x")), framing="eof")] * 2)
     with connection(upstream) as leaver, connection(upstream) as stayer:
         leaver.sendall(POST)
         assert gate.reached.wait(TIMEOUT_S)
@@ -140,17 +143,17 @@ def test_a_gate_lets_several_answers_pass(upstream: UpstreamThread) -> None:
 # Faults, as an HTTP client sees them.
 
 FAULTS = {
-    "closed before headers": (Answer.close_before_headers(), httpx.RemoteProtocolError),
-    "reset before headers": (Answer.reset_before_headers(), httpx.ReadError),
-    "cut in the body": (Answer(steps=(Send(b"x"), Cut())), httpx.RemoteProtocolError),
-    "reset in the body": (Answer(steps=(Send(b"x"), Reset())), httpx.ReadError),
-    "not HTTP": (Answer.raw(b"SSH-2.0\r\n\r\n", Cut()), httpx.RemoteProtocolError),
+    "closed before headers": (ScriptedResponse.close_before_headers(), httpx.RemoteProtocolError),
+    "reset before headers": (ScriptedResponse.reset_before_headers(), httpx.ReadError),
+    "cut in the body": (ScriptedResponse(steps=(Send(b"x"), Cut())), httpx.RemoteProtocolError),
+    "reset in the body": (ScriptedResponse(steps=(Send(b"x"), Reset())), httpx.ReadError),
+    "not HTTP": (ScriptedResponse.raw(b"SSH-2.0\r\n\r\n", Cut()), httpx.RemoteProtocolError),
 }
 
 
 @pytest.mark.parametrize(("answer", "error"), FAULTS.values(), ids=FAULTS)
 def test_faults(
-    upstream: UpstreamThread, http: httpx.Client, answer: Answer, error: type[Exception]
+    upstream: UpstreamThread, http: httpx.Client, answer: ScriptedResponse, error: type[Exception]
 ) -> None:
     upstream.script(answer)
     with pytest.raises(error):
@@ -161,7 +164,7 @@ def test_faults(
 def test_a_hanging_answer_ends_in_the_timeout_of_the_client(
     upstream: UpstreamThread, http: httpx.Client
 ) -> None:
-    upstream.script(Answer.hang())
+    upstream.script(ScriptedResponse.hang())
     with pytest.raises(httpx.ReadTimeout):
         http.post("/any", timeout=0.01)
 
@@ -187,7 +190,7 @@ def test_a_client_that_leaves_is_noticed(
     upstream: UpstreamThread, leave: Callable[[socket.socket], None]
 ) -> None:
     hang = Hang()
-    upstream.script(Answer(steps=(Send(b"x"), hang)))
+    upstream.script(ScriptedResponse(steps=(Send(b"x"), hang)))
     with connection(upstream) as peer:
         peer.sendall(POST)
         assert hang.gate.reached.wait(TIMEOUT_S)
@@ -202,7 +205,7 @@ def test_a_client_that_does_not_read_is_waited_for(upstream: UpstreamThread) -> 
     mebibyte = 1 << 20
     gate = Gate()
     gate.open()
-    upstream.script(Answer(steps=(*[Send(bytes(mebibyte))] * 32, Wait(gate))))
+    upstream.script(ScriptedResponse(steps=(*[Send(bytes(mebibyte))] * 32, Wait(gate))))
     received = 0
     with connection(upstream) as peer:
         peer.sendall(POST)
@@ -212,7 +215,7 @@ def test_a_client_that_does_not_read_is_waited_for(upstream: UpstreamThread) -> 
 
 
 def test_a_client_that_leaves_without_reading_is_noticed(upstream: UpstreamThread) -> None:
-    upstream.script(Answer(steps=(Send(bytes(1 << 26)), Hang())))
+    upstream.script(ScriptedResponse(steps=(Send(bytes(1 << 26)), Hang())))
     with connection(upstream) as peer:
         peer.sendall(POST)
         assert peer.recv(1)
@@ -224,7 +227,7 @@ def test_closing_drops_every_connection(caplog: pytest.LogCaptureFixture) -> Non
     with contextlib.ExitStack() as peers:
         with UpstreamThread() as upstream:
             idle, waiting = (peers.enter_context(connection(upstream)) for _ in range(2))
-            upstream.script(Answer.raw(hang))
+            upstream.script(ScriptedResponse.raw(hang))
             waiting.sendall(POST)
             assert hang.gate.reached.wait(TIMEOUT_S)
             assert eventually(lambda: upstream.simulator.open_connections == 2)

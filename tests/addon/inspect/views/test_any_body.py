@@ -43,7 +43,7 @@ def show(body: bytes) -> Iterator[str]:
         for view in all_views():
             view.render_priority(body, metadata)
             yield view.prettify(body, metadata)
-    flow_record.keep(flow, flow_record.CLIENT_REQUEST, body)
+    flow_record.save(flow, flow_record.CLIENT_REQUEST, body)
     yield all_views()[1].prettify(b"", Metadata(flow=flow, http_message=flow.request))
 
 

@@ -60,8 +60,8 @@ def make_flow(**metadata: Any) -> http.HTTPFlow:
     flow.request.content = encoded(GEMINI)
     assert flow.response
     flow.response.content = ANSWER
-    flow_record.keep(flow, flow_record.CLIENT_REQUEST, encoded(CHAT))
-    flow_record.keep(flow, flow_record.UPSTREAM_RESPONSE, encoded(UPSTREAM))
+    flow_record.save(flow, flow_record.CLIENT_REQUEST, encoded(CHAT))
+    flow_record.save(flow, flow_record.UPSTREAM_RESPONSE, encoded(UPSTREAM))
     flow.metadata.update(metadata)
     return flow
 
@@ -147,7 +147,7 @@ def test_without_kept_sides_both_are_what_the_flow_has() -> None:
 def test_the_proof_is_bounded() -> None:
     flow = make_flow()
     body = encoded({**CHAT, "more": "x" * 2**21})
-    flow_record.keep(flow, flow_record.CLIENT_REQUEST, body)
+    flow_record.save(flow, flow_record.CLIENT_REQUEST, body)
     text = shown(flow, "request", "LLM client").text
     assert f"{len(body):,} bytes" in text
     assert text.endswith(f"xxx\n… {len(body) - 2**20:,} more bytes")

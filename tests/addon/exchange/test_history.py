@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from addon.exchange.session_log import SessionLog, file_name
+from addon.exchange.history import SessionLog, file_name
 from commands.sessions.session import Entry
 
 
