@@ -280,13 +280,13 @@ class ForgetfulAdmission(Admission):
 class BrokenHost(LlmProxy):
     def __init__(self, settings: Config) -> None:
         super().__init__(settings)
-        self._admission = BrokenAdmission(settings, self._access, self._stopping.admit)
+        self._admission = BrokenAdmission(settings, self._access, self._shutdown.track)
 
 
 class Forgetful(LlmProxy):
     def __init__(self, settings: Config) -> None:
         super().__init__(settings)
-        self._admission = ForgetfulAdmission(settings, self._access, self._stopping.admit)
+        self._admission = ForgetfulAdmission(settings, self._access, self._shutdown.track)
 
 
 class BrokenLayers(LlmProxy):

@@ -132,7 +132,7 @@ def test_the_prompt_is_the_side_nearest_to_the_model(tmp_path: Path) -> None:
             flow, flow_record.CLIENT_REQUEST, jsonio.encode(sides[flow_record.CLIENT_REQUEST])
         )
     flow_record.save(flows[2], flow_record.PROMPT, jsonio.encode(sides[flow_record.PROMPT]))
-    tape = files.load(written(tmp_path / "run.mitm", flow_of(), *flows))
+    tape = files.load(written(tmp_path / "run.mitm", flow_of(), *flows), VENDORS)
     assert len(tape.recordings) == 3  # the second flow's request is in the upstream's form only
     assert tape.find("chat", HELLO) == 0
     assert tape.find("chat", sides[flow_record.CLIENT_REQUEST]) == 1
@@ -213,7 +213,7 @@ WHOLE = Recording(200, [("content-type", "application/json")], b"{}", "openroute
 
 
 def player(is_timed: bool) -> CassetteServer:
-    tape = Cassette("run.mitm")
+    tape = Cassette("run.mitm", VENDORS)
     tape.add("chat", HELLO | {"stream": True}, STREAM)
     tape.add("chat", HELLO, WHOLE)
     return CassetteServer(tape, KEY, is_timed)
