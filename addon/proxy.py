@@ -365,7 +365,7 @@ def _reply_fields(exchange: Exchange) -> Headers:
     attempts = exchange.attempts.made if exchange.attempts else 1
     told = [
         ("x-llm-proxy-backend", served.target.backend),
-        ("x-llm-proxy-model", served.target.name),
+        ("x-llm-proxy-model", served.target.model),
         ("x-llm-proxy-attempts", str(attempts)),
     ]
     request = exchange.client_request

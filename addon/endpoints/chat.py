@@ -22,7 +22,8 @@ from backends.openai_wire import Chat
 from backends.redact import Redactor
 from backends.vendors.registry import ConfiguredBackends
 from commands.agents.table import Agent, ToolCall, detect, fit_note, wrap_reply
-from commands.language.scanner import Argument, ParsedCommand
+from commands.language.scanner import Argument
+from commands.language.snapshot import Availability, ProxySnapshot
 from commands.routing import failover
 from commands.routing.cooldowns import Cooldowns
 from commands.routing.target import RoutingInputs, Target, resolve
@@ -96,10 +97,8 @@ class ChatEndpoint:
         agent = detect(exchange.headers, original)
         session = self.sessions.get(session_id(exchange.headers, original, agent))
         session.agent = agent.name if agent else None
-        cooldowns = self._cooldowns.active(time.monotonic())
-        available = self._available()
         turn = self._commands.process(
-            original, session, agent, available, cooldowns, request.typed_from
+            original, session, agent, self._availability(), request.typed_from
         )
         chat, prompt = self._redacted(request.body, turn.chat, turn.prompt)
         exchange.prompt = PromptContext(session, prompt, time.time(), time.monotonic())
@@ -119,9 +118,10 @@ class ChatEndpoint:
 
     def command(self, name: str, arguments: Sequence[Argument], session: Session) -> str:
         """Run a command of the chat that somebody else has given. Raises CommandError."""
-        call = ParsedCommand(name, tuple(arguments), 0, 0, has_parentheses=True)
-        cooldowns = self._cooldowns.active(time.monotonic())
-        return self.proxy_state.run(call, session, self._available(), cooldowns)
+        return self.proxy_state.run(name, arguments, session, self._availability())
+
+    def snapshot(self) -> ProxySnapshot:
+        return self.proxy_state.snapshot(self.sessions, self._availability())
 
     async def embed(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Send an embeddings request on its way; what a session has set is about chat only."""
@@ -139,7 +139,7 @@ class ChatEndpoint:
         self.upstreams.check(target.backend)
         backend, key = self.upstreams.with_first_key()[target.backend]
         same = body if request is original else None
-        prompt = ModelRequest(request, same, target.name or None, exchange.headers, "")
+        prompt = ModelRequest(request, same, target.model or None, exchange.headers, "")
         call = backend.embed(prompt, key)
         exchange.upstream = Upstream(backend.title, target, key.name, call)
         upstream_request.set_upstream_request(flow, call.request, key.name)
@@ -167,11 +167,12 @@ class ChatEndpoint:
             if not is_same:
                 exchange.captures[flow_record.PROMPT] = jsonio.encode(chat)
 
-    def _available(self) -> Mapping[BackendName, AvailableBackend]:
-        return {
+    def _availability(self) -> Availability:
+        backends = {
             name: AvailableBackend(len(keys), self._models.names(name))
             for name, keys in self.upstreams.keys.items()
         }
+        return Availability(backends, self._cooldowns.active(time.monotonic()))
 
     def _target(self, original: Chat, requested: str | None, session: Session) -> Target:
         """Who is asked, if it is not a route."""
@@ -189,19 +190,19 @@ class ChatEndpoint:
     def _plan(self, requested: str | None, target: Target, session: Session) -> Plan:
         """The attempts for a prompt; ApiError if there are none."""
         route = self.proxy_state.routes.by_name.get(requested or "")
-        if route and target.why not in OVERRIDES:
+        if route and target.reason not in OVERRIDES:
             attempts = failover.plan(route, self.upstreams.keys)
             if not attempts:
                 raise bad_request(f"Route {route.name} has no element with an API key", "model")
         else:
             route = None
             self.upstreams.check(target.backend)
-            attempts = failover.plan_model(target.backend, target.name, self.upstreams.keys)
+            attempts = failover.plan_model(target.backend, target.model, self.upstreams.keys)
         settings, last = session.last_target or (None, None)
         if self._is_sticky and settings == session.settings and last in attempts:
             attempts.sort(key=lambda attempt: attempt != last)
-        why = f"route {route.name}" if route else target.why
-        return Plan(attempts, route is not None, why)
+        reason = f"route {route.name}" if route else target.reason
+        return Plan(attempts, route is not None, reason)
 
     def _refuse_unfit(self, session: Session) -> None:
         """ApiError if the session's settings do not allow a prompt."""
