@@ -1,7 +1,7 @@
 """The chat endpoint: reads a prompt, runs its commands, and replies or starts the attempts."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mitmproxy import http
@@ -14,11 +14,11 @@ from addon.exchange.history import entry_of
 from addon.exchange.http_responses import encode, json_reply, sse_reply
 from backends import openai_wire
 from backends.backend import ModelRequest
-from backends.model_id import BackendName
 from backends.notes import Note
 from backends.openai_wire import Chat
 from commands.agents.table import Agent, ToolCall, detect, fit_note, wrap_reply
-from commands.language.scanner import Argument, ParsedCommand
+from commands.language.scanner import Argument
+from commands.language.snapshot import Availability, ProxySnapshot
 from commands.routing import planner
 from commands.routing.cooldowns import Cooldowns
 from commands.routing.planner import Plan, PlanInputs
@@ -49,10 +49,8 @@ class ChatEndpoint:
         agent = detect(exchange.headers, original)
         session = deps.sessions.get(session_id(exchange.headers, original, agent))
         session.agent = agent.name if agent else None
-        cooldowns = self._cooldowns.active(time.monotonic())
-        available = self._available()
         turn = deps.processor.process(
-            original, session, agent, available, cooldowns, request.typed_from
+            original, session, agent, self._availability(), request.typed_from
         )
         chat, prompt = deps.redact(request.body, turn.chat, turn.prompt)
         exchange.prompt = PromptContext(session, prompt, time.time(), time.monotonic())
@@ -72,15 +70,17 @@ class ChatEndpoint:
 
     def command(self, name: str, arguments: Sequence[Argument], session: Session) -> str:
         """Run a command that mitmproxy's user gives. Raises CommandError."""
-        call = ParsedCommand(name, tuple(arguments), 0, 0, has_parentheses=True)
-        cooldowns = self._cooldowns.active(time.monotonic())
-        return self._deps.proxy_state.run(call, session, self._available(), cooldowns)
+        return self._deps.proxy_state.run(name, arguments, session, self._availability())
 
-    def _available(self) -> Mapping[BackendName, AvailableBackend]:
-        return {
+    def snapshot(self) -> ProxySnapshot:
+        return self._deps.proxy_state.snapshot(self._deps.sessions, self._availability())
+
+    def _availability(self) -> Availability:
+        backends = {
             name: AvailableBackend(len(keys), self._deps.models.names_of(name))
             for name, keys in self._deps.configured.keys.items()
         }
+        return Availability(backends, self._cooldowns.active(time.monotonic()))
 
     def _routing(self, original: Chat, session: Session) -> RoutingInputs:
         return replace(

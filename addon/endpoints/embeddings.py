@@ -27,7 +27,7 @@ class EmbeddingsEndpoint:
         deps.configured.check(target.backend)
         backend, key = deps.configured.with_first_key()[target.backend]
         same = body if request is original else None
-        prompt = ModelRequest(request, same, target.name or None, exchange.headers, "")
+        prompt = ModelRequest(request, same, target.model or None, exchange.headers, "")
         call = backend.embed(prompt, key)
         exchange.upstream = Upstream(backend.title, target, key.name, call)
         upstream_request.set_upstream_request(flow, call.request, key.name)

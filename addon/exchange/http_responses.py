@@ -148,7 +148,7 @@ def reply_fields(exchange: Exchange) -> Headers:
     fields = [
         *exchange.reply_fields,
         ("x-llm-proxy-backend", upstream.target.backend),
-        ("x-llm-proxy-model", upstream.target.name),
+        ("x-llm-proxy-model", upstream.target.model),
         ("x-llm-proxy-attempts", str(attempts)),
     ]
     request = exchange.client_request

@@ -15,6 +15,7 @@ from commands.builtin import COMMANDS
 from commands.errors import CommandError
 from commands.language.registry import Command
 from commands.language.scanner import Argument
+from commands.language.snapshot import SessionSnapshot
 from commands.sessions.session import Entry, Session, Sessions
 from commands.sessions.session_id import DEFAULT
 
@@ -75,7 +76,7 @@ class UiCommands:
 
     def sessions(self) -> Sequence[str]:
         """List the sessions, last used first."""
-        return [_session_line(each) for each in self._sessions]
+        return [_session_line(each) for each in self._chat.snapshot().sessions]
 
     def history(self, session: str) -> Sequence[str]:
         """List the exchanges of a session, newest last."""
@@ -101,15 +102,15 @@ def _http(flow: flow.Flow) -> http.HTTPFlow:
     return flow
 
 
-def _session_line(session: Session) -> str:
+def _session_line(session: SessionSnapshot) -> str:
     settings = session.settings
     parts = [
         session.agent,
         settings.model and f"model {settings.model}",
         settings.backend and f"backend {settings.backend}",
         settings.project and f"project {settings.project}",
-        f"{len(session.history)} exchanges",
-        session.history and f"last at {_clock(session.history[-1].time)}",
+        f"{session.exchanges} exchanges",
+        session.last_exchange and f"last at {_clock(session.last_exchange)}",
     ]
     return f"{session.id}: {', '.join(str(part) for part in parts if part)}"
 

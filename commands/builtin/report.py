@@ -1,47 +1,55 @@
-"""Commands that tell how things are and change nothing."""
+"""Commands that report and change nothing."""
 
 from commands.errors import did_you_mean
 from commands.language.registry import UNLIMITED, Arguments, CommandContext, command, words
+from commands.language.snapshot import ProxySnapshot, SessionSnapshot
 from commands.routing.target import RoutingInputs, resolve
 from commands.settings import SETTINGS, SessionSettings, Setting
 
-MOST_MODELS = 50
+MAX_MODELS = 50
 
 
-@command("status", "tells what is in force for this session, and why", ui_name="llm.status")
+@command("status", "shows this session's settings and where they come from", ui_name="llm.status")
 def show_status(context: CommandContext, arguments: Arguments) -> str:
-    settings = (f"{row.name}: {_in_force(row, context)}" for row in SETTINGS)
-    parts = [f"session {context.session_id}", f"prompts go to {_serving(context)}", *settings]
-    return "; ".join([*parts, *(f"resting: {each}" for each in context.cooldowns)])
+    proxy = context.snapshot()
+    (session,) = proxy.sessions
+    return "; ".join(
+        (
+            f"session {session.id}",
+            f"prompts go to {_target(session, proxy)}",
+            *(f"{row.name}: {_value(row, session, proxy)}" for row in SETTINGS),
+            *(f"cooling down: {each}" for each in proxy.availability.cooldowns),
+        )
+    )
 
 
-def _serving(context: CommandContext) -> str:
-    session = context.session
+def _target(session: SessionSnapshot, proxy: ProxySnapshot) -> str:
+    settings = session.settings
     inputs = RoutingInputs(
-        context.proxy.default_backend,
-        context.known,
-        once=context.once,
-        model=session.model,
-        backend=session.backend,
+        proxy.settings.default_backend,
+        proxy.known,
+        once=session.once,
+        model=settings.model,
+        backend=settings.backend,
     )
     target = resolve(None, inputs)
-    served = f"{target}" if target.name else f"the requested model at {target.backend}"
-    is_invalid = session.is_model_invalid and not context.once
-    return f"{served} ({target.why}{', not available' if is_invalid else ''})"
+    text = f"{target}" if target.model else f"the requested model at {target.backend}"
+    is_invalid = settings.is_model_invalid and not session.once
+    return f"{text} ({target.reason}{', not available' if is_invalid else ''})"
 
 
-def _in_force(row: Setting, context: CommandContext) -> str:
-    """The value and who says so."""
+def _value(row: Setting, session: SessionSnapshot, proxy: ProxySnapshot) -> str:
+    """The value of a setting and where it comes from."""
     if row.scope == "session":
-        value = getattr(context.session, row.field)
+        value = getattr(session.settings, row.field)
         is_set = value != getattr(SessionSettings(), row.field)
         return f"{value} (this session)" if is_set else f"{'none' if value is None else value}"
-    value = getattr(context.proxy, row.field)
-    is_set = value != getattr(context.configured, row.field)
+    value = getattr(proxy.settings, row.field)
+    is_set = value != getattr(proxy.configured, row.field)
     return f"{value} ({'set by command' if is_set else 'configured'})"
 
 
-@command("why", "tells which attempts led to the last answer of a backend", ui_name="llm.why")
+@command("why", "shows the attempts that led to the last response of a backend", ui_name="llm.why")
 def explain(context: CommandContext, arguments: Arguments) -> str:
     for entry in reversed(context.history):
         if entry.handler == "backend":
@@ -51,13 +59,13 @@ def explain(context: CommandContext, arguments: Arguments) -> str:
     return "no backend has been asked in this session"
 
 
-@command("usage", "tells the tokens and the cost of this session", ui_name="llm.usage")
+@command("usage", "shows the tokens and the cost of this session", ui_name="llm.usage")
 def show_usage(context: CommandContext, arguments: Arguments) -> str:
-    asked = [entry for entry in context.history if entry.handler == "backend"]
-    usages = [entry.usage for entry in asked if entry.usage]
+    prompts = [entry for entry in context.history if entry.handler == "backend"]
+    usages = [entry.usage for entry in prompts if entry.usage]
     costs = [usage.cost for usage in usages if usage.cost is not None]
     return (
-        f"{len(asked)} requests to backends: "
+        f"{len(prompts)} requests to backends: "
         f"{sum(usage.prompt_tokens for usage in usages)} prompt tokens, "
         f"{sum(usage.cached_tokens for usage in usages)} of them cached, "
         f"{sum(usage.completion_tokens for usage in usages)} completion tokens, "
@@ -68,7 +76,7 @@ def show_usage(context: CommandContext, arguments: Arguments) -> str:
 
 @command(
     "models",
-    "lists the models whose names have all the given parts",
+    "lists the models whose names contain all the given parts",
     format="models(<part>, ...)",
     examples=("models(claude)", "models(gemini, flash)"),
     max_words=UNLIMITED,
@@ -77,12 +85,14 @@ def show_usage(context: CommandContext, arguments: Arguments) -> str:
 )
 def list_models(context: CommandContext, arguments: Arguments) -> str:
     parts = [part.lower() for part in words(arguments)]
-    offered = {name: backend.models for name, backend in context.backends.items()}
+    offered = {
+        name: backend.models for name, backend in context.before.availability.backends.items()
+    }
     names = [f"{name}:{model}" for name, models in offered.items() for model in models or ()]
     found = [name for name in names if all(part in name.lower() for part in parts)]
-    messages = [", ".join(found[:MOST_MODELS])] if found else []
-    if len(found) > MOST_MODELS:
-        messages.append(f"and {len(found) - MOST_MODELS} more")
+    messages = [", ".join(found[:MAX_MODELS])] if found else []
+    if len(found) > MAX_MODELS:
+        messages.append(f"and {len(found) - MAX_MODELS} more")
     if not found:
         messages.append(f"no model found{did_you_mean(' '.join(parts), names, most=3)}")
     messages += [

@@ -151,7 +151,7 @@ def _name(arguments: Arguments, command_name: str) -> str:
 
 
 def _elements(context: CommandContext, arguments: Arguments) -> list[ModelId]:
-    elements = [parse_element(word, context.known) for word in words(arguments)]
+    elements = [parse_element(word, context.before.known) for word in words(arguments)]
     if not elements:
         raise CommandError("no route elements specified")
     return elements

@@ -73,8 +73,8 @@ def choose_backend(context: CommandContext, arguments: Arguments) -> str:
     keys=("model",),
 )
 def choose_once(context: CommandContext, arguments: Arguments) -> str:
-    model = MODEL.read(named(arguments).get("model", ""), context.known)
-    MODEL.check(model, context.backends)
+    model = MODEL.read(named(arguments).get("model", ""), context.before.known)
+    MODEL.check(model, context.before.availability.backends)
     context.once = model
     return f"{MODEL.set_message(model)} for this turn"
 
@@ -87,13 +87,13 @@ class _Changes:
         self._messages: list[str] = []
 
     def add(self, row: Setting, text: str, context: CommandContext) -> None:
-        value = row.read(text, context.known)
+        value = row.read(text, context.before.known)
         fields = self._fields[row.scope]
         fields[row.field] = value
         if row is MODEL:
             fields["is_model_invalid"] = False
         try:
-            row.check(value, context.backends)
+            row.check(value, context.before.availability.backends)
         except ModelNotAvailable:
             if context.session.is_interactive:
                 raise
@@ -103,7 +103,7 @@ class _Changes:
 
     def unset(self, row: Setting, context: CommandContext) -> None:
         fields = self._fields[row.scope]
-        fields[row.field] = row.unset_value(context.configured)
+        fields[row.field] = row.unset_value(context.before.configured)
         if row is MODEL:
             fields["is_model_invalid"] = False
         self._messages.append(row.unset_message)

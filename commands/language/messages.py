@@ -1,13 +1,13 @@
-"""A chat's messages: where commands may stand, and how they are taken out.
+"""Finds what the human typed in a chat's messages, and removes commands from them.
 
-Messages are never changed: what has to be different is copied, all else stays the same objects.
-Messages of shapes that OpenAI does not know are left as they are.
+No function changes a message: it copies what differs and keeps all other objects. Messages of
+shapes that OpenAI does not know stay as they are.
 """
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from backends.openai_wire import Chat
 from commands.agents import typed_text
@@ -17,10 +17,10 @@ from commands.agents.typed_text import Range
 Messages = list[Any]
 
 PLACEHOLDER_TEXT = "Hello"
-"""What goes up in place of a message of which nothing is left, if one has to go up."""
+"""Replaces a message that consisted of commands, where the conversation needs a message."""
 
 _BACKGROUND_ROLES = ("system", "developer")
-"""They do not end a turn: aider and Claude Code put a system message behind the human's."""
+"""Roles that do not end a turn: aider and Claude Code send a system message after the human's."""
 
 _SPACES = (" ", "\t")
 _SPACE = "".join(_SPACES)
@@ -36,7 +36,7 @@ _BACKGROUND_PROMPTS = re.compile(
     r"|generates concise, (?:\\\n)?one-line Git commit messages"  # aider
     r"|\*Briefly\* summarize this partial conversation"
 )
-"""What the beginning of a system prompt says if the model works for the agent itself."""
+"""Texts at the beginning of a system prompt for a request of the agent itself."""
 
 _BACKGROUND_TEXTS = re.compile(
     r"\s*(?:Generate a concise, single-line task title"  # Codex
@@ -45,33 +45,41 @@ _BACKGROUND_TEXTS = re.compile(
     r"|Create a comprehensive summary of this conversation"  # Continue
     r"|Write a brief catch-up for a user returning)"
 )
-"""The same for how the newest turn begins."""
+"""The same for the beginning of the newest turn."""
+
+
+class TextPath(NamedTuple):
+    """Where a text is in the messages."""
+
+    message: int
+    part: int | None
+    """None where the content itself is the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypedRange:
-    """A range of a text that the human typed, so that commands in it are the human's.
-
-    `part` is None where the content is the text itself. `is_newest`: it is in the last message that
-    a human can have written, and the model has not taken it up, so that commands in it run. In
-    others they are only taken out.
-    """
+    """A range of a text that the human typed, so that commands in it are the human's."""
 
     message: int
     part: int | None
     start: int
     end: int
     is_newest: bool
+    """Whether commands in it run: it is in the newest turn's last message that has any."""
+
+    @property
+    def path(self) -> TextPath:
+        return TextPath(self.message, self.part)
 
 
-Spans = Mapping[tuple[int, int | None], Sequence[Range]]
-"""By message and part (as in `TypedRange`), the ranges to cut out: in order, without overlaps."""
+Spans = Mapping[TextPath, Sequence[Range]]
+"""The ranges to remove from each text, in order and without overlaps."""
 
 
 def typed_ranges(messages: Messages, since: int = 0) -> list[TypedRange]:
-    """Everything that the human typed, in order; see `context` for what is not.
+    """Find everything that the human typed, in order, by the rules of `typed_text`.
 
-    What stands before the message `since` was taken up by the model, whatever its role.
+    The model has answered everything before the message with the index `since`.
     """
     turn = _turns(messages, since)[-1]
     newest = -1
@@ -79,44 +87,43 @@ def typed_ranges(messages: Messages, since: int = 0) -> list[TypedRange]:
     for index, message in enumerate(messages):
         if _role(message) == "user":
             texts = list(texts_of(message))
-            readings = typed_text.read(text for _, text in texts)
-            typed = [
+            parsed = typed_text.read(text for _, text in texts)
+            ranges += [
                 (index, part, each)
-                for (part, _), reading in zip(texts, readings, strict=True)
-                for each in reading.typed
+                for (part, _), text in zip(texts, parsed, strict=True)
+                for each in text.typed
             ]
-            if index in turn and (_has_more_than_text(message) or _has_words(texts, readings)):
+            if index in turn and (_has_more_than_text(message) or _has_words(texts, parsed)):
                 newest = index
-            ranges += typed
     return [TypedRange(index, part, *each, index == newest) for index, part, each in ranges]
 
 
 def remove(messages: Messages, spans: Spans) -> Messages:
-    """The messages without the spans; each takes one adjoining space along, or its whole line.
+    """Remove the spans, each with one adjoining space or the rest of its empty line.
 
-    A text part of which nothing but white space is left goes too. Messages stay, even if empty
-    (see `drop_old_commands`), so that their indexes do.
+    A text part of which only white space remains is removed too. Empty messages stay (see
+    `drop_old_commands`), so that indexes do.
     """
     result = list(messages)
     for index in {index for index, _ in spans}:
         content = messages[index]["content"]
         if isinstance(content, str):
-            content = _remove_from_text(content, spans[index, None])
+            content = _remove_from_text(content, spans[TextPath(index, None)])
         else:
             content = [
-                left
+                rest
                 for number, part in enumerate(content)
-                for left in _remove_from_part(part, spans.get((index, number), ()))
+                for rest in _remove_from_part(part, spans.get(TextPath(index, number), ()))
             ]
         result[index] = {**messages[index], "content": content}
     return result
 
 
 def is_blank(messages: Messages, since: int = 0) -> bool:
-    """Whether the newest turn holds nothing of the human's, once the commands are cut out.
+    """Whether the newest turn asks the model for nothing, once the commands are removed.
 
-    What agents add by themselves does not count, nor do quotes and punctuation; images and files
-    do, and results of tools, which wait for the model.
+    Context that agents add does not count, nor do quotes and punctuation. Images, files and tool
+    results do.
     """
     newest = _newest_from_user(messages, since)
     return bool(newest) and all(map(_is_blank, newest))
@@ -127,13 +134,13 @@ def drop_old_commands(
     changed: Collection[int],
     since: int = 0,
     *,
-    is_background_request: bool = False,
+    is_background: bool = False,
 ) -> Messages:
-    """The messages without those that were only commands, and the proxy's own answers to them.
+    """Drop messages that were only commands, and the proxy's own responses to them.
 
-    `changed` are the indexes of messages that something was cut out of. Where a message cannot be
-    missed, `PLACEHOLDER_TEXT` takes its place: it is the newest turn, a side request is about it, or what
-    comes after it is not our answer.
+    `changed` are the indexes of messages that commands were removed from. `PLACEHOLDER_TEXT`
+    replaces a message that the conversation needs: the subject of a background request, or one
+    that a model's response follows.
     """
     result: dict[int, Any] = dict(enumerate(messages))
     for turn in _turns(messages, since):
@@ -146,7 +153,7 @@ def drop_old_commands(
         answer = _own_answer(messages, turn.stop) if is_all else None
         for index in (*emptied, *(answer or ())):
             del result[index]
-        if (is_newest and is_background_request) or (is_all and not answer):
+        if (is_newest and is_background) or (is_all and not answer):
             result[emptied[-1]] = {**messages[emptied[-1]], "content": PLACEHOLDER_TEXT}
         for index in answer or ():
             if index > turn.stop and not _is_blank(messages[index]):
@@ -155,16 +162,16 @@ def drop_old_commands(
 
 
 def is_background_request(chat: Chat, agent: Agent | None) -> bool:
-    """Whether an agent asks for itself (a title, a summary, a memory), with the human's words.
+    """Whether an agent quotes the human in a request of its own: for a title, summary or memory.
 
-    Commands in such a request are cut out, but neither run nor answered.
+    Commands in such a request are removed but do not run.
     """
     if any(_BACKGROUND_PROMPTS.search(head) for head in prompt_heads(chat)):
         return True
     if agent is None:
         return False
-    wanted = chat.get("response_format")
-    if isinstance(wanted, dict) and wanted.get("type") in ("json_schema", "json_object"):
+    form = chat.get("response_format")
+    if isinstance(form, dict) and form.get("type") in ("json_schema", "json_object"):
         return True
     if agent.always_offers_tools and not chat.get("tools"):
         return True
@@ -177,9 +184,9 @@ def _role(message: object) -> object:
 
 
 def _turns(messages: Messages, since: int = 0) -> list[range]:
-    """Runs of messages, maybe empty, between those of models and tools; the last is the newest.
+    """Runs of messages, maybe empty, between those of models and tools; the newest is last.
 
-    One that goes on over `since` is two.
+    The last run starts at `since` or later.
     """
     ends = [index for index, message in enumerate(messages) if _ends_turn(message)]
     starts = [0, *(end + 1 for end in ends)]
@@ -190,7 +197,7 @@ def _turns(messages: Messages, since: int = 0) -> list[range]:
 
 
 def _ends_turn(message: object) -> bool:
-    """Whether the model has taken up what came before, be it that only the text says so."""
+    """Whether the model has answered everything before, by role or by what the text shows."""
     if not isinstance(message, dict) or message.get("role") != "user":
         return _role(message) not in _BACKGROUND_ROLES
     return typed_text.is_taken_up(text for _, text in texts_of(message))
@@ -207,38 +214,36 @@ def _is_blank(message: Mapping[str, Any]) -> bool:
     if _has_more_than_text(message):
         return False
     texts = list(texts_of(message))
-    readings = typed_text.read(text for _, text in texts)
-    return not (
-        any(reading.has_other_content for reading in readings) or _has_words(texts, readings)
-    )
+    parsed = typed_text.read(text for _, text in texts)
+    return not (any(text.has_other_content for text in parsed) or _has_words(texts, parsed))
 
 
 def _has_more_than_text(message: Mapping[str, Any]) -> bool:
-    """Whether there are images, files or the like."""
+    """Whether there are images, files or other parts."""
     content = message.get("content")
     return isinstance(content, list) and len(list(texts_of(message))) < len(content)
 
 
 def _has_words(
-    texts: Sequence[tuple[int | None, str]], readings: Sequence[typed_text.TypedText]
+    texts: Sequence[tuple[int | None, str]], parsed: Sequence[typed_text.TypedText]
 ) -> bool:
     """Whether the human has typed any."""
     return any(
-        typed_text.has_words(text, reading.typed)
-        for (_, text), reading in zip(texts, readings, strict=True)
+        typed_text.has_words(text, each.typed)
+        for (_, text), each in zip(texts, parsed, strict=True)
     )
 
 
 def _own_answer(messages: Messages, start: int) -> range | None:
-    """The messages of the proxy's answer at `start`: a text, or our tool call and its results.
+    """The messages of the proxy's response at `start`: a text, or our tool call and its results.
 
-    None if there is no answer, it is not ours, or behind it the model has nothing to answer.
+    Returns None if there is no such response, or if no message for the model follows it.
     """
-    answer = messages[start] if start < len(messages) else None
-    if not isinstance(answer, dict) or answer.get("role") != "assistant":
+    response = messages[start] if start < len(messages) else None
+    if not isinstance(response, dict) or response.get("role") != "assistant":
         return None
     stop = start + 1
-    if calls := answer.get("tool_calls"):
+    if calls := response.get("tool_calls"):
         if not isinstance(calls, list) or not all(map(_is_completion, calls)):
             return None
         while stop < len(messages) and _role(messages[stop]) == "tool":
@@ -256,7 +261,7 @@ def _is_completion(call: object) -> bool:
 
 
 def _remove_from_part(part: Any, spans: Sequence[Range]) -> list[Any]:
-    """The part without the spans, if anything is left of it."""
+    """The part without the spans, if anything remains of it."""
     if not spans:
         return [part]
     text = _remove_from_text(part["text"], spans)
@@ -286,7 +291,7 @@ def _remove_from_text(text: str, spans: Sequence[Range]) -> str:
 
 
 def _runs(text: str, spans: Sequence[Range]) -> Iterator[list[Range]]:
-    """The spans, those together that only spaces are between."""
+    """Group spans that only spaces separate."""
     run: list[Range] = []
     for span in spans:
         if run and text[run[-1][1] : span[0]].strip(_SPACE):

@@ -1,4 +1,4 @@
-"""Commands as values: how one is declared, what it gets to see and change, how it is found and run.
+"""Declares commands, finds them by name, and runs them.
 
 The commands themselves are in `commands.builtin`.
 """
@@ -9,52 +9,53 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Literal
 
-from backends.model_id import BackendName, ModelId
+from backends.model_id import ModelId
 from commands.errors import CommandError, did_you_mean
-from commands.language.scanner import Argument, ParsedCommand
+from commands.language.scanner import Argument
+from commands.language.snapshot import ProxySnapshot
 from commands.routing.routes import Routes
 from commands.sessions.session import Entry
-from commands.settings import PERSISTED, ROUTES, AvailableBackends, ProxySettings, SessionSettings
+from commands.settings import PERSISTED, ROUTES, ProxySettings, SessionSettings
 
 UNLIMITED = sys.maxsize
-"""As many words as one likes."""
 
 
 @dataclass(slots=True)
 class CommandContext:
-    """What commands see, and what they change by putting a new value in place of the old one.
-
-    `known` are all backends, `backends` those that can serve. They change `session`, `proxy`,
-    `routes`, `once` (the model of this turn only) and `is_banner_due`.
-    `configured` is what the proxy was started with; `history` has the newest last,
-    `cooldowns` what rests after a rate limit. `author` runs the commands, and of what is
-    `PROXY_WIDE` they may change what is in `may_change`.
-    """
+    """What commands see, and what they change by replacing values."""
 
     commands: "Registry"
-    session_id: str
-    session: SessionSettings
-    proxy: ProxySettings
-    configured: ProxySettings
-    routes: Routes
-    known: Collection[BackendName]
-    backends: AvailableBackends
+    before: ProxySnapshot
+    """The proxy with this session alone, before the first command of the turn."""
     history: Sequence[Entry]
-    cooldowns: Sequence[str]
+    """The session's, newest last."""
     banner: Callable[[], str]
     author: str
+    """Who runs the commands, for the log."""
     may_change: Collection[str]
+    """The names out of `PROXY_WIDE` that the commands may change."""
+    session: SessionSettings
+    """This and what follows may be replaced."""
+    proxy: ProxySettings
+    routes: Routes
     once: ModelId | None = None
+    """The model of this turn only."""
     is_banner_due: bool = False
 
+    def snapshot(self) -> ProxySnapshot:
+        """The proxy with this session alone, as the commands have changed it so far."""
+        (session,) = self.before.sessions
+        session = replace(session, settings=self.session, once=self.once)
+        return replace(self.before, settings=self.proxy, routes=self.routes, sessions=(session,))
+
     def change_session(self, **changes: Any) -> None:
-        """Replace fields of `session`; switching the interactive mode on makes the banner due."""
+        """Replace fields of `session`. Switching the interactive mode on makes the banner due."""
         was_interactive = self.session.is_interactive
         self.session = replace(self.session, **changes)
         self.is_banner_due |= self.session.is_interactive and not was_interactive
 
     def change_proxy(self, **changes: Any) -> None:
-        """Replace fields of `proxy`. Raises CommandError if one may not be changed."""
+        """Replace fields of `proxy`. Raises CommandError if the chat may not change one."""
         for row in PERSISTED if changes else ():
             now = getattr(self.proxy, row.field)
             if changes.get(row.field, now) != now:
@@ -62,7 +63,7 @@ class CommandContext:
         self.proxy = replace(self.proxy, **changes)
 
     def change_routes(self, routes: Routes) -> None:
-        """Replace `routes`. Raises CommandError if they may not be changed."""
+        """Replace `routes`. Raises CommandError if the chat may not change them."""
         self._require(ROUTES)
         self.routes = routes
 
@@ -80,7 +81,7 @@ Handler = Callable[[CommandContext, Arguments], str]
 
 
 def words(arguments: Arguments) -> list[str]:
-    """The arguments that are no `key=value`."""
+    """The arguments without a value."""
     return [argument.key for argument in arguments if argument.value is None]
 
 
@@ -91,18 +92,18 @@ def named(arguments: Arguments) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command and its manual. `format` and `examples` are without prefix.
-
-    Before the handler runs, keys that are not in `keys` and more words than `max_words` are
-    refused. `keys` is None if the handler knows better what may be given.
-    """
+    """A command and its help."""
 
     name: str
     summary: str
     format: str
+    """How to write it, without prefix."""
     examples: Sequence[str]
+    """Without prefix."""
     keys: Sequence[str] | None
+    """Keys that arguments may have; None if the handler checks them."""
     max_words: int
+    """How many arguments without a value it takes."""
     handler: Handler
     ui_name: str = ""
     """Its name in mitmproxy's command bar; empty if it is not there."""
@@ -110,7 +111,7 @@ class Command:
     """Whether in the command bar a session is its first argument."""
 
     def run(self, context: CommandContext, arguments: Arguments) -> str:
-        """What to tell about what was done. Raises CommandError."""
+        """Run the handler and return its confirmation. Raises CommandError."""
         if self.keys is not None:
             wrong = [key for key in named(arguments) if key not in self.keys]
             wrong += words(arguments)[self.max_words :]
@@ -122,7 +123,6 @@ class Command:
         return self.handler(context, arguments)
 
     def help_text(self, prefix: str) -> str:
-        """The help for this command."""
         examples = ", ".join(f"{prefix}{example}" for example in self.examples)
         return f"{self.name} - {self.summary}; format: {self.format}; examples: {examples}"
 
@@ -138,7 +138,7 @@ def command(
     ui_name: str = "",
     scope: Literal["session", "proxy"] = "session",
 ) -> Callable[[Handler], Command]:
-    """Make a command of its handler. Format and example default to the bare name."""
+    """Make a command of the decorated handler. Format and example default to the name."""
 
     def declare(handler: Handler) -> Command:
         return Command(
@@ -157,10 +157,10 @@ def command(
 
 
 class Registry:
-    """All commands, sorted by name. `name in registry` tells whether there is one of this name."""
+    """All commands, sorted by name; supports `name in registry`."""
 
     def __init__(self, *modules: ModuleType) -> None:
-        """With the commands that are declared at the top of the modules."""
+        """Collect the commands that the modules declare at their top level."""
         found = [
             value
             for module in modules
@@ -176,11 +176,7 @@ class Registry:
         return iter(self._by_name.values())
 
     def find(self, name: str) -> Command:
-        """CommandError if there is no command of this name."""
+        """Raises CommandError if there is no command of this name."""
         if name not in self._by_name:
             raise CommandError(f"unknown command: {name}{did_you_mean(name, self._by_name)}")
         return self._by_name[name]
-
-    def run(self, call: ParsedCommand, context: CommandContext) -> str:
-        """Run what the scanner has found. CommandError tells why nothing was done."""
-        return self.find(call.name).run(context, call.arguments)

@@ -42,7 +42,6 @@ class ParsedCommand:
     arguments: tuple[Argument, ...]
     start: int
     end: int
-    has_parentheses: bool
 
 
 def scan(
@@ -89,13 +88,13 @@ def _read_command(
     name = text[name_start:at].lower()
     if not text.startswith("(", at, end):
         is_text = not is_known(name) or _goes_on(text, start, name_start, at, end)
-        return None if is_text else ParsedCommand(name, (), start, at, False)
+        return None if is_text else ParsedCommand(name, (), start, at)
     found = _read_arguments(text, at, end, seen)
     if not found or _is_pattern(text, start, name_start, found[1], end):
         return None
     if not is_known(name) and _IN_PATTERN.match(text, found[1], end):
         return None
-    return ParsedCommand(name, tuple(found[0]), start, found[1], True)
+    return ParsedCommand(name, tuple(found[0]), start, found[1])
 
 
 def _goes_on(text: str, start: int, name_start: int, at: int, end: int) -> bool:

@@ -1,1 +1,1 @@
-"""Which upstream serves a prompt: targets, routes, attempts and cooldowns."""
+"""Chooses the upstream of a prompt: targets, routes, attempts and cooldowns."""

@@ -1,4 +1,4 @@
-"""Which attempts a prompt may take, in which order, and after which failures the next is due."""
+"""Lists the attempts of a prompt in order, and decides which failures lead to the next."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -42,7 +42,7 @@ POLICIES: Mapping[Policy, Callable[[Sequence[Element], Keys], Iterator[Attempt]]
 
 
 def plan(route: Route, keys: Keys) -> list[Attempt]:
-    """The attempts of a route in their order; elements whose backend has no key are left out."""
+    """The attempts of a route in order, without elements whose backend has no key."""
     usable = [(each.backend, each.name) for each in route.elements if each.backend in keys]
     elements = [(backend, name) for backend, name in usable if backend]
     return list(dict.fromkeys(POLICIES[route.policy](elements, keys)))
@@ -53,19 +53,19 @@ def plan_model(backend: BackendName, model: str, keys: Keys) -> list[Attempt]:
     return [Attempt(backend, model, key) for key in keys.get(backend, ())]
 
 
-# Failures that are ours to get round. What the client did wrong (400, 404, 413, 422) would fail
-# anywhere; connection errors and time-outs have been made 502 and 504.
+# Statuses that trigger failover. A wrong request (400, 404, 413, 422) fails at every upstream;
+# connection errors and timeouts arrive here as 502 and 504.
 KEY_ERRORS = frozenset({401, 402, 403, 429})
 UPSTREAM_ERRORS = frozenset({408, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 
 
 def should_try_next(error: ApiError, has_route: bool) -> bool:
-    """Whether another attempt may help. Without a route only another key is at hand."""
+    """Whether the next attempt may help. Without a route, it differs in the key only."""
     return error.status in KEY_ERRORS or (has_route and error.status in UPSTREAM_ERRORS)
 
 
 def all_failed(last: ApiError, attempts: Sequence[AttemptResult]) -> ApiError:
-    """The last error, told together with what the attempts before it came to."""
+    """The error for the client: the last one, with the results of all attempts if several."""
     if len(attempts) < 2:
         return last
     return ApiError(

@@ -44,15 +44,15 @@ def plan(requested: str | None, inputs: PlanInputs) -> Plan:
     _check(inputs)
     keys, target = inputs.configured.keys, resolve(requested, inputs.routing)
     route = inputs.routes.get(requested or "")
-    if route and target.why not in OVERRIDES:
+    if route and target.reason not in OVERRIDES:
         reason = f"route {route.name}"
         attempts = failover.plan(route, keys)
         if not attempts:
             raise bad_request(f"Route {route.name} has no element with an API key", "model")
     else:
-        route, reason = None, target.why
+        route, reason = None, target.reason
         inputs.configured.check(target.backend)
-        attempts = failover.plan_model(target.backend, target.name, keys)
+        attempts = failover.plan_model(target.backend, target.model, keys)
     settings, last = inputs.last or (None, None)
     if settings == inputs.settings and last in attempts:
         attempts.sort(key=lambda attempt: attempt != last)

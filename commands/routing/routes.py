@@ -1,4 +1,4 @@
-"""Failover routes: named lists of models to try, as values. In which order is not known here."""
+"""Failover routes as values: named lists of models. `failover` knows the order of attempts."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,12 +13,12 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 def find_policy(text: str) -> Policy | None:
-    """The policy of this name, in whatever case."""
+    """The policy of this name in any case, None if there is none."""
     return next((policy for policy in POLICIES if policy == text.lower()), None)
 
 
 def parse_element(text: str, known: Collection[BackendName]) -> ModelId:
-    """The model that an element of a route names; CommandError if it has no known backend."""
+    """The model of a route's element. Raises CommandError if its backend is not `known`."""
     try:
         return parse_model(text, known)
     except CommandError as error:
@@ -27,7 +27,7 @@ def parse_element(text: str, known: Collection[BackendName]) -> ModelId:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Models to try one after the other; whoever asks for a model of this name gets the route."""
+    """Models to try in order, for requests that name the route as their model."""
 
     name: str
     policy: Policy
@@ -36,26 +36,26 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """All routes, in the order they were made. Every change gives a new collection."""
+    """All routes in the order of their creation. Every change returns a new collection."""
 
     by_name: Mapping[str, Route] = field(default_factory=dict)
 
     def find(self, name: str) -> Route:
-        """CommandError if there is no route of this name."""
+        """Raises CommandError if there is no route of this name."""
         if name not in self.by_name:
             raise CommandError(f"route {name} not found{did_you_mean(name, self.by_name)}")
         return self.by_name[name]
 
     def create(self, name: str, policy: Policy) -> "Routes":
-        """With a new and empty route, in place of one that has the name already."""
+        """Add an empty route, or empty the one of this name."""
         try:
             return self._with(Route(parse_line(name), policy))
-        except ValueError as rule:
-            raise CommandError(f"route name {rule}") from None
+        except ValueError as error:
+            raise CommandError(f"route name {error}") from None
 
     def delete(self, name: str) -> "Routes":
-        gone = self.find(name)
-        return Routes({key: route for key, route in self.by_name.items() if route is not gone})
+        deleted = self.find(name)
+        return Routes({key: route for key, route in self.by_name.items() if route is not deleted})
 
     def append(self, name: str, elements: Iterable[ModelId]) -> "Routes":
         route = self.find(name)

@@ -1,4 +1,4 @@
-"""Which backend and model serve a request, and why."""
+"""Resolves the backend and model of a request, and the reason for them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,38 +11,37 @@ from backends.model_id import BackendName, ModelId
 
 
 class Target(NamedTuple):
-    """Who serves: `name` is the vendor's name of the model, empty if the client named none.
-
-    `why` is for people.
-    """
+    """A backend and one of its models."""
 
     backend: BackendName
-    name: str
-    why: str
+    model: str
+    """The vendor's name of the model, empty if the client named none."""
+    reason: str
+    """What decided, for people."""
 
     def __str__(self) -> str:
-        return f"{self.backend}:{self.name}"
+        return f"{self.backend}:{self.model}"
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingInputs:
-    """Everything that has a say besides the request itself.
-
-    `once`, `model` and `backend` come from commands. `known` are all backends, `available` those
-    with a key.
-    """
+    """Routing inputs besides the request itself."""
 
     default_backend: BackendName
     known: Collection[BackendName]
+    """All backends."""
     available: Collection[BackendName] = ()
+    """The backends with a key."""
     mapping: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Targets in order of preference, by pattern of a model's name."""
     once: ModelId | None = None
+    """This and the next two are set by commands."""
     model: ModelId | None = None
     backend: BackendName | None = None
 
 
 def resolve(requested: str | None, inputs: RoutingInputs) -> Target:
-    """The first that applies, in the order of `_candidates`.
+    """The first target that applies, in the order of `_candidates`.
 
     Without a model OpenRouter takes the default of the account.
     """
@@ -51,9 +50,9 @@ def resolve(requested: str | None, inputs: RoutingInputs) -> Target:
 
 def _candidates(requested: ModelId, inputs: RoutingInputs) -> Iterator[Target]:
     default = inputs.default_backend
-    for chosen, why in ((inputs.once, "once"), (inputs.model, "set(model)")):
+    for chosen, reason in ((inputs.once, "once"), (inputs.model, "set(model)")):
         if chosen:
-            yield Target(chosen.backend or default, chosen.name, why)
+            yield Target(chosen.backend or default, chosen.name, reason)
     if requested.backend:
         yield Target(requested.backend, requested.name, "the request names its backend")
     if inputs.backend:

@@ -1,4 +1,4 @@
-"""Sessions: what holds for one conversation, and what was said in it; bounded in all ways."""
+"""Keeps sessions: the settings and the bounded history of conversations."""
 
 import hashlib
 from collections import OrderedDict, deque
@@ -11,20 +11,17 @@ from backends.usage import Usage
 from commands.routing.attempt import Attempt, AttemptResult
 from commands.settings import SessionSettings
 
-# Of a prompt or answer the history keeps this many characters.
+# The history keeps this many characters of a prompt or response.
 MAX_TEXT = 32_768
 # For requests that are sent again while other conversations go on in the same session.
 MAX_RUNS = 8
 
 
 class Entry(NamedTuple):
-    """One exchange in the history. Times in seconds, `time` since the epoch.
-
-    `key_name` and `attempts` tell how a backend was asked. `first_token_s` is None if no stream was
-    wanted.
-    """
+    """One exchange in the history. Durations in seconds."""
 
     time: float
+    """Seconds since the epoch."""
     handler: Literal["proxy", "backend"]
     prompt: str
     text: str
@@ -35,42 +32,44 @@ class Entry(NamedTuple):
     finish_reason: str | None = None
     usage: Usage | None = None
     first_token_s: float | None = None
+    """None for a response that was not streamed."""
     total_s: float | None = None
     error: str | None = None
 
 
 class Run(NamedTuple):
-    """The commands of a turn: what was said to them, and what they have `changed`, by its name."""
+    """The commands of a turn that changed something."""
 
     turn_id: str
     reply: str
     has_failed: bool
     changed: Mapping[str, object]
+    """New values by the names of `changes.facts_of`."""
 
 
 @dataclass(slots=True)
 class Session:
-    """One conversation's settings and history. `note` waits for an answer to be put in front of.
-
-    `runs` are the last that changed something, newest first. `once` is the model of a single turn,
-    with the mark of that turn. `last_target` is the attempt that worked last, with the settings that it
-    was made under.
-    """
+    """The state of one conversation."""
 
     id: str
     settings: SessionSettings
     history: deque[Entry]
+    """Newest last."""
     runs: deque[Run] = field(default_factory=lambda: deque(maxlen=MAX_RUNS))
+    """Newest first."""
     once: tuple[ModelId, str] | None = None
+    """The model of a single turn, and the id of that turn."""
     last_target: tuple[SessionSettings, Attempt] | None = None
+    """The last attempt that succeeded, and the settings at that time."""
     note: str = ""
+    """Text for the client that waits for a response to precede."""
     is_banner_due: bool = True
     agent: str | None = None
 
 
 @dataclass(slots=True)
 class Sessions:
-    """All sessions; past `max_sessions` the one that was not used for longest goes."""
+    """All sessions; past `max_sessions` the least recently used one is dropped."""
 
     initial: SessionSettings
     max_sessions: int
@@ -78,7 +77,7 @@ class Sessions:
     _sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
 
     def get(self, id: str) -> Session:
-        """The session of this id, made if there is none."""
+        """The session of this id; creates it if there is none."""
         session = self._sessions.get(id)
         if session is None:
             session = Session(id, self.initial, deque(maxlen=self.max_history))
@@ -89,11 +88,11 @@ class Sessions:
         return session
 
     def peek(self, id: str) -> Session | None:
-        """The session of this id, which does not count as using it."""
+        """The session of this id, without counting as a use of it."""
         return self._sessions.get(id)
 
     def __iter__(self) -> Iterator[Session]:
-        """The session used last comes first."""
+        """Most recently used first."""
         return reversed(self._sessions.values())
 
     def __len__(self) -> int:
@@ -101,10 +100,10 @@ class Sessions:
 
 
 def truncated(text: str) -> str:
-    """`text`, or as much of it as the history keeps."""
+    """The text, or as much of it as the history keeps."""
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}... ({len(text)} characters)"
 
 
 def digest(data: bytes) -> str:
-    """Tells one turn of a conversation from another."""
+    """The id of a turn with this data."""
     return hashlib.sha256(data).hexdigest()

@@ -1,7 +1,7 @@
-"""The settings and routes of the whole proxy, and the commands run against them."""
+"""Keeps the settings and routes of the whole proxy, and commits the changes of commands."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from commands.builtin import COMMANDS
 from commands.config.sources import ConfigError
 from commands.config.state_file import State, load_state, save_state
 from commands.language.changes import changes, proxy_facts
-from commands.language.registry import CommandContext
-from commands.language.scanner import ParsedCommand
+from commands.language.registry import Arguments, CommandContext
+from commands.language.snapshot import Availability, ProxySnapshot, SessionSnapshot
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import Session
 from commands.settings import PROXY_WIDE, AvailableBackends, ProxySettings, overrides
@@ -22,13 +22,9 @@ NO_ROUTES = Routes()
 
 
 class ProxyState:
-    """What is in force for all sessions, in memory and, with `state_file`, beyond this run.
+    """What applies to all sessions: in memory and, with `state_file`, beyond this run.
 
-    `routes` are the configured ones; those of the same name in `state_file` go before them.
-    `product` is what the banner calls us, `known` are the names of all backends.
-    `chat_may_change` is what of `PROXY_WIDE` the chat may change; None is all of
-    it, unless the proxy `is_exposed`: it listens on more than loopback, or
-    that is not known yet. Raises ConfigError if the file is broken.
+    Raises ConfigError if the file is broken.
     """
 
     def __init__(
@@ -41,6 +37,11 @@ class ProxyState:
         state_file: Path | None = None,
         chat_may_change: Collection[str] | None = None,
     ) -> None:
+        """Routes in the file replace the configured `routes` of the same name.
+
+        `product` is the proxy's name in the banner; `known` are all backends. `chat_may_change`
+        lists names out of `PROXY_WIDE`; None allows all, or none if the proxy `is_exposed`.
+        """
         self._configured = configured
         self._product = product
         self._known = known
@@ -49,48 +50,49 @@ class ProxyState:
         self.settings = replace(configured, **state.defaults)
         self.routes = Routes({**routes.by_name, **state.routes.by_name})
         self.prefixes = {self.settings.command_prefix}
-        """All that were in force since the start."""
+        """All prefixes since the start."""
         self._chat_may_change = chat_may_change
         self.is_exposed = True
+        """Whether the proxy listens on more than loopback, or nobody knows yet."""
+
+    def snapshot(self, sessions: Iterable[Session], availability: Availability) -> ProxySnapshot:
+        return ProxySnapshot(
+            self.settings,
+            self._configured,
+            self.routes,
+            self._known,
+            availability,
+            tuple(map(SessionSnapshot.of, sessions)),
+        )
 
     def run(
-        self,
-        call: ParsedCommand,
-        session: Session,
-        backends: AvailableBackends,
-        cooldowns: Sequence[str] = (),
+        self, name: str, arguments: Arguments, session: Session, availability: Availability
     ) -> str:
-        """Run one command that nobody has typed into a conversation. Raises CommandError."""
-        context = self.context(session, backends, cooldowns)
+        """Run one command of mitmproxy's user interface. Raises CommandError."""
+        context = self.context(session, availability)
         context.author, context.may_change = "mitmproxy", PROXY_WIDE
-        message = COMMANDS.run(call, context)
+        message = COMMANDS.find(name).run(context, arguments)
         return "\n".join(filter(None, (message, self.commit(context, session))))
 
-    def context(
-        self, session: Session, backends: AvailableBackends, cooldowns: Sequence[str]
-    ) -> CommandContext:
-        """What a session's chat sees and changes; `commit` makes it the state of things."""
+    def context(self, session: Session, availability: Availability) -> CommandContext:
+        """The context for commands in a session's chat; `commit` applies their changes."""
         all_or_none = () if self.is_exposed else PROXY_WIDE
         allowed = self._chat_may_change
         return CommandContext(
             commands=COMMANDS,
-            session_id=session.id,
-            session=session.settings,
-            proxy=self.settings,
-            configured=self._configured,
-            routes=self.routes,
-            known=self._known,
-            backends=backends,
+            before=self.snapshot([session], availability),
             history=session.history,
-            cooldowns=cooldowns,
-            banner=lambda: self.banner(session.id, backends),
+            banner=lambda: self.banner(session.id, availability.backends),
             author=f"session {session.id} of {session.agent or 'an unknown agent'}",
             may_change=all_or_none if allowed is None else allowed,
+            session=session.settings,
+            proxy=self.settings,
+            routes=self.routes,
             is_banner_due=session.is_banner_due,
         )
 
     def commit(self, context: CommandContext, session: Session) -> str:
-        """Put in force what commands have changed; returns a complaint if it cannot be saved."""
+        """Apply and save the changes. Returns an error message if saving fails."""
         session.settings = context.session
         session.is_banner_due = context.is_banner_due
         changed = changes(

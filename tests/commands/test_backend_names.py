@@ -49,9 +49,7 @@ def test_settings_and_routes(name: str, text: str, value: object) -> None:
 
 
 def test_commands() -> None:
-    context = new_context()
-    context.known = KNOWN
-    context.backends = {**context.backends, "local": AvailableBackend(1)}
+    context = new_context({"local": AvailableBackend(1)}, KNOWN)
     assert run(context, "set(default-backend=local)") == "default backend set to local"
     assert run(context, "create-failover-route(name=n, policy=m)")
     assert run(context, "route-append(name=n, local:llama3:8b)") == "elements appended to n"

@@ -33,9 +33,8 @@ def test_manual_names_the_settings() -> None:
 
 @pytest.mark.parametrize("name", NAMES.split(", "))
 def test_examples_work(name: str) -> None:
-    context = new_context()
+    context = new_context(dict.fromkeys(("openrouter", "gemini"), AvailableBackend(1)))
     context.routes = context.routes.create("night", "m")
-    context.backends = {"openrouter": AvailableBackend(1), "gemini": AvailableBackend(1)}
     for example in COMMANDS.find(name).examples:
         assert run(context, example)
 

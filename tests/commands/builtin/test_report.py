@@ -79,9 +79,8 @@ def test_usage() -> None:
 
 
 def test_long_list_of_models() -> None:
-    context = new_context()
-    context.backends = {"gemini": AvailableBackend(1, [f"m{number}" for number in range(60)])}
-    listed = run(context, "models")
+    backends = {"gemini": AvailableBackend(1, [f"m{number}" for number in range(60)])}
+    listed = run(new_context(backends), "models")
     assert listed.startswith("gemini:m0, gemini:m1, ")
     assert listed.endswith("gemini:m49; and 10 more")
 

@@ -5,10 +5,10 @@ import pytest
 
 from backends.model_id import ModelId
 from commands.language.registry import CommandContext
-from commands.settings import AvailableBackend
+from commands.settings import AvailableBackend, ProxySettings
 from tests.commands.builtin.chat import new_context, refused, run
 
-CONFIG_FIELDS = (
+VALID = (
     "backend, command-prefix, default-backend, interactive, model, project, "
     "redact-api-keys-in-prompts"
 )
@@ -82,13 +82,13 @@ def test_confirmations(text: str, expected: str) -> None:
             "once: unknown parameter modle; did you mean 'model'?; "
             "format: once(model=<backend>:<model>)",
         ),
-        ("set()", f"set: no valid parameters; valid: {CONFIG_FIELDS}"),
-        ("set(x=1)", f"set: no valid parameters; unknown parameter x; valid: {CONFIG_FIELDS}"),
-        ("set(project=x, x=1)", f"set: unknown parameter x; valid: {CONFIG_FIELDS}"),
+        ("set()", f"set: no valid parameters; valid: {VALID}"),
+        ("set(x=1)", f"set: no valid parameters; unknown parameter x; valid: {VALID}"),
+        ("set(project=x, x=1)", f"set: unknown parameter x; valid: {VALID}"),
         (
             "set(projekt=x)",
             "set: no valid parameters; unknown parameter projekt; did you mean 'project'?; "
-            f"valid: {CONFIG_FIELDS}",
+            f"valid: {VALID}",
         ),
         ("set(project)", "set: project needs a value: set(project=<text>)"),
         ("set(project=)", "project must be one line of text"),
@@ -100,9 +100,9 @@ def test_confirmations(text: str, expected: str) -> None:
         ("set(command-prefix=!!)", "command prefix must not be the same character twice"),
         ("set(command-prefix=!)", "command prefix must be 2 to 10 characters long"),
         ("set(command-prefix='a b')", "command prefix must not contain spaces"),
-        ("unset()", f"unset: nothing to do; valid: {CONFIG_FIELDS}"),
-        ("unset(x)", f"unset: nothing to do; unknown parameter x; valid: {CONFIG_FIELDS}"),
-        ("unset(project, x)", f"unset: unknown parameter x; valid: {CONFIG_FIELDS}"),
+        ("unset()", f"unset: nothing to do; valid: {VALID}"),
+        ("unset(x)", f"unset: nothing to do; unknown parameter x; valid: {VALID}"),
+        ("unset(project, x)", f"unset: unknown parameter x; valid: {VALID}"),
     ],
 )
 def test_refusals(text: str, expected: str) -> None:
@@ -110,8 +110,7 @@ def test_refusals(text: str, expected: str) -> None:
 
 
 def test_backend_without_key() -> None:
-    context = new_context()
-    context.backends = {"openrouter": AvailableBackend(1)}
+    context = new_context({"openrouter": AvailableBackend(1)})
     for text in ("set(backend=gemini)", "set(default-backend=gemini)", "set(model=gemini:a)"):
         assert refused(context, text) == "backend gemini not functional"
 
@@ -145,14 +144,10 @@ def test_set_and_unset(
 
 def test_unset_goes_back_to_what_was_configured() -> None:
     context = new_context()
-    context.configured = replace(
-        context.configured,
-        default_backend="gemini",
-        redact_api_keys_in_prompts=False,
-        command_prefix="#?",
-    )
+    configured = ProxySettings("gemini", redact_api_keys_in_prompts=False, command_prefix="#?")
+    context.before = replace(context.before, configured=configured)
     run(context, "unset(default-backend, redact-api-keys-in-prompts, command-prefix)")
-    assert context.proxy == replace(context.configured, command_prefix="!/")
+    assert context.proxy == replace(configured, command_prefix="!/")
 
 
 def test_unset_interactive_is_off() -> None:

@@ -10,6 +10,7 @@ from backends import jsonio
 from backends.dialects.completions import read_completion
 from backends.openai_wire import Chat
 from commands.agents import typed_text
+from commands.language.snapshot import Availability
 from commands.sessions.session import Session, Sessions
 from commands.settings import AvailableBackend, ProxySettings, SessionSettings
 from commands.turns.processor import CommandProcessor
@@ -93,7 +94,9 @@ def state_after(chat: Chat, typed_from: int | None = 0) -> tuple[SessionSettings
     proxy_state = ProxyState(ProxySettings("openrouter"), "x", ("openrouter", "gemini"))
     proxy_state.is_exposed = False
     session: Session = Sessions(SessionSettings(), 1, 1).get("s")
-    CommandProcessor(proxy_state).process(chat, session, None, BACKENDS, typed_from=typed_from)
+    CommandProcessor(proxy_state).process(
+        chat, session, None, Availability(BACKENDS), typed_from=typed_from
+    )
     return session.settings, proxy_state.settings
 
 

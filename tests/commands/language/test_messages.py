@@ -54,13 +54,13 @@ def spans_of(chat: Messages) -> Spans:
     return spans
 
 
-def upstream(chat: Messages, *, is_background_request: bool = False) -> Messages:
+def upstream(chat: Messages, *, is_background: bool = False) -> Messages:
     """What goes upstream; fails if the given messages are changed."""
     before = copy.deepcopy(chat)
     spans = spans_of(chat)
     after = messages.remove(chat, spans)
     changed = {index for index, _ in spans}
-    after = messages.drop_old_commands(after, changed, is_background_request=is_background_request)
+    after = messages.drop_old_commands(after, changed, is_background=is_background)
     assert chat == before
     return after
 
@@ -202,7 +202,7 @@ def test_odd_shapes_never_raise(chat: Messages, agent: Agent | None) -> None:
     messages.is_background_request({"messages": chat, "tools": chat}, agent)
     if not spans_of(chat):
         assert all(one is other for one, other in zip(upstream(chat), chat, strict=True))
-    upstream(chat, is_background_request=True)
+    upstream(chat, is_background=True)
 
 
 @pytest.mark.parametrize(
@@ -397,8 +397,8 @@ def test_old_commands_and_our_answers_go(before: str, after: str) -> None:
     )
 )
 def test_no_message_goes_up_empty(chat: Messages) -> None:
-    for is_background_request in (False, True):
-        after = upstream(chat, is_background_request=is_background_request)
+    for is_background in (False, True):
+        after = upstream(chat, is_background=is_background)
         assert not any(message["content"] in ("", []) for message in after)
         assert not spans_of(after)
         if any(message["role"] == "user" for message in chat):
@@ -407,5 +407,5 @@ def test_no_message_goes_up_empty(chat: Messages) -> None:
 
 def test_side_requests_are_left_something() -> None:
     chat = [system("You are a title generator."), user("Generate a title:"), user('"!/a"')]
-    assert upstream(chat, is_background_request=True) == [*chat[:2], user(PLACEHOLDER_TEXT)]
+    assert upstream(chat, is_background=True) == [*chat[:2], user(PLACEHOLDER_TEXT)]
     assert upstream(chat) == chat[:2]

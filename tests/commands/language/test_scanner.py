@@ -49,7 +49,6 @@ def test_found(text: str, span: str, name: str) -> None:
     call = find(text)
     assert call
     assert (text[call.start : call.end], call.name) == (span, name)
-    assert call.has_parentheses == span.endswith(")")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +142,7 @@ def test_arguments(inside: str, expected: list[tuple[str, str | None]]) -> None:
 def test_nothing_outside_of_the_range_matters() -> None:
     text = "foo!/help(me)"
     call = scan(text, 3, 9, "!/", KNOWN.__contains__)
-    assert call == ParsedCommand("help", (), 3, 9, has_parentheses=False)
+    assert call == ParsedCommand("help", (), 3, 9)
     assert scan(text, 3, 8, "!/", KNOWN.__contains__) is None
     assert scan(text, 3, 12, "!/", KNOWN.__contains__) is None
 
@@ -152,7 +151,7 @@ def test_nothing_outside_of_the_range_matters() -> None:
 def test_other_prefixes(prefix: str) -> None:
     text = f"- {prefix}set(a=b)"
     call = find(text, prefix)
-    assert call == ParsedCommand("set", (Argument("a", "b"),), 2, len(text), has_parentheses=True)
+    assert call == ParsedCommand("set", (Argument("a", "b"),), 2, len(text))
 
 
 # Letters that the grammar knows, so that much of what is made up is nearly a command.

@@ -140,11 +140,11 @@ class TestCooldowns:
         assert cooldowns.active(0.0) == []
         cooldowns.start(FIRST, rate_limit(7), now=0.0, epoch=EPOCH)
         cooldowns.start(OTHER_MODEL, rate_limit(3), now=0.0, epoch=EPOCH)
-        assert cooldowns.active(0.5) == [
+        assert [*map(str, cooldowns.active(0.5))] == [
             "openrouter:a with O1 for 7 s",
             "openrouter:c with O1 for 3 s",
         ]
-        assert cooldowns.active(4.0) == ["openrouter:a with O1 for 3 s"]
+        assert [*map(str, cooldowns.active(4.0))] == ["openrouter:a with O1 for 3 s"]
         assert cooldowns.active(7.0) == []
 
 

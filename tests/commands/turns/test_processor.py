@@ -11,7 +11,8 @@ from backends.model_id import ModelId
 from commands.agents import typed_text
 from commands.agents.table import AGENTS
 from commands.config.sources import ConfigError
-from commands.language.scanner import Argument, ParsedCommand
+from commands.language.scanner import Argument
+from commands.language.snapshot import Availability
 from commands.routing.routes import Route, Routes
 from commands.sessions.session import MAX_TEXT, Entry, Session, Sessions, truncated
 from commands.settings import PROXY_WIDE, AvailableBackend, ProxySettings, SessionSettings
@@ -22,6 +23,7 @@ BACKENDS = {
     "gemini": AvailableBackend(1, ["gemini-2.5-pro", "gemini-2.5-flash"]),
     "openrouter": AvailableBackend(2, ["a/b", "a/c", "d/e"]),
 }
+AVAILABILITY = Availability(BACKENDS)
 BANNER = """<thinking>Hello, this is llm-interactive-proxy 0.1.0
 Session id: s
 Functional backends: gemini (K:1, M:2), openrouter (K:2, M:3)
@@ -55,7 +57,7 @@ def take(
 ) -> TurnResult:
     messages = [text if isinstance(text, dict) else user(text) for text in texts]
     return (at or processor()).process(
-        {"messages": messages, **chat}, of or session(), None, BACKENDS
+        {"messages": messages, **chat}, of or session(), None, AVAILABILITY
     )
 
 
@@ -168,7 +170,7 @@ class TestOnce:
     def test_a_model_for_one_turn(self) -> None:
         of = session()
         messages = [user("!/once(model=gemini:gemini-2.5-pro) go")]
-        processor().process({"messages": messages}, of, None, BACKENDS)
+        processor().process({"messages": messages}, of, None, AVAILABILITY)
         loop = [*messages, {"role": "assistant", "content": "x"}, {"role": "tool", "content": "y"}]
         assert once_model({"messages": loop}, of) == ModelId("gemini", "gemini-2.5-pro")
         assert once_model({"messages": [*loop, user("next")]}, of) is None
@@ -232,7 +234,7 @@ class TestChangesForEverybody:
     def test_mitmproxy_may_change_all(self) -> None:
         at = processor(chat_may_change=())
         argument = Argument("redact-api-keys-in-prompts", "off")
-        at.proxy_state.run(ParsedCommand("set", (argument,), 0, 0, True), session(), BACKENDS)
+        at.proxy_state.run("set", [argument], session(), AVAILABILITY)
         assert not at.proxy_state.settings.redact_api_keys_in_prompts
 
     def test_each_is_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -245,9 +247,7 @@ class TestChangesForEverybody:
             at=at,
         )
         take("!/delete-failover-route(name=r)", at=at)
-        at.proxy_state.run(
-            ParsedCommand("unset", (Argument("redact-api-keys-in-prompts"),), 0, 0, True), of, {}
-        )
+        at.proxy_state.run("unset", [Argument("redact-api-keys-in-prompts")], of, AVAILABILITY)
         assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
             ("WARNING", "redact-api-keys-in-prompts is now False, by session s of codex"),
             ("WARNING", "route r is now k:gemini:x,openrouter:y, by session s of an unknown agent"),
@@ -259,12 +259,12 @@ class TestChangesForEverybody:
 class TestWhatGoesUp:
     def test_without_commands_the_very_same_chat(self) -> None:
         chat = {"messages": [user("a\u2028 !/usr/bin  !/bin/bash\t"), {"role": "x"}, 3]}
-        assert processor().process(chat, session(), None, BACKENDS).chat is chat
+        assert processor().process(chat, session(), None, AVAILABILITY).chat is chat
 
     def test_disabled_commands_are_text(self) -> None:
         chat = {"messages": [user("!/help"), user("!/set(project=x)")]}
         of = session()
-        turn = processor(are_commands_enabled=False).process(chat, of, None, BACKENDS)
+        turn = processor(are_commands_enabled=False).process(chat, of, None, AVAILABILITY)
         assert (turn.chat is chat, turn.reply) == (True, None)
 
     def test_another_prefix(self) -> None:
@@ -281,7 +281,7 @@ class TestWhatGoesUp:
         text = text.replace("!/", "! /")
         content = [{"type": "text", "text": text}] if as_part else text
         chat = {"messages": [user(content)]}
-        assert processor().process(chat, session(), None, BACKENDS).chat is chat
+        assert processor().process(chat, session(), None, AVAILABILITY).chat is chat
 
     @given(
         st.lists(
@@ -375,5 +375,5 @@ def test_every_agent_s_conversation_goes_through(tmp_path: Path) -> None:
         recorded = json.loads(file.read_text())
         chat = recorded.get("body", recorded)
         if isinstance(chat, dict) and "messages" in chat:
-            turn = processor().process(chat, session(), names.get(file.stem), BACKENDS)
+            turn = processor().process(chat, session(), names.get(file.stem), AVAILABILITY)
             assert turn.chat["messages"]
