@@ -31,7 +31,7 @@ class Unlayered(LlmProxy):
 @pytest.fixture(scope="module")
 def proxy(confdir: Path, upstream: UpstreamThread) -> Iterator[RunningProxy]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layers, "missing", lambda: MISFIT)
+        patch.setattr(layers, "incompatibility", lambda: MISFIT)
         patch.delattr(tls, "_context")  # it would not work
         with running_proxy(
             confdir,
