@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from commands.builtin import COMMANDS
 from commands.language.registry import Command
+from commands.language.scanner import MAX_ARGUMENTS
 from commands.settings import DEFAULT_PREFIX, SETTINGS, Setting
 
 INTRODUCTION = f"""\
@@ -19,7 +20,7 @@ from the request. If nothing else is left, the proxy answers, and no model gets 
 - A command is the prefix `{DEFAULT_PREFIX}`, a name in any case, and arguments in parentheses if it
   takes any.
 - Arguments are `key=value` or single words, separated by commas. Put a value that contains commas
-  or parentheses into single or double quotes.
+  or parentheses into single or double quotes. All arguments have up to {MAX_ARGUMENTS} characters.
 - Text without a closing quote or parenthesis is ordinary text. So is a bare name that is unknown or
   continues like a path (`!/usr/bin`).
 
