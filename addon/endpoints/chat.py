@@ -128,7 +128,7 @@ class ChatEndpoint:
             self._cooldowns.clear(exchange.attempts.current)
             prompt.session.last_target = (prompt.session.settings, exchange.attempts.current)
         entry = entry_of(exchange, prompt, self._deps.redactor.scrub, time.monotonic())
-        prompt.session.history.append(entry)
+        self._deps.sessions.record(prompt.session, entry)
         if self._deps.log:
             self._deps.log.write(prompt.session.id, entry)
         return entry
