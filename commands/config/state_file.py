@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,16 +30,19 @@ from commands.settings import PERSISTED
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+    def _try_lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    def _try_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 ROUTES = "failover_routes"
+# Everything else waits for a command that saves, so a lock must not keep it for long.
+LOCK_TRIES = 200
+LOCK_PAUSE_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,8 @@ def load_state(path: Path, known: Collection[BackendName]) -> State:
 def save_state(path: Path, before: State, after: State, known: Collection[BackendName]) -> State:
     """Merge the changes from `before` to `after` into the file. Returns its new content.
 
-    Waits while another proxy saves, for milliseconds. Raises ConfigError if the file is broken,
-    which stays as it is, or cannot be written.
+    Waits up to a second while another proxy saves. Raises ConfigError if the file is broken, which
+    stays as it is, or cannot be locked or written.
     """
     path = path.resolve()  # keep a symbolic link
     try:
@@ -201,6 +205,15 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)  # releases the lock
+
+
+def _lock(descriptor: int) -> None:
+    for _ in range(LOCK_TRIES):
+        try:
+            return _try_lock(descriptor)
+        except (BlockingIOError, PermissionError):
+            time.sleep(LOCK_PAUSE_S)
+    raise TimeoutError("another process keeps it locked")
 
 
 def _replace(path: Path, text: str) -> None:
