@@ -24,7 +24,7 @@ from addon.exchange import flow_record
 from addon.exchange.exchange import Exchange
 from addon.exchange.fail_closed import fail_closed, forbid
 from addon.exchange.history import error_of
-from addon.exchange.http_responses import ResponseBuilder, add_fields, reply_fields
+from addon.exchange.http_responses import ResponseBuilder
 from addon.inspect import annotate, progress, views
 from addon.inspect.mitmweb import FlowLimit, WebStyle
 from addon.inspect.reask import Reask
@@ -225,7 +225,7 @@ class LlmProxy:
         if self._incompatibility:
             fallback.hide_credential(flow, exchange)
             fallback.read_complete(flow, exchange, self._responses)
-        add_fields(flow.response, reply_fields(exchange))
+        self._responses.finish_headers(flow.response, exchange)
         if flow.request.method == "HEAD":
             flow.response.content = b""
         if exchange.upstream and (error := exchange.outcome.error):

@@ -88,7 +88,7 @@ class Admission:
             request.scheme, request.host_header, headers, is_to_us=kind is HostKind.PROXY
         )
         if origin:
-            exchange.reply_fields += [("access-control-allow-origin", origin), ("vary", "origin")]
+            exchange.reply_headers += [("access-control-allow-origin", origin), ("vary", "origin")]
         if match is None:
             raise ApiError(404, f"Invalid URL ({request.method} {request.path})")
         if request.method == "OPTIONS" and origin:

@@ -28,7 +28,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from addon.exchange.exchange import Exchange
-from addon.exchange.http_responses import BodyStream, stream_head
+from addon.exchange.http_responses import BodyStream
 from addon.exchange.upstream_request import is_bound, leads_to
 from addon.layers.deps import LayerDeps, Tick
 from addon.layers.stream_state import Client, IllegalMove, StreamState, Upstream
@@ -346,7 +346,7 @@ class LlmHttpStream(HttpStream):
         if not self._head:
             if self.server_state != self.state_stream_response_body:
                 assert self.exchange
-                self.flow.response = stream_head(self.flow, self.exchange.reply_fields)
+                self.flow.response = self.deps.responses.stream_head(self.flow, self.exchange)
             self._head = self.flow.response
             assert self._head
             self._is_chunked = self._head.headers.get("transfer-encoding") == "chunked"

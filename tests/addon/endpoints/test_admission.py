@@ -99,7 +99,7 @@ def test_refused(name: str, status: int, path: str, headers: dict[str, str], met
     assert decision.error
     assert decision.error.status == status
     assert decision.exchange
-    assert dict(decision.exchange.reply_fields)["x-request-id"]
+    assert dict(decision.exchange.reply_headers)["x-request-id"]
 
 
 def test_the_largest_body_is_admitted() -> None:
@@ -125,13 +125,13 @@ def test_a_preflight_is_answered() -> None:
     assert decision.response
     assert decision.response.status_code == 204
     assert decision.exchange
-    assert ("vary", "origin") in decision.exchange.reply_fields
+    assert ("vary", "origin") in decision.exchange.reply_headers
 
 
 def test_close_is_answered_with_close() -> None:
     decision = decide(headers=BEARER | {"connection": "Close"})
     assert decision.exchange
-    assert ("connection", "close") in decision.exchange.reply_fields
+    assert ("connection", "close") in decision.exchange.reply_headers
 
 
 @pytest.mark.parametrize(("path", "allow"), [(PROMPT, "POST"), ("/health", "GET, HEAD")])
