@@ -1,12 +1,14 @@
 """Converts the client's tools to Gemini's function declarations, and names and arguments back."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, NamedTuple
 
 from backends.errors import ApiError, bad_request
-from backends.jsonio import Json, Warnings, fields, string
+from backends.jsonio import Json, Warnings, fields, objects, string
 from backends.vendors.gemini.generations import Generation
 from backends.vendors.gemini.schema.schema import Budget
 from backends.vendors.gemini.schema.schema_format import WRAPPED, SchemaFormat
@@ -26,6 +28,8 @@ class Names:
     def __init__(self, declared: Iterable[str]) -> None:
         self._to_gemini: dict[str, str] = {}
         self._to_client: dict[str, str] = {}
+        self._numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
+        """The next number for a name that others are sanitized to as well."""
         # Valid names first: they stay unchanged even if another name is sanitized to the same.
         for name in sorted(declared, key=lambda name: not _VALID_NAME.fullmatch(name)):
             self.to_gemini(name)
@@ -33,10 +37,10 @@ class Names:
     def to_gemini(self, name: str) -> str:
         """The name to send, always the same. Also accepts names that only the history has."""
         if name not in self._to_gemini:
-            ours = name if _VALID_NAME.fullmatch(name) else _sanitized(name)
-            number = 2
+            sanitized = _sanitized(name)
+            ours = name if _VALID_NAME.fullmatch(name) else sanitized
             while ours in self._to_client:
-                ours, number = f"{_sanitized(name)}_{number}", number + 1
+                ours = f"{sanitized}_{next(self._numbers[sanitized])}"
             self._to_gemini[name] = ours
             self._to_client[ours] = name
         return self._to_gemini[name]
@@ -214,7 +218,7 @@ def _named(value: Json) -> _Choice | None:
     if value.get("type") == "allowed_tools":
         allowed = value.get("allowed_tools")
         holder = allowed if isinstance(allowed, dict) else value
-        names = tuple(filter(None, map(_name_in, holder.get("tools") or ())))
+        names = tuple(filter(None, map(_name_in, objects(holder.get("tools")))))
         # Only these two modes allow names (API reference, FunctionCallingConfig).
         return _Choice("ANY" if holder.get("mode") == "required" else "VALIDATED", names)
     name = _name_in(value)
