@@ -100,15 +100,7 @@ def read_tools(
     if len(functions) > MAX_DECLARATIONS:
         raise bad_request(f"too many tools: Gemini takes {MAX_DECLARATIONS}", "tools")
     names = Names(functions)
-    declarations, wrapped = [], set()
-    for name, function in functions.items():
-        fields, is_wrapped = schema_format.parameters(function.get("parameters"), budget)
-        declaration: Json = {"name": names.to_gemini(name)}
-        if isinstance(function.get("description"), str):
-            declaration["description"] = function["description"]
-        declarations.append(declaration | fields)
-        if is_wrapped:
-            wrapped.add(name)
+    declarations, wrapped = _declare(functions, names, schema_format, budget)
     tools: list[Json] = [{"functionDeclarations": declarations}] if declarations else []
     choice = _read_choice(chat, functions, warnings) if functions else _Choice()
     config: Json = {}
@@ -129,10 +121,26 @@ def read_tools(
         config["functionCallingConfig"] = calling
     custom = frozenset(name for name, each in functions.items() if each.get("type") == "custom")
     _warn_of_others(chat, warnings)
-    return Toolbox(names, tools, config, mode, custom, frozenset(wrapped))
+    return Toolbox(names, tools, config, mode, custom, wrapped)
 
 
 # Declarations
+
+
+def _declare(
+    functions: Mapping[str, Json], names: Names, schema_format: SchemaFormat, budget: Budget
+) -> tuple[list[Json], frozenset[str]]:
+    """The declarations of functions, and the names of those whose arguments are wrapped."""
+    declarations, wrapped = [], set()
+    for name, function in functions.items():
+        fields, is_wrapped = schema_format.parameters(function.get("parameters"), budget)
+        declaration: Json = {"name": names.to_gemini(name)}
+        if isinstance(function.get("description"), str):
+            declaration["description"] = function["description"]
+        declarations.append(declaration | fields)
+        if is_wrapped:
+            wrapped.add(name)
+    return declarations, frozenset(wrapped)
 
 
 def _functions(chat: Json) -> dict[str, Json]:
