@@ -108,7 +108,8 @@ class ChatEndpoint:
         assert exchange.prompt
         session, read_timeout_s = exchange.prompt.session, self._deps.read_timeout_s
         project = session.settings.project
-        prompt = ModelRequest(chat, body, None, exchange.headers, session.id, project)
+        headers = self._deps.redact_headers(exchange.headers)
+        prompt = ModelRequest(chat, body, None, headers, session.id, project)
         backends, deadline_s = self._deps.configured.backends, 2 * max(read_timeout_s.values())
         attempt_deps = AttemptDeps(backends, self._cooldowns, read_timeout_s, deadline_s)
         AttemptRunner(attempt_deps, exchange, prompt, plan).start(flow)
