@@ -78,7 +78,15 @@ class LlmProxy:
         ]
         self._exchanges: dict[str, Exchange] = {}
         self._passing: dict[str, ClientCredentials] = {}
-        self._layer_deps = LayerDeps(
+        self._layer_deps = self._make_layer_deps(settings)
+        self._local_upstream = local_upstream(settings)
+        self._recorder = Recorder(settings.record) if settings.record else None
+        self._running: asyncio.Task[None] | None = None
+        self._shutdown = GracefulShutdown(settings.stop_timeout)
+        self._admission = Admission(settings, self._access, self._shutdown.track)
+
+    def _make_layer_deps(self, settings: Config) -> LayerDeps:
+        return LayerDeps(
             exchange_of=self._exchanges.get,
             credentials_of=self._passing.get,
             responses=self._responses,
@@ -90,11 +98,6 @@ class LlmProxy:
             max_body_bytes=settings.max_body_mib * 2**20,
             max_connections=settings.max_connections,
         )
-        self._local_upstream = local_upstream(settings)
-        self._recorder = Recorder(settings.record) if settings.record else None
-        self._running: asyncio.Task[None] | None = None
-        self._shutdown = GracefulShutdown(settings.stop_timeout)
-        self._admission = Admission(settings, self._access, self._shutdown.track)
 
     # Life of the addon
 
