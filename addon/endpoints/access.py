@@ -12,7 +12,7 @@ from mitmproxy import http
 from mitmproxy.connection import Client, Server
 
 from addon.endpoints import names
-from addon.exchange.credentials import ClientCredentials
+from addon.exchange.credentials import HIDDEN, ClientCredentials
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
 
@@ -107,11 +107,11 @@ class Access:
         request.headers.pop("proxy-authorization", None)
         fields = request.headers.fields
         request.headers.fields = tuple(each for each in fields if not self._is_in(each[1]))
-        is_in_url = self._is_in(request.data.path)
-        others = ClientCredentials.take(request)
-        if is_in_url:
+        if self._is_in(request.data.path):
+            request.data.path = b"/" + HIDDEN
+            ClientCredentials.take(request)
             raise bad_request("The URL holds the proxy's client key, which is only for the proxy")
-        return others
+        return ClientCredentials.take(request)
 
     def _is_in(self, text: bytes) -> bool:
         """The text holds the client key: as it is, in base64 (as Basic does), or percent-coded."""

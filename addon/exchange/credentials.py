@@ -60,17 +60,17 @@ _HARMLESS_PARAMETERS = re.compile(
 _SECRET_PARAMETERS = re.compile(
     rb".*(key|token|secret|signature|passw(or)?d|credential|assertion)|sig|code|auth(orization)?"
 )
-# Keys of vendors, JSON Web Tokens, a key in a WebSocket's protocols, schemes of HTTP.
+# Keys of vendors, JSON Web Tokens, a key in a WebSocket's protocols.
 _SHAPES = re.compile(
     rb"\b(sk|pk|rk|gsk|hf|xai|pplx|glpat|gh[opsu]|github_pat|xox[abp])[-_][\w-]{16,}"
     rb"|\bAIza[\w-]{16,}|\bya29\.[\w-]{16,}|\beyJ[\w-]+\.[\w-]+\.[\w-]*"
-    rb"|\bopenai-insecure-api-key\.[^,\s]+"
-    rb"|^\s*(bearer|basic|digest|negotiate|token|apikey)\s+\S.*",
+    rb"|\bopenai-insecure-api-key\.[^,\s]+",
     re.IGNORECASE,
 )
+_SCHEMES = re.compile(rb"\s*(bearer|basic|digest|negotiate|token|apikey)\s+\S", re.IGNORECASE)
 _TOKENS = re.compile(rb"[\w+/=.~-]{20,}")
-# Shorter texts hold no key: "Bearer x".
-_MIN_LENGTH = 8
+# No key is shorter that is known by its looks alone.
+_MIN_LENGTH = 19
 # Bits a character. 20 random hexadecimal digits have 3 or more.
 _MIN_ENTROPY = 3.0
 _PARAMETER = re.compile(rb"(?<=[?&;#])([^=&;#]*)=([^&;#]+)")
@@ -151,15 +151,22 @@ def _is_credential(name: bytes, value: bytes) -> bool:
         return True
     if name in _STRUCTURAL:
         return False
-    if any(_secret_spans(value)):
+    if _has_key(value):
         return True
-    return not _HARMLESS_NAMES.fullmatch(name) and _is_random(value)
+    is_long = len(value) >= _MIN_LENGTH
+    return is_long and not _HARMLESS_NAMES.fullmatch(name) and _is_random(value)
 
 
 def _is_response_credential(name: bytes, value: bytes) -> bool:
     """The same for a response. Its random ids give no access."""
     name = name.lower()
-    return name in _NAMES or (name not in _STRUCTURAL and any(_secret_spans(value)))
+    return name in _NAMES or (name not in _STRUCTURAL and _has_key(value))
+
+
+def _has_key(value: bytes) -> bool:
+    if b" " in value and _SCHEMES.match(value):
+        return True
+    return (len(value) >= _MIN_LENGTH or b"?" in value) and any(_secret_spans(value))
 
 
 def hide_in_url(url: bytes) -> bytes:
@@ -182,8 +189,6 @@ def _reveal_in_url(shown: bytes, url: bytes) -> bytes:
 
 def _secret_spans(text: bytes) -> Iterator[tuple[int, int]]:
     """Where a header or URL holds a key, in order and without overlaps."""
-    if len(text) < _MIN_LENGTH:
-        return
     query = text.find(b"?") if b"?" in text else len(text)
     yield from (found.span() for found in _SHAPES.finditer(text, 0, query))
     for found in _PARAMETER.finditer(text, query):
