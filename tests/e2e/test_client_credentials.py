@@ -17,6 +17,7 @@ from mitmproxy.tools.web.app import flow_to_json
 from addon import layers
 from addon.demo.simulator import Gate, Wait, json_answer, sse_answer
 from addon.loopback.script import ScriptedResponse
+from tests.e2e.test_original_host import tls_to
 from tests.e2e.test_unlayered import MISFIT, Unlayered
 from tests.harness import CLIENT_KEY, RunningProxy, running_proxy
 from tests.process import running_process
@@ -86,7 +87,7 @@ def running(client: httpx.Client, original: UpstreamThread) -> Iterator[Running]
 def assert_sent(original: UpstreamThread, response: httpx.Response) -> None:
     """Byte for byte, in both directions."""
     received = original.simulator.requests[-1]
-    assert received.path == f"{PATH}?{QUERY}"
+    assert received.path.removeprefix(original.simulator.url) == f"{PATH}?{QUERY}"
     names = {name.lower() for name, _ in HEADERS}
     fields = [(name, value) for name, value in received.headers if name in names]
     assert sorted(fields) == sorted((name.lower(), value) for name, value in HEADERS)
@@ -258,3 +259,49 @@ def test_without_our_layers(confdir: Path, original: UpstreamThread) -> None:
             (flow,) = proxy.flows
             assert eventually(lambda: not flow.live)
             assert_hidden(proxy, [flow])
+
+
+@pytest.mark.parametrize("parent", [False, True], ids=["direct", "parent proxy"])
+def test_hosts_of_plain_http_get_them(
+    confdir: Path, upstream: UpstreamThread, *, parent: bool
+) -> None:
+    """The simulator takes the requests for a parent proxy, too."""
+    modes = {"mode": [f"upstream:{upstream.simulator.url}"]} if parent else {}
+    with (
+        running_proxy(
+            confdir, with_view=True, environ=ENVIRON_WITHOUT_BACKENDS, options=modes
+        ) as proxy,
+        httpx.Client(proxy=proxy.url, trust_env=False, headers=HEADERS) as client,
+    ):
+        url = f"{upstream.simulator.url}{PATH}"
+        upstream.script(json_answer({}, headers=COOKIES), path=url if parent else PATH)
+        response = client.post(f"{url}?{QUERY}", content=b"the body")
+        assert_sent(upstream, response)
+        assert_hidden(proxy, proxy.flows)
+
+
+def test_websockets_get_them(proxy: RunningProxy, original: UpstreamThread) -> None:
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+    hello = b"\x81\x05hello"
+    answer = ScriptedResponse.raw(switch + b"set-cookie: a=agents-secret-1\r\n\r\n", hello)
+    original.script(answer, path=PATH)
+    head = [
+        f"GET {PATH}?{QUERY} HTTP/1.1",
+        f"host: localhost:{original.simulator.port}",
+        "connection: upgrade",
+        "upgrade: websocket",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        *(f"{name}: {value}" for name, value in HEADERS),
+    ]
+    port = original.simulator.port
+    with tls_to(proxy, "localhost", port, "http/1.1") as client:
+        client.sendall("\r\n".join([*head, "", ""]).encode())
+        received = b""
+        while not received.endswith(hello):
+            received += client.recv(65536)
+        assert b"set-cookie: a=agents-secret-1" in received
+        assert_hidden(proxy, proxy.flows)
+    sent = original.simulator.requests[-1]
+    assert sent.path == f"{PATH}?{QUERY}"
+    assert sent.header("sec-websocket-protocol") == dict(HEADERS)["sec-websocket-protocol"]
