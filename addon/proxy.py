@@ -1,4 +1,4 @@
-"""The addon: mitmproxy's hooks, each a few lines that call the rooms beside."""
+"""The addon: mitmproxy's hooks, each a few lines that call the rooms."""
 
 import asyncio
 import logging
@@ -46,9 +46,9 @@ NO_LAYERS = "Failover and timeouts are disabled"
 
 
 class LlmProxy:
-    """Claims LLM requests, routes them to an upstream, answers the rest of what is ours.
+    """Claims LLM requests, routes them to an upstream, and serves the proxy's own endpoints.
 
-    `incompatibility` says why this mitmproxy cannot run our layers, if so; then failover is off.
+    `incompatibility` says why this mitmproxy cannot run our layers; then failover is off.
     `warning` is logged when the proxy starts.
     """
 
@@ -174,7 +174,7 @@ class LlmProxy:
 
     @fail_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if not flow.live:  # loaded from a file: nobody is to be answered
+        if not flow.live:  # loaded from a file: no client waits
             flow_record.restore(flow)
             return
         decision = self._admission.decide(flow)
@@ -202,14 +202,14 @@ class LlmProxy:
         if self._incompatibility:
             fallback.add_credential(flow, exchange)
 
-    # Answers
+    # Responses
 
     @fail_closed
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange, response = self._exchanges.get(flow.id), flow.response
         assert response
         if response.raw_content is not None or not flow.live:
-            return  # our own answer, or one from a file
+            return  # the proxy's own response, or one from a file
         if exchange is None:
             response.stream = True
             return
@@ -245,7 +245,7 @@ class LlmProxy:
             access.hide_credentials(flow)
 
     def _finish(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """Once for each flow of ours, when its outcome is known."""
+        """Record a claimed flow, once its outcome is known."""
         entry = self._chat.record(exchange)
         error = error_of(exchange, self._redactor.scrub)
         annotate.finish(flow, exchange, entry, error, self._redactor.scrub_bytes)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
-from addon.exchange import upstream_request
 from addon.exchange.exchange import AttemptLog, Exchange, Upstream
+from addon.exchange.upstream_request import is_bound, set_upstream_request
 from backends.backend import Backend, ChatCall, ModelRequest
 from backends.errors import ApiError
 from backends.model_id import BackendName
@@ -72,7 +72,8 @@ class AttemptRunner:
             now = time.monotonic()
             self._deps.cooldowns.start(self._log.current, error, now, time.time())
         self._prompt.session.last_target = None
-        if flow.request.raw_content != self._call.request.body:
+        request = self._call.request
+        if flow.request.raw_content != request.body or not is_bound(flow, request):
             return error  # edited by hand, which the next attempt would undo
         if not failover.should_try_next(error, self._plan.has_route):
             return error
@@ -125,4 +126,4 @@ class AttemptRunner:
         exchange.upstream_body.clear()
         if exchange.encoder:
             exchange.pipe = Pipe(call.decoder(), exchange.encoder, exchange.outcome, exchange.note)
-        upstream_request.set_upstream_request(flow, call.request, exchange.upstream.key_name)
+        set_upstream_request(flow, call.request, exchange.upstream.key_name)

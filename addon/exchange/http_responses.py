@@ -81,7 +81,7 @@ class ResponseBuilder:
         return self._redactor.scrub_bytes(exchange.encoder.error(error))
 
     def stream(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """Translate the upstream's response while it arrives, if it is the stream asked for."""
+        """Translate the upstream's response while it arrives, if the client has to get a stream."""
         response, upstream, pipe = flow.response, exchange.upstream, exchange.pipe
         if not (response and upstream and pipe and response.status_code == 200):
             return
@@ -95,7 +95,7 @@ class ResponseBuilder:
         flow.response.stream = BodyStream(exchange, pipe, coding, upstream.title, self.error_event)
 
     def complete(self, exchange: Exchange, response: http.Response) -> http.Response:
-        """An upstream's answer that came complete; ApiError if it is no completion."""
+        """Translate an upstream's complete response. Raises ApiError if it is not a completion."""
         fields = kept_fields(response)
         try:
             return self._complete(exchange, response, fields)

@@ -1,9 +1,14 @@
-"""Puts a backend's request into a flow, and the credential onto the head that is sent."""
+"""Puts a backend's request into a flow, and the credential onto the head that is sent.
+
+The credential belongs to the destination of the backend's request. Other addons and people can
+change a flow or its connection, so both are compared with the backend's request before it is sent.
+"""
 
 import copy
 from urllib.parse import urlsplit
 
 from mitmproxy import http
+from mitmproxy.connection import Server
 
 from backends.backend import UpstreamRequest
 from backends.vendors.registry import address_of
@@ -15,7 +20,7 @@ def set_upstream_request(flow: http.HTTPFlow, request: UpstreamRequest, key_name
     The credential's header shows the key's name; `with_credential` adds the value when it is sent.
     """
     parts = urlsplit(request.url)
-    netloc = parts.netloc.rpartition("@")[2].encode()
+    netloc = _netloc(request.url).encode()
     fields = [
         (name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in request.headers
     ]
@@ -35,6 +40,33 @@ def set_upstream_request(flow: http.HTTPFlow, request: UpstreamRequest, key_name
     data.host, data.port = address_of(request.url)
     data.path = (f"{parts.path}?{parts.query}" if parts.query else parts.path).encode()
     data.content = request.body
+
+
+def is_bound(flow: http.HTTPFlow, request: UpstreamRequest) -> bool:
+    """Whether the flow's request still has the destination of the backend's request."""
+    parts = urlsplit(request.url)
+    changed = flow.request
+    return (
+        changed.scheme == parts.scheme
+        and (changed.host, changed.port) == address_of(request.url)
+        and changed.host_header == _netloc(request.url)
+    )
+
+
+def leads_to(server: Server, request: UpstreamRequest) -> bool:
+    """Whether a connection leads to the destination of the backend's request."""
+    host, port = address_of(request.url)
+    is_tls = urlsplit(request.url).scheme == "https"
+    return (
+        server.address is not None
+        and server.address[:2] == (host, port)
+        and server.tls is is_tls
+        and (not is_tls or server.sni == host)
+    )
+
+
+def _netloc(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def with_credential(

@@ -21,7 +21,7 @@ class LayerDeps:
     """The exchange of a flow by its id; None if the flow is not claimed."""
     responses: ResponseBuilder
     on_progress: Callable[[http.HTTPFlow, Exchange, bytearray], None]
-    """Called now and then with a running flow and what its client has received."""
+    """Called now and then with a running flow, its exchange and what its client has received."""
     pool: Pool
     connect_timeout_s: float
     """For TCP and TLS together."""

@@ -29,6 +29,7 @@ from mitmproxy.proxy.layers.http._events import (
 
 from addon.exchange.exchange import Exchange
 from addon.exchange.http_responses import BodyStream, stream_head
+from addon.exchange.upstream_request import is_bound, leads_to
 from addon.layers.deps import LayerDeps, Tick
 from addon.layers.stream_state import Client, IllegalMove, StreamState, Upstream
 from addon.layers.upstream_layer import SERVER_EVENTS, UpstreamLayer
@@ -123,13 +124,27 @@ class LlmHttpStream(HttpStream):
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         self._connecting_since = time.monotonic()
+        upstream = self.exchange and self.exchange.upstream
+        if self.exchange and not (upstream and is_bound(self.flow, upstream.call.request)):
+            yield from self._fail_diverted(f"request leads to {self.flow.request.pretty_url}")
+            return False
         is_connected = yield from super().make_server_connection()
         self.needs_new_connection = False
-        if is_connected:  # if not, another attempt may have been made meanwhile
-            self._state.move_upstream(Upstream.WAITING)
-            self._upstream = self._upstream_of(self.context.server)
-            self._upstream_at = self._client_at = time.monotonic()
-        return is_connected
+        if not is_connected:  # another attempt may have started already
+            return False
+        server = self.context.server
+        if upstream and not leads_to(server, upstream.call.request):
+            yield from self._fail_diverted(f"connection leads to {server.address}")
+            return False
+        self._state.move_upstream(Upstream.WAITING)
+        self._upstream = self._upstream_of(server)
+        self._upstream_at = self._client_at = time.monotonic()
+        return True
+
+    def _fail_diverted(self, reason: str) -> Commands:
+        """Fail the attempt, since its request would take the credential to another destination."""
+        message = f"An addon or an edit diverted the request, so it was not sent: the {reason}"
+        yield from self._fail(ApiError(502, message))
 
     # The response
 

@@ -292,7 +292,7 @@ class Forgetful(LlmProxy):
 class BrokenLayers(LlmProxy):
     def __init__(self, settings: Config) -> None:
         super().__init__(settings)
-        del self._rules
+        del self._layer_deps
 
     def done(self) -> None:
         pass

@@ -15,6 +15,7 @@ from backends.errors import ApiError, bad_request
 from backends.jsonio import Json, Warnings, fields, objects, string
 from backends.vendors.gemini.generations import MAX_OUTPUT_TOKENS, Model
 from backends.vendors.gemini.request.tools import Toolbox
+from backends.vendors.gemini.schema.schema import Budget
 from backends.vendors.gemini.schema.schema_format import SchemaFormat
 from backends.vendors.gemini.wire import Part
 
@@ -43,6 +44,7 @@ class Parameters:
     model: Model
     toolbox: Toolbox
     schema_format: SchemaFormat
+    budget: Budget
     warnings: Warnings
     has_minimal_level: bool
     config: Json = field(default_factory=dict)
@@ -61,12 +63,13 @@ def read_parameters(
     model: Model,
     toolbox: Toolbox,
     schema_format: SchemaFormat,
+    budget: Budget,
     warnings: Warnings,
     *,
     has_minimal_level: bool = True,
 ) -> Parameters:
     """Convert everything but messages and tools. Raises ApiError (400) for bad values."""
-    parameters = Parameters(model, toolbox, schema_format, warnings, has_minimal_level)
+    parameters = Parameters(model, toolbox, schema_format, budget, warnings, has_minimal_level)
     for param, read in _READERS.items():
         if chat.get(param) is not None:
             read(parameters, param, chat[param])
@@ -170,7 +173,7 @@ def _read_format(parameters: Parameters, param: str, value: Any) -> None:
     if kind == "text":
         return
     schema = fields(fields(value.get("json_schema")).get("schema"))
-    constraint = parameters.schema_format.response(schema) if schema else {}
+    constraint = parameters.schema_format.response(schema, parameters.budget) if schema else {}
     if not parameters.toolbox.tools or (
         parameters.model.generation.mixes_tools and parameters.toolbox.mode != "ANY"
     ):

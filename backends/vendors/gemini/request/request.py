@@ -10,6 +10,7 @@ from backends.vendors.gemini.generations import Model
 from backends.vendors.gemini.request.contents import Conversation
 from backends.vendors.gemini.request.parameters import read_parameters
 from backends.vendors.gemini.request.tools import Toolbox, read_tools
+from backends.vendors.gemini.schema.schema import MAX_NODES, Budget
 from backends.vendors.gemini.schema.schema_format import JSON_SCHEMA, SchemaFormat
 from backends.vendors.gemini.signatures import SignatureMemory, Signatures
 
@@ -41,7 +42,8 @@ def translate(
 ) -> Translation:
     """Translate a chat request. Raises ApiError (400) if Gemini has no equivalent."""
     warnings: Warnings = []
-    toolbox = read_tools(chat, model.generation, variant.schema_format, warnings)
+    budget = Budget()
+    toolbox = read_tools(chat, model.generation, variant.schema_format, budget, warnings)
     if not variant.sends_tools:
         toolbox = replace(toolbox, tools=[], config={}, mode=None)
     parameters = read_parameters(
@@ -49,9 +51,12 @@ def translate(
         model,
         toolbox,
         variant.schema_format,
+        budget,
         warnings,
         has_minimal_level=variant.has_minimal_level,
     )
+    if budget.is_exceeded:
+        warnings.append(f"tools=schemas with more than {MAX_NODES} nodes are cut off")
     signatures = Signatures(memory, session, model.generation.name, variant.sends_signatures)
     conversation = Conversation(toolbox, model.generation, signatures, warnings)
     for index, message in enumerate(chat["messages"]):

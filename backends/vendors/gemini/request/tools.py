@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from backends.errors import ApiError, bad_request
 from backends.jsonio import Json, Warnings, fields, string
 from backends.vendors.gemini.generations import Generation
+from backends.vendors.gemini.schema.schema import Budget
 from backends.vendors.gemini.schema.schema_format import WRAPPED, SchemaFormat
 
 MAX_DECLARATIONS = 512
@@ -84,7 +85,11 @@ class _Choice(NamedTuple):
 
 
 def read_tools(
-    chat: Json, generation: Generation, schema_format: SchemaFormat, warnings: Warnings
+    chat: Json,
+    generation: Generation,
+    schema_format: SchemaFormat,
+    budget: Budget,
+    warnings: Warnings,
 ) -> Toolbox:
     """Convert `tools` and the legacy `functions`. Raises ApiError (400) if they are invalid."""
     functions = _functions(chat)
@@ -93,7 +98,7 @@ def read_tools(
     names = Names(functions)
     declarations, wrapped = [], set()
     for name, function in functions.items():
-        fields, is_wrapped = schema_format.parameters(function.get("parameters"))
+        fields, is_wrapped = schema_format.parameters(function.get("parameters"), budget)
         declaration: Json = {"name": names.to_gemini(name)}
         if isinstance(function.get("description"), str):
             declaration["description"] = function["description"]

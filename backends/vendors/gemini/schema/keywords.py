@@ -5,9 +5,10 @@ Each function changes a copy of one node in place, but not its subschemas.
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 
-from backends.jsonio import Json, string
+from backends.jsonio import Json, number, string
 
 TYPES: Mapping[type, str] = {
     str: "string",
@@ -25,15 +26,22 @@ _NUMBERS = ("integer", "number")
 
 
 def types_of(node: Json) -> list[str]:
-    """The types that a node allows, in order; empty if it names none."""
+    """The types that a node allows, in order, each once; empty if it names none."""
     names = node.get("type")
-    return [name for name in (names if isinstance(names, list) else [names]) if name in _KNOWN]
+    names = filter(string, names if isinstance(names, list) else [names])
+    return [name for name in dict.fromkeys(names) if name in _KNOWN]
+
+
+def _list(node: Json, key: str) -> list[Any]:
+    """The list in a keyword; empty if it holds anything else."""
+    value = node.get(key)
+    return value if isinstance(value, list) else []
 
 
 def _one_of(node: Json) -> None:
     branches = node.get("oneOf")
     if isinstance(branches, list):
-        node["anyOf"] = [*(node.get("anyOf") or ()), *branches]
+        node["anyOf"] = [*_list(node, "anyOf"), *branches]
 
 
 def _const(node: Json) -> None:
@@ -43,8 +51,8 @@ def _const(node: Json) -> None:
 
 def _enum(node: Json) -> None:
     """Drop empty values: "enum[0]: cannot be empty" (issue reports)."""
-    if isinstance(node.get("enum"), list):
-        node["enum"] = [value for value in node["enum"] if value != ""]
+    if "enum" in node:
+        node["enum"] = [value for value in _list(node, "enum") if value != ""]
         if not node["enum"]:
             del node["enum"]
 
@@ -72,7 +80,7 @@ def _guess(node: Json) -> list[str]:
         return ["object"]
     if "items" in node or "prefixItems" in node:
         return ["array"]
-    names = (TYPES.get(type(value), "object") for value in node.get("enum") or ())
+    names = (TYPES.get(type(value), "object") for value in _list(node, "enum"))
     return list(dict.fromkeys(names))
 
 
@@ -110,18 +118,19 @@ def _bound(
     limit = node.get(exclusive)
     if limit is True:
         limit = node.pop(inclusive, None)
-    if isinstance(limit, bool) or not isinstance(limit, int | float):
+    limit = number(limit)
+    if limit is None:
         return
     if "number" not in types_of(node):
         limit = next_integer(limit)
-    other = node.get(inclusive)
-    node[inclusive] = tighter(limit, other) if isinstance(other, int | float) else limit
+    other = number(node.get(inclusive))
+    node[inclusive] = limit if other is None else tighter(limit, other)
 
 
 def _hints(node: Json) -> None:
     """Describe constraints without a keyword in words."""
     hints = []
-    if isinstance(node.get("multipleOf"), int | float):
+    if number(node.get("multipleOf")) is not None:
         hints.append(f"A multiple of {node['multipleOf']}.")
     if node.get("uniqueItems") is True:
         hints.append("No item occurs twice.")
@@ -149,24 +158,23 @@ REWRITES: tuple[Callable[[Json], None], ...] = (
 """In this order, as each relies on the results of the earlier ones."""
 
 
-def merge(one: Json, other: Json) -> Json:
-    """Merge two branches of `allOf`; in a conflict `one` wins."""
-    merged = {**other, **one}
-    for key, join in _JOINS.items():
-        if key in one and key in other:
-            merged[key] = join(one[key], other[key])
+def merge(schemas: list[Json]) -> Json:
+    """Merge a node and its branches of `allOf`; in a conflict the first wins."""
+    merged: Json = {}
+    for schema in reversed(schemas):
+        merged.update(schema)
+    for key, (kind, join) in _JOINS.items():
+        values = [schema[key] for schema in schemas if key in schema]
+        if values and isinstance(values[0], kind):
+            merged[key] = join([value for value in values if isinstance(value, kind)])
     return merged
 
 
-def _join_properties(one: Any, other: Any) -> Any:
-    return {**other, **one} if isinstance(one, dict) and isinstance(other, dict) else one
+def _join_properties(values: list[Json]) -> Json:
+    return dict(chain.from_iterable(value.items() for value in reversed(values)))
 
 
-def _join_required(one: Any, other: Any) -> Any:
-    return [*one, *other] if isinstance(one, list) and isinstance(other, list) else one
-
-
-_JOINS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "properties": _join_properties,
-    "required": _join_required,
+_JOINS: Mapping[str, tuple[type, Callable[[list[Any]], Any]]] = {
+    "properties": (dict, _join_properties),
+    "required": (list, lambda values: list(chain.from_iterable(values))),
 }

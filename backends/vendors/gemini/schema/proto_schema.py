@@ -7,7 +7,7 @@ The dialect is a subset of OpenAPI 3.0 (API reference, Schema): one type for eac
 import json
 from collections.abc import Mapping
 
-from backends.jsonio import Json
+from backends.jsonio import Json, encode
 from backends.vendors.gemini.schema.keywords import describe, types_of
 
 MAX_REPEATS = 2
@@ -74,8 +74,6 @@ def _plain(node: Json, type: str) -> Json:
 
 def _items(node: Json) -> Json:
     """The schema of an array's items. The positions of a tuple are merged."""
-    distinct: list[Json] = []
-    for position in map(to_proto, node.get("prefixItems") or [node.get("items", {})]):
-        if position not in distinct:
-            distinct.append(position)
+    positions = map(to_proto, node.get("prefixItems") or [node.get("items", {})])
+    distinct = list({encode(position): position for position in positions}.values())
     return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}

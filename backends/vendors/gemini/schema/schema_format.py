@@ -9,6 +9,7 @@ from typing import NamedTuple
 from backends.jsonio import Json
 from backends.vendors.gemini.schema import proto_schema, schema
 from backends.vendors.gemini.schema.keywords import types_of
+from backends.vendors.gemini.schema.schema import Budget
 
 WRAPPED = "value"
 """The name that arguments get if they are not an object: Gemini's functions need named ones."""
@@ -22,12 +23,12 @@ class SchemaFormat(NamedTuple):
     is_relaxed: bool = False
     """Whether to leave out constraints, which can make a schema too large for Gemini."""
 
-    def parameters(self, value: object) -> tuple[Json, bool]:
+    def parameters(self, value: object, budget: Budget) -> tuple[Json, bool]:
         """The field of a function declaration, and whether the arguments are wrapped.
 
         Without parameters there is no field: Gemini refuses an object without properties.
         """
-        node = self._clean(value)
+        node = self._clean(value, budget)
         is_object = "object" in types_of(node) and ("properties" in node or "anyOf" not in node)
         if not node.keys() - {"description"} or (is_object and not node.get("properties")):
             return {}, False
@@ -35,14 +36,14 @@ class SchemaFormat(NamedTuple):
         root = {**node, "type": "object"} if is_object else _wrap(node)
         return {name: self._write(root)}, not is_object
 
-    def response(self, value: object) -> Json:
+    def response(self, value: object, budget: Budget) -> Json:
         """The field of the generation config for structured output."""
         name = "responseJsonSchema" if self.is_json_schema else "responseSchema"
-        return {name: self._write(self._clean(value))}
+        return {name: self._write(self._clean(value, budget))}
 
-    def _clean(self, value: object) -> Json:
+    def _clean(self, value: object, budget: Budget) -> Json:
         repeats = 0 if self.is_json_schema else proto_schema.MAX_REPEATS
-        return schema.clean(value, is_relaxed=self.is_relaxed, repeats=repeats)
+        return schema.clean(value, budget, is_relaxed=self.is_relaxed, repeats=repeats)
 
     def _write(self, node: Json) -> Json:
         return node if self.is_json_schema else proto_schema.to_proto(node)

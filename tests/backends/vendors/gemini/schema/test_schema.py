@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 
 from backends.vendors.gemini.schema import schema
 from backends.vendors.gemini.schema.proto_schema import MAX_REPEATS, to_proto
+from backends.vendors.gemini.schema.schema import Budget
 from backends.vendors.gemini.schema.schema_format import SchemaFormat
 from tests.backends.vendors.gemini.asking import WIRE, ask, body_of
 from tests.backends.vendors.gemini.validation import Json, validate_json_schema, validate_tool
@@ -190,13 +191,13 @@ KEYWORDS: dict[str, tuple[Any, Json, Json]] = {
 
 
 def unrolled(given: Any) -> Json:
-    return to_proto(schema.clean(given, repeats=MAX_REPEATS))
+    return to_proto(schema.clean(given, Budget(), repeats=MAX_REPEATS))
 
 
 @pytest.mark.parametrize(("given", "plain", "proto"), KEYWORDS.values(), ids=KEYWORDS)
 def test_keywords(given: Any, plain: Json, proto: Json) -> None:
     before = deepcopy(given)
-    assert schema.clean(given) == plain
+    assert schema.clean(given, Budget()) == plain
     assert unrolled(given) == proto
     assert given == before
     validate_json_schema(plain)
@@ -222,7 +223,7 @@ TREE: Json = {
 
 
 def test_recursion_in_json_schema_is_optional() -> None:
-    cleaned = schema.clean(TREE)
+    cleaned = schema.clean(TREE, Budget())
     node = {
         "type": "object",
         "properties": {
@@ -256,7 +257,7 @@ def test_a_relaxed_schema_has_no_constraints() -> None:
             "e": {"type": "integer", "exclusiveMinimum": 0},
         },
     }
-    properties = schema.clean(given, is_relaxed=True)["properties"]
+    properties = schema.clean(given, Budget(), is_relaxed=True)["properties"]
     assert properties == {
         "a": STRING,
         "b": {"type": "array", "prefixItems": [STRING]},
@@ -271,14 +272,14 @@ def test_depth_and_size_are_bounded() -> None:
     for _ in range(500):
         deep = {"type": "object", "properties": {"x": deep}}
     levels = 0
-    node = schema.clean(deep)
+    node = schema.clean(deep, Budget())
     while node.get("properties"):
         node, levels = node["properties"]["x"], levels + 1
     assert levels == schema.MAX_DEPTH + 1
     doubling = {
         f"L{n}": {"properties": {k: {"$ref": f"#/$defs/L{n + 1}"} for k in "ab"}} for n in range(40)
     }
-    cleaned = schema.clean({"$ref": "#/$defs/L0", "$defs": doubling})
+    cleaned = schema.clean({"$ref": "#/$defs/L0", "$defs": doubling}, Budget())
     assert len(json.dumps(cleaned)) < 100 * schema.MAX_NODES
 
 
@@ -294,7 +295,7 @@ TOOL_LISTS = sorted((WIRE / "tools").glob("*.json"))
 def test_the_tools_of_agents(path: Any, schema_format: SchemaFormat) -> None:
     for tool in json.loads(path.read_text("utf-8"))["tools"]:
         parameters = tool["function"]["parameters"]
-        fields, _ = schema_format.parameters(parameters)
+        fields, _ = schema_format.parameters(parameters, Budget())
         validate_tool({"functionDeclarations": [{"name": "f", **fields}]})
         for cleaned in fields.values():
             assert cleaned["type"] in ("object", "OBJECT")
@@ -366,7 +367,7 @@ def test_any_schema(given: Any) -> None:
         SchemaFormat(True, True),
         SchemaFormat(False, True),
     ):
-        fields, _ = schema_format.parameters(given)
+        fields, _ = schema_format.parameters(given, Budget())
         validate_tool({"functionDeclarations": [{"name": "f", **fields}]})
         for cleaned in fields.values():
             assert cleaned["type"] in ("object", "OBJECT")
