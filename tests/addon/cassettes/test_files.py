@@ -90,7 +90,7 @@ def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
 def test_nothing_is_appended_to_half_a_flow(tmp_path: Path) -> None:
     path = written(tmp_path / "run.mitm", flow_of(), flow_of())
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ConfigError, match="the last is cut off"):
+    with pytest.raises(ConfigError, match="its last flow is truncated"):
         Recorder(path)
 
 
