@@ -1,6 +1,6 @@
-"""Cassettes: files of mitmproxy's flows that exchanges are recorded in, and read from to be played.
+"""Records exchanges to flow files and loads them for playback.
 
-Such a file also opens in mitmweb; one that mitmproxy itself has saved can be played as well.
+A recorded file also opens in mitmweb, and a file that mitmproxy saved can be played back.
 """
 
 import logging
@@ -27,15 +27,15 @@ logger = logging.getLogger(__name__)
 
 _READERS: Mapping[str, Callable[[bytes], dict[str, Any]]] = {
     EMBEDDINGS: openai_wire.read_embeddings,
-    # A prompt is kept as a chat, whatever dialect the client speaks.
+    # Prompts are recorded as chat requests, whatever the client's dialect.
     **dict.fromkeys(DIALECTS, openai_wire.read_chat),
 }
 
 
 class Recorder:
-    """Appends flows to a file: what is in it has cost money, and is never overwritten.
+    """Appends flows to a file; never overwrites it, because recordings cost money.
 
-    Raises ConfigError if the file cannot be written, or nothing could be read behind what it has.
+    Raises ConfigError if the file cannot be written or its end cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,16 +45,16 @@ class Recorder:
             path.open("ab").close()
             deque(_flows(path), maxlen=0)
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be recorded to: {error.strerror}") from None
+            raise ConfigError(f"{path}: cannot record to it: {error.strerror}") from None
         except FlowReadException:
             raise ConfigError(
-                f"{path}: cannot be recorded to: it is no file of flows, or the last is cut off"
+                f"{path}: cannot record to it: not a flow file, or its last flow is truncated"
             ) from None
 
     def add(self, flow: http.HTTPFlow) -> None:
-        """Append a flow, which is on disk then. What cannot be written ends the recording.
+        """Append a flow and flush it to disk. The first failure ends the recording.
 
-        Behind half a flow no other could be read.
+        Nothing after a truncated flow could be read.
         """
         if self._has_failed:
             return
@@ -63,56 +63,56 @@ class Recorder:
                 FlowWriter(file).add(flow)
         except OSError as error:
             self._has_failed = True
-            logger.error("Nothing is recorded to %s any more: %s", self._path, error.strerror)
+            logger.error("Recording to %s stopped: %s", self._path, error.strerror)
 
 
 def load(path: Path, known: Collection[BackendName]) -> Cassette:
-    """What can be played of a file. Raises ConfigError if that is nothing."""
+    """Load the playable exchanges of a file. Raises ConfigError if there are none."""
     cassette = Cassette(path.name, known)
     try:
         for flow in _flows(path):
             if isinstance(flow, http.HTTPFlow) and (request := _request_of(flow)):
                 dialect = DIALECTS.get(flow.metadata["llm_endpoint"])
                 kind = CHAT if dialect else EMBEDDINGS
-                # An answer is kept as a chat's: in playback the client's dialect writes it anew.
+                # Recordings hold chat completions; in playback the client's dialect encodes them.
                 to_completion = dialect.from_response if dialect else None
                 cassette.add(kind, request, _recording_of(flow, to_completion))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be played back: {error.strerror}") from None
+        raise ConfigError(f"{path}: cannot play it back: {error.strerror}") from None
     except FlowReadException as error:
         if not cassette.recordings:
-            raise ConfigError(f"{path}: cannot be played back: {error}") from None
+            raise ConfigError(f"{path}: cannot play it back: {error}") from None
         logger.warning(
-            "%s is cut off or broken: only what is before is played (requests: %d)",
+            "%s is truncated or damaged: playing the requests before that (%d)",
             path,
             len(cassette.recordings),
         )
     if not cassette.recordings:
-        raise ConfigError(f"{path}: cannot be played back: no answer of a model is in it")
+        raise ConfigError(f"{path}: cannot play it back: it has no response of a model")
     return cassette
 
 
 def _flows(path: Path) -> Iterator[Flow]:
-    """The flows of a file; FlowReadException where it goes on with something else."""
+    """The flows of a file. Raises FlowReadException at the first thing that is not a flow."""
     with path.open("rb") as file:
         if file.peek(4).removeprefix(b"\xef\xbb\xbf").startswith(b"{"):
-            raise FlowReadException("it is a HAR file")
+            raise FlowReadException("a HAR file is not a flow file")
         try:
             yield from FlowReader(file).stream()
-        except (LookupError, AssertionError, MemoryError) as error:  # of a flow gone wrong
+        except (LookupError, AssertionError, MemoryError) as error:  # a malformed flow
             raise FlowReadException(f"invalid flow: {error!r}") from error
 
 
 def _request_of(flow: http.HTTPFlow) -> dict[str, Any] | None:
-    """What the client asked a model, without commands and secrets; None if this is no such flow."""
+    """The client's request without commands and secrets; None if it is not a model request."""
     read = _READERS.get(str(flow.metadata.get("llm_endpoint")))
     if read is None or "llm_backend" not in flow.metadata:
         return None
-    asked = flow_record.load(flow, flow_record.PROMPT) or flow_record.load(
+    request = flow_record.load(flow, flow_record.PROMPT) or flow_record.load(
         flow, flow_record.CLIENT_REQUEST
     )
     try:
-        return read(asked or flow.request.raw_content or b"")
+        return read(request or flow.request.raw_content or b"")
     except ApiError:
         return None
 
@@ -120,22 +120,26 @@ def _request_of(flow: http.HTTPFlow) -> dict[str, Any] | None:
 def _recording_of(
     flow: http.HTTPFlow, to_completion: Callable[[bytes], dict[str, Any] | None] | None
 ) -> Recording:
-    answer = flow.response or http.Response.make(502)
-    status, fields, body = answer.status_code, from_upstream(answer), answer.raw_content or b""
+    response = flow.response or http.Response.make(502)
+    status, fields, body = (
+        response.status_code,
+        from_upstream(response),
+        response.raw_content or b"",
+    )
     if status == 200 and to_completion:
         completion = _read(to_completion, body)
         status, fields = 200 if completion else 502, [("content-type", "application/json")]
         body = jsonio.encode(completion)
-    asked_at = flow.request.timestamp_end or answer.timestamp_start
-    answered_at = answer.timestamp_end or answer.timestamp_start
+    requested_at = flow.request.timestamp_end or response.timestamp_start
+    completed_at = response.timestamp_end or response.timestamp_start
     return Recording(
         status,
         fields,
         body,
         model=flow.metadata.get("llm_model", ""),
         error=flow.metadata.get("llm_error"),
-        first_s=flow.metadata.get("llm_ttft_s", answer.timestamp_start - asked_at),
-        total_s=flow.metadata.get("llm_total_s", answered_at - asked_at),
+        first_s=flow.metadata.get("llm_ttft_s", response.timestamp_start - requested_at),
+        total_s=flow.metadata.get("llm_total_s", completed_at - requested_at),
     )
 
 
@@ -143,4 +147,4 @@ def _read(read: Callable[[bytes], dict[str, Any] | None], body: bytes) -> dict[s
     try:
         return read(body)
     except (ApiError, LookupError, TypeError, ValueError):
-        return None  # from a file that somebody has changed
+        return None  # the file may have been edited

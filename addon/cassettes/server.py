@@ -1,4 +1,4 @@
-"""The player: in playback the upstream of every prompt, which sends a cassette's answers."""
+"""Serves a cassette's responses: in playback the upstream of every request."""
 
 import contextlib
 import logging
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 @contextlib.asynccontextmanager
 async def upstreams(cassette: Cassette, is_timed: bool) -> AsyncIterator[ConfiguredBackends]:
-    """The recorded upstreams, while they run; configured keys are not used.
+    """Run a server that replaces all upstreams; configured keys are not used.
 
-    With `is_timed` an answer takes as long as it did when it was recorded.
+    With `is_timed` responses take as long as when they were recorded.
     """
     key = Key("CASSETTE", secrets.token_urlsafe(24))
     cassette_server = CassetteServer(cassette, key, is_timed)
@@ -46,7 +46,7 @@ async def upstreams(cassette: Cassette, is_timed: bool) -> AsyncIterator[Configu
 
 
 class CassetteServer:
-    """Answers requests for a recording by its number, and for the models of a backend."""
+    """Responds to requests for a recording, by its number, and for the models of a backend."""
 
     def __init__(self, cassette: Cassette, key: Key, is_timed: bool) -> None:
         self._credential = credential_of(key)
@@ -69,7 +69,7 @@ class CassetteServer:
 
     def _answer(self, recording: Recording) -> ScriptedResponse:
         steps = _timed(recording) if self._is_timed else [Send(recording.body)]
-        # Header bytes that are no ASCII pass as they are.
+        # Header bytes outside ASCII pass unchanged.
         headers = (
             (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))
             for name, value in recording.headers
@@ -83,7 +83,7 @@ def _model(name: str) -> dict[str, object]:
 
 
 def _timed(recording: Recording) -> Iterator[Step]:
-    """A whole answer comes at its end, the events of a stream evenly between its first and end."""
+    """Send a whole response at its recorded end, the events of a stream evenly before theirs."""
     if not recording.is_stream:
         yield Pause(recording.total_s)
         yield Send(recording.body)

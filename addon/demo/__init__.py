@@ -1,1 +1,1 @@
-"""The demo: simulated upstreams on loopback, so that a first run needs no key."""
+"""The demo: simulated upstreams on loopback, so that the first run needs no key."""

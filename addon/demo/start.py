@@ -1,4 +1,4 @@
-"""The demo: simulated upstreams on loopback, so that a first run needs no key."""
+"""Starts the demo: simulated upstreams on loopback, so that the first run needs no key."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -13,8 +13,8 @@ KEY = Key("DEMO_KEY", "demo")
 
 @contextlib.asynccontextmanager
 async def upstreams(settings: Config) -> AsyncIterator[ConfiguredBackends]:
-    """The simulated upstreams, while they run; configured keys are not used."""
-    from addon.demo.simulator import Simulator  # imported only if it is used
+    """Run simulated upstreams; configured keys are not used."""
+    from addon.demo.simulator import Simulator  # only loaded for the demo
 
     simulator = await Simulator.start(keep_requests=1)
     try:
@@ -29,7 +29,7 @@ async def upstreams(settings: Config) -> AsyncIterator[ConfiguredBackends]:
 
 
 def hint(base_url: str, client_key: str | None) -> str:
-    """Lines for the terminal: what this is, and a command that works when pasted."""
+    """Lines for the terminal: an explanation and a command to paste."""
     auth = f' \\\n    -H "Authorization: Bearer {client_key}"' if client_key else ""
     body = f'{{"model":"{MODEL}","stream":true,"messages":[{{"role":"user","content":"Hello!"}}]}}'
     return (

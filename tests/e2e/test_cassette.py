@@ -251,10 +251,10 @@ def test_as_a_script_of_mitmdump(tmp_path: Path, confdir: Path, tape: Tape) -> N
 
 WRONG = {
     "both": (["--record", "a", "--playback", "b"], "--record a: cannot be set together with"),
-    "no file": (["--playback", "none"], "none: cannot be played back: No such file or directory"),
-    "no flows": (["--playback", "text"], "text: cannot be played back: Invalid data format."),
-    "nothing in it": (["--playback", "empty"], "empty: cannot be played back: no answer of a"),
-    "no place": (["--record", "folder"], "folder: cannot be recorded to: Is a directory"),
+    "no file": (["--playback", "none"], "none: cannot play it back: No such file or directory"),
+    "no flows": (["--playback", "text"], "text: cannot play it back: Invalid data format."),
+    "nothing in it": (["--playback", "empty"], "empty: cannot play it back: it has no response"),
+    "no place": (["--record", "folder"], "folder: cannot record to it: Is a directory"),
     "no timing": (["--playback-timing", "x"], "--playback-timing x: must be at-once or recorded"),
 }
 

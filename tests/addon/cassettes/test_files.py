@@ -80,9 +80,9 @@ UNFIT = {
 def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="cannot be recorded to: it is no file of"):
+    with pytest.raises(ConfigError, match="cannot record to it: not a flow file"):
         Recorder(path)
-    with pytest.raises(ConfigError, match="cannot be played back: "):
+    with pytest.raises(ConfigError, match="cannot play it back: "):
         files.load(path, VENDORS)
     assert path.read_bytes() == content
 
@@ -90,14 +90,14 @@ def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
 def test_nothing_is_appended_to_half_a_flow(tmp_path: Path) -> None:
     path = written(tmp_path / "run.mitm", flow_of(), flow_of())
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ConfigError, match="the last is cut off"):
+    with pytest.raises(ConfigError, match="its last flow is truncated"):
         Recorder(path)
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be recorded to: Is a directory"):
+    with pytest.raises(ConfigError, match="cannot record to it: Is a directory"):
         Recorder(tmp_path)
-    with pytest.raises(ConfigError, match="cannot be played back: No such file"):
+    with pytest.raises(ConfigError, match="cannot play it back: No such file"):
         files.load(tmp_path / "none", VENDORS)
 
 
@@ -113,7 +113,7 @@ def test_a_recording_that_fails_ends_with_one_line(
     folder.mkdir()
     recorder.add(flow_of())
     assert [each.message for each in caplog.records] == [
-        f"Nothing is recorded to {folder / 'run.mitm'} any more: No such file or directory"
+        f"Recording to {folder / 'run.mitm'} stopped: No such file or directory"
     ]
     assert not list(folder.iterdir())
 
@@ -182,7 +182,7 @@ def test_of_a_file_that_is_cut_off_the_rest_is_played(
     path.write_bytes(path.read_bytes()[:-100])
     assert [each.body for each in files.load(path, VENDORS).recordings] == [b"1"]
     assert [each.message for each in caplog.records] == [
-        f"{path} is cut off or broken: only what is before is played (requests: 1)"
+        f"{path} is truncated or damaged: playing the requests before that (1)"
     ]
     with pytest.raises(FlowReadException):
         bodies(path)
