@@ -118,7 +118,7 @@ def broken_deps() -> LayerDeps:
     return LayerDeps(
         exchange_of=exchange_of,
         credentials_of=lambda _: None,
-        responses=ResponseBuilder(Redactor(())),
+        responses=ResponseBuilder(Redactor(()), 1000),
         on_progress=lambda *_: None,
         pool=Pool(),
         connect_timeout_s=10,
