@@ -4,6 +4,7 @@ It carries what the error body and the HTTP head need. So errors have one shape,
 a stream.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -28,6 +29,10 @@ KINDS: Mapping[int, tuple[str, str | None]] = {
 
 
 MAX_MESSAGE = 4000
+
+INTERRUPTS = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+"""Exceptions that end a task or the program. All others are bugs to whoever guards against those,
+pydantic_core's PanicException too, which is not an Exception."""
 
 
 class ApiError(Exception):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from addon.exchange.content_coding import StreamDecoder, TooLarge
 from addon.exchange.exchange import Exchange
-from backends.errors import ApiError, internal_error
+from backends.errors import INTERRUPTS, ApiError, internal_error
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,9 @@ class BodyStream:
             logger.warning("%s sent a stream that cannot be read: %s", self._title, error)
             message = f"{self._title} sent a stream that cannot be read: {error}"
             self._pipe.fail(ApiError(502, message))
-        except Exception:
+        except INTERRUPTS:
+            raise
+        except BaseException:
             logger.exception("Internal error in a stream")
             self._pipe.fail(internal_error())
         return []

@@ -17,7 +17,7 @@ from addon.exchange.response_headers import from_upstream, hide_secrets, to_clie
 from backends import jsonio, openai_wire
 from backends.backend import Headers
 from backends.dialect import Encoder
-from backends.errors import ApiError, internal_error
+from backends.errors import INTERRUPTS, ApiError, internal_error
 from backends.redact import Redactor
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,9 @@ class ResponseBuilder:
         except ApiError as error:
             error.headers = (*headers, *error.headers)
             raise
-        except Exception:
+        except INTERRUPTS:
+            raise
+        except BaseException:
             logger.exception("Internal error while reading an upstream's response")
             raise internal_error() from None
 
