@@ -65,7 +65,7 @@ class LlmProxy:
         upstream_keys = chain.from_iterable(settings.api_keys.values())
         self._redactor = redactor = Redactor((*upstream_keys, client_key))
         logs.keep_secrets_out(redactor)
-        self._responses = ResponseBuilder(redactor)
+        self._responses = ResponseBuilder(redactor, settings.max_body_mib * 2**20)
         self._access = Access(self._client_key)
         self._deps = deps = make_deps(settings, redactor)
         self._chat = ChatEndpoint(deps)

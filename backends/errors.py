@@ -4,6 +4,7 @@ It carries what the error body and the HTTP head need. So errors have one shape,
 a stream.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,6 +28,13 @@ KINDS: Mapping[int, tuple[str, str | None]] = {
 }
 
 
+MAX_MESSAGE = 4000
+
+INTERRUPTS = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+"""Exceptions that end a task or the program. All others are bugs to whoever guards against those,
+pydantic_core's PanicException too, which is not an Exception."""
+
+
 class ApiError(Exception):
     """An error response. `status` is an HTTP status in 400..599.
 
@@ -45,6 +53,8 @@ class ApiError(Exception):
         headers: Iterable[tuple[str, str]] = (),
         extra: Mapping[str, Any] | None = None,
     ) -> None:
+        if len(message) > MAX_MESSAGE:  # an upstream's text, which may be of any size
+            message = f"{message[:MAX_MESSAGE]}..."
         super().__init__(message)
         default_type, default_code = KINDS.get(
             status, ("invalid_request_error" if status < 500 else "server_error", None)
@@ -76,7 +86,7 @@ _PAGE_TITLE = re.compile(rb"<title>([^<]{1,200})", re.IGNORECASE)
 
 def describe_response(vendor: str, status: int, content_type: str, body: bytes) -> str:
     """The message for an error response without a known error in it; quotes an HTML title."""
-    message = f"{vendor} answered with HTTP {status} and {content_type or 'no content type'}"
+    message = f"{vendor} answered with HTTP {status} and {content_type[:100] or 'no content type'}"
     page = _PAGE_TITLE.search(body)
     title = page[1].decode("utf-8", "replace").strip() if page else ""
     return f"{message}: {title}" if title else message

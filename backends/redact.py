@@ -51,7 +51,8 @@ class Redactor:
 
     def may_be_in(self, data: bytes) -> bool:
         """Whether text in UTF-8 may contain a secret. A quick check with false positives."""
-        return any(sign in data for sign in self._signs_in_bytes)
+        find = data.find  # on short pieces of streams several times as fast as `in`
+        return any([find(sign) >= 0 for sign in self._signs_in_bytes])
 
     def scrub_bytes(self, data: bytes) -> bytes:
         """`scrub` for text in (nearly) UTF-8. Returns the same object if there is no secret."""

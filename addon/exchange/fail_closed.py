@@ -11,7 +11,7 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from addon.exchange.http_responses import json_reply
-from backends.errors import ApiError
+from backends.errors import INTERRUPTS, ApiError
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,9 @@ def fail_closed[**P, R](hook: Callable[P, R]) -> Callable[P, R]:
         async def guarded_async(*args: Any, **kwargs: Any) -> Any:
             try:
                 return await hook(*args, **kwargs)
-            except Exception:
+            except INTERRUPTS:
+                raise
+            except BaseException:
                 _refuse(args[-1], hook.__name__)
 
         return guarded_async  # type: ignore[return-value]  # same signature as the hook
@@ -38,7 +40,9 @@ def fail_closed[**P, R](hook: Callable[P, R]) -> Callable[P, R]:
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             return hook(*args, **kwargs)
-        except Exception:
+        except INTERRUPTS:
+            raise
+        except BaseException:
             _refuse(args[-1], hook.__name__)
 
     return guarded

@@ -5,20 +5,20 @@ complete response, and the head and body of a stream.
 """
 
 import logging
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from mitmproxy import http
 
+from addon.exchange import content_coding
+from addon.exchange.body_stream import BodyStream
 from addon.exchange.exchange import Exchange
 from addon.exchange.response_headers import from_upstream, hide_secrets, to_client
 from backends import jsonio, openai_wire
 from backends.backend import Headers
 from backends.dialect import Encoder
-from backends.errors import ApiError, internal_error
+from backends.errors import INTERRUPTS, ApiError, internal_error
 from backends.redact import Redactor
-from backends.stream import Pipe
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +30,8 @@ JSON, SSE = "application/json", "text/event-stream"
 def json_reply(status: int, value: Any, headers: Fields = ()) -> http.Response:
     """A complete JSON response of the proxy itself."""
     fields = [("content-type", JSON), *headers]
-    return _response(
-        status, jsonio.encode(value), http.Headers([(n.encode(), v.encode()) for n, v in fields])
-    )
+    encoded = http.Headers([(name.encode(), value.encode()) for name, value in fields])
+    return _response(status, jsonio.encode(value), encoded)
 
 
 def sse_reply(stream: bytes) -> http.Response:
@@ -47,10 +46,11 @@ def encode(completion: dict[str, Any], encoder: Encoder) -> bytes:
 
 
 class ResponseBuilder:
-    """Builds responses of upstreams and errors, without secrets."""
+    """Builds responses of upstreams and errors, without secrets and within a limit."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, max_body_bytes: int) -> None:
         self._redactor = redactor
+        self._max_body_bytes = max_body_bytes
 
     def error(self, error: ApiError, exchange: Exchange | None = None) -> http.Response:
         """An error response with its status, in the client's dialect if that is known."""
@@ -72,7 +72,9 @@ class ResponseBuilder:
         except ApiError as error:
             error.headers = (*headers, *error.headers)
             raise
-        except Exception:
+        except INTERRUPTS:
+            raise
+        except BaseException:
             logger.exception("Internal error while reading an upstream's response")
             raise internal_error() from None
 
@@ -82,10 +84,13 @@ class ResponseBuilder:
         assert exchange.upstream
         title, call = exchange.upstream.title, exchange.upstream.call
         content_type = response.headers.get("content-type", "")
+        coding = response.headers.get("content-encoding", "")
         try:
-            body = response.get_content(strict=True) or b""
+            body = content_coding.decode(response.raw_content or b"", coding, self._max_body_bytes)
+        except content_coding.TooLarge:
+            raise self.too_large(title) from None
         except ValueError as error:
-            raise ApiError(502, f"{title} sent a body that cannot be decoded") from error
+            raise ApiError(502, f"{title} sent a body that cannot be decoded: {error}") from None
         exchange.capture(body)
         if response.status_code != 200:
             raise call.read_error(response.status_code, content_type, body)
@@ -124,17 +129,23 @@ class ResponseBuilder:
 
     def stream(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Forward an upstream's response piece by piece, if it is the stream that was requested."""
-        upstream, pipe, response = exchange.upstream, exchange.pipe, flow.response
+        response = flow.response
         assert response
         hide_secrets(response, self._redactor)
         content_type = response.headers.get("content-type", "").lower()
-        if not (upstream and pipe and response.status_code == 200 and content_type.startswith(SSE)):
+        if not (exchange.pipe and response.status_code == 200 and content_type.startswith(SSE)):
             return
         coding = response.headers.get("content-encoding", "")
         head = self.stream_head(flow, exchange, response)
         head.timestamp_start = response.timestamp_start
-        head.stream = BodyStream(exchange, pipe, coding, upstream.title, self.error_event)
+        scrub = self._redactor.scrub_bytes
+        head.stream = BodyStream(exchange, coding, self._max_body_bytes, scrub, self.error_event)
         flow.response = head
+
+    def too_large(self, title: str) -> ApiError:
+        """The error for an upstream's body over the limit."""
+        limit = f"{self._max_body_bytes / 2**20:g} MiB (setting max_body_mib)"
+        return ApiError(502, f"{title} sent a response of more than {limit}")
 
     def finish_headers(self, response: http.Response, exchange: Exchange) -> None:
         """Add the headers of every response, and make all of them safe."""
@@ -165,71 +176,6 @@ def reply_headers(exchange: Exchange) -> Headers:
     if warnings:
         headers.append(("x-proxy-warnings", ", ".join(warnings)))
     return headers
-
-
-class BodyStream:
-    """The callable for `flow.response.stream`: decodes the body and feeds the pipe.
-
-    mitmproxy calls it for each piece of the body, and with b"" at the end. It must not raise, nor
-    return an empty piece, which would end a chunked body.
-    """
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        pipe: Pipe,
-        content_encoding: str,
-        title: str,
-        write_error: Callable[[Exchange, ApiError], bytes],
-    ) -> None:
-        self._exchange = exchange
-        self._pipe = pipe
-        self._decode = _decoder(content_encoding)
-        self._title = title
-        self._write_error = write_error
-
-    def __call__(self, data: bytes) -> list[bytes]:
-        """`read`, with the error event at the end."""
-        had_ended = self._pipe.has_ended
-        pieces = self.read(data)
-        error = self._exchange.outcome.error
-        return (
-            [*pieces, self._write_error(self._exchange, error)]
-            if error and not had_ended
-            else pieces
-        )
-
-    def read(self, data: bytes) -> list[bytes]:
-        """The events for the client; an error is only put into the outcome."""
-        try:
-            if not data:
-                return self._pipe.finish()
-            if self._decode:
-                data = self._decode(data)
-            self._exchange.capture(data)
-            return self._pipe.feed(data)
-        except (ValueError, zlib.error) as error:
-            logger.warning("%s sent a stream that cannot be read: %s", self._title, error)
-            message = f"{self._title} sent a stream that cannot be read: {error}"
-            self._pipe.fail(ApiError(502, message))
-        except Exception:
-            logger.exception("Internal error in a stream")
-            self._pipe.fail(internal_error())
-        return []
-
-
-def _decoder(content_encoding: str) -> Callable[[bytes], bytes] | None:
-    """The decoder of a stream; None without an encoding, which is all that we accept."""
-    match content_encoding.strip().lower():
-        case "" | "identity":
-            return None
-        case "gzip" | "x-gzip" | "deflate":
-            return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress  # tells gzip from zlib itself
-
-    def refuse(data: bytes) -> bytes:
-        raise ValueError(f"content-encoding {content_encoding!r} is not accepted")
-
-    return refuse
 
 
 def _response(status: int, body: bytes, headers: http.Headers) -> http.Response:

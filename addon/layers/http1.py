@@ -41,7 +41,7 @@ MAX_HEAD_BYTES = 65536
 # RFC 9110 15: three digits, of which the first is the class.
 _STATUS = re.compile(rb"\S+\s+([1-5]\d\d)(?!\S)")
 
-_MAX_QUOTED = 200
+MAX_QUOTED = 200
 """Characters of a peer's text in an error message."""
 
 Commands = layer.CommandGenerator[None]
@@ -51,7 +51,7 @@ class Malformed(Exception):
     """The peer violates HTTP/1.1 or a limit."""
 
     def __init__(self, fault: object) -> None:
-        super().__init__(str(fault)[:_MAX_QUOTED])  # it may quote what the peer sent
+        super().__init__(str(fault)[:MAX_QUOTED])  # it may quote what the peer sent
 
 
 class _Chunks(ChunkedReader):

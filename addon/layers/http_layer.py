@@ -28,7 +28,7 @@ from addon.layers.http1 import ClientHttp1, replace_client
 from addon.layers.http_stream import LlmHttpStream
 from addon.layers.pooled_server import OpenPooledServer, PooledServer, handler_of, writer_of
 from addon.layers.upstream_layer import PooledHttp1Layer, UpstreamLayer, transport_connection
-from backends.errors import internal_error
+from backends.errors import INTERRUPTS, internal_error
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,9 @@ class LlmHttpLayer(HttpLayer):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         try:
             yield from self._handle(event)
-        except Exception:
+        except INTERRUPTS:
+            raise
+        except BaseException:
             # Stock mitmproxy logs this and leaves the client hanging.
             logger.exception("Internal error in the HTTP layers; closing the client's connection")
             client = self.connections.get(self.context.client)

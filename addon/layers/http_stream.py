@@ -27,11 +27,13 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
+from addon.exchange.body_stream import BodyStream
 from addon.exchange.credentials import ClientCredentials
 from addon.exchange.exchange import Exchange
-from addon.exchange.http_responses import BodyStream
+from addon.exchange.flow_record import MAX_RESPONSE_BYTES
 from addon.exchange.upstream_request import is_bound, leads_to
 from addon.layers.deps import LayerDeps, Tick
+from addon.layers.http1 import MAX_QUOTED
 from addon.layers.stream_state import Client, IllegalMove, StreamState, Upstream
 from addon.layers.upstream_layer import SERVER_EVENTS, UpstreamLayer
 from backends.errors import ApiError, internal_error
@@ -91,7 +93,8 @@ class LlmHttpStream(HttpStream):
 
     def _dispatch(self, event: events.Event) -> Commands:
         if isinstance(event, SERVER_EVENTS):
-            self._upstream_at = time.monotonic()
+            if not (self.exchange and self.exchange.pipe and self.exchange.pipe.has_ended):
+                self._upstream_at = time.monotonic()
             if self._state.is_listening:
                 yield from super()._handle_event(event)
         elif isinstance(event, Tick):
@@ -209,6 +212,13 @@ class LlmHttpStream(HttpStream):
             yield from self._end()
 
     def state_consume_response_body(self, event: HttpEvent) -> Commands:
+        if isinstance(event, ResponseData) and self.exchange and self.exchange.upstream:
+            size = len(self.response_body_buf) + len(event.data)
+            if size > self.deps.max_body_bytes:
+                self.response_body_buf.clear()
+                title = self.exchange.upstream.title
+                yield from self._fail(self.deps.responses.too_large(title))
+                return
         if not (isinstance(event, ResponseEndOfMessage) and self.exchange):
             yield from super().state_consume_response_body(event)
             return
@@ -272,7 +282,8 @@ class LlmHttpStream(HttpStream):
             waited = time.monotonic() - self._connecting_since
             error = self.deps.connect_error(upstream.title, event.message, waited)
         else:
-            message = f"The connection to {upstream.title} broke: {event.message}"
+            reason = event.message[:MAX_QUOTED]  # it may quote the upstream
+            message = f"The connection to {upstream.title} broke: {reason}"
             error = ApiError(502, message)
         yield from self._fail(error)
 
@@ -368,7 +379,9 @@ class LlmHttpStream(HttpStream):
             if self.exchange and self.exchange.prompt:
                 self.exchange.prompt.first_token_at = self._client_at
         data = b"".join(pieces)
-        self.sent += data
+        assert self.exchange
+        if self.exchange.is_captured and len(self.sent) < MAX_RESPONSE_BYTES:
+            self.sent += data
         if self._is_chunked:  # faster than through the client's layer
             yield commands.SendData(self.context.client, b"%x\r\n%s\r\n" % (len(data), data))
         else:
@@ -384,7 +397,8 @@ class LlmHttpStream(HttpStream):
             self._state.move_upstream(Upstream.CANCELLED)
         self.flow.response = self._head
         assert self.flow.response
-        self.flow.response.data.content = bytes(self.sent)
+        if self.exchange and self.exchange.is_captured:
+            self.flow.response.data.content = bytes(self.sent)
         yield from self.send_response(already_streamed=True)
 
 

@@ -28,6 +28,7 @@ from addon.exchange.upstream_request import with_credential
 from addon.layers.deps import LayerDeps
 from addon.layers.http1 import UpstreamHttp1
 from addon.layers.pooled_server import OpenPooledServer, PooledServer
+from backends.errors import INTERRUPTS
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +133,9 @@ class UpstreamLayer(layer.Layer):
         elif not self._has_failed:
             try:
                 yield from self._handle(event)
-            except Exception:
+            except INTERRUPTS:
+                raise
+            except BaseException:
                 logger.exception("Internal error while reading from an upstream; closing it")
                 yield from self._fail()
 

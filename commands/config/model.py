@@ -158,7 +158,7 @@ class Config(BaseModel):
     stop_timeout: Seconds = setting(
         30, "seconds for running requests to finish when the proxy stops", Risk.NONE
     )
-    max_body_mib: Mebibytes = setting(64, "size limit of requests, in MiB", Risk.NONE)
+    max_body_mib: Mebibytes = setting(64, "size limit of requests and responses, in MiB", Risk.NONE)
     models_max_age: Seconds = setting(600, "seconds before a list of models is stale", Risk.NONE)
     command_prefix: Prefix = setting(
         "!/",

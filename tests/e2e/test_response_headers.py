@@ -67,11 +67,3 @@ def test_a_model_cannot_add_headers(
     answer = ask(viewed, model=f"openrouter:a\r\nx-evil: {CLIENT_KEY}", stream=stream)
     assert "x-evil" not in answer.headers
     assert answer.headers["x-llm-proxy-model"].startswith("a%0D%0Ax-evil: (")
-
-
-def test_half_a_surrogate(viewed: RunningProxy, upstream: UpstreamThread) -> None:
-    upstream.script(ANSWERS["whole"])
-    with viewed.client() as client:
-        content = b'{"model": "openrouter:a\\ud800", "messages": [{}]}'
-        answer = client.post("/v1/chat/completions", content=content)
-    assert answer.headers["x-llm-proxy-model"] == "a?"

@@ -43,8 +43,8 @@ def master() -> Iterator[None]:
         yield
 
 
-class Bug(Exception):
-    pass
+class Bug(BaseException):
+    """Not an Exception, as pydantic_core's PanicException."""
 
 
 def context(alpn: bytes | None = None) -> Context:
@@ -118,7 +118,7 @@ def broken_deps() -> LayerDeps:
     return LayerDeps(
         exchange_of=exchange_of,
         credentials_of=lambda _: None,
-        responses=ResponseBuilder(Redactor(())),
+        responses=ResponseBuilder(Redactor(()), 1000),
         on_progress=lambda *_: None,
         pool=Pool(),
         connect_timeout_s=10,

@@ -107,7 +107,7 @@ def asked() -> Wire:
 
 
 def serving() -> Wire:
-    return Wire(ClientHttp1(context(), ResponseBuilder(Redactor(()))))
+    return Wire(ClientHttp1(context(), ResponseBuilder(Redactor(()), 1000)))
 
 
 def split(data: bytes, cuts: Iterable[int]) -> list[bytes]:
