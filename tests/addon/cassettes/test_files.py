@@ -151,9 +151,9 @@ def test_foreign_flows_are_skipped(tmp_path: Path) -> None:
     foreign = [flow_of(metadata=metadata) for metadata in FOREIGN.values()]
     path = written(tmp_path / "run.mitm", *foreign, tflow.twebsocketflow(), flow_of(body=b"mine"))
     assert [each.body for each in files.load(path, VENDORS).recordings] == [b"mine"]
-    with pytest.raises(ConfigError, match="no answer of a model is in it"):
+    with pytest.raises(ConfigError, match="it has no response of a model"):
         files.load(written(path, *foreign), VENDORS)
-    with pytest.raises(ConfigError, match="no answer of a model is in it"):
+    with pytest.raises(ConfigError, match="it has no response of a model"):
         files.load(written(path), VENDORS)
 
 
