@@ -15,16 +15,16 @@ from mitmproxy.utils import asyncio_utils
 from addon.assembly import local_upstream, make_deps
 from addon.cassettes.files import Recorder
 from addon.demo import start
-from addon.endpoints import access
 from addon.endpoints.access import Access
 from addon.endpoints.admission import Admission
 from addon.endpoints.chat import ChatEndpoint
 from addon.endpoints.handlers import Handlers
 from addon.exchange import flow_record
+from addon.exchange.credentials import ClientCredentials
 from addon.exchange.exchange import Exchange
 from addon.exchange.fail_closed import fail_closed, forbid
 from addon.exchange.history import error_of
-from addon.exchange.http_responses import ResponseBuilder, add_fields, reply_fields
+from addon.exchange.http_responses import ResponseBuilder
 from addon.inspect import annotate, progress, views
 from addon.inspect.mitmweb import FlowLimit, WebStyle
 from addon.inspect.reask import Reask
@@ -77,8 +77,18 @@ class LlmProxy:
             WebStyle(),
         ]
         self._exchanges: dict[str, Exchange] = {}
-        self._layer_deps = LayerDeps(
+        self._passing: dict[str, ClientCredentials] = {}
+        self._layer_deps = self._make_layer_deps(settings)
+        self._local_upstream = local_upstream(settings)
+        self._recorder = Recorder(settings.record) if settings.record else None
+        self._running: asyncio.Task[None] | None = None
+        self._shutdown = GracefulShutdown(settings.stop_timeout)
+        self._admission = Admission(settings, self._access, self._shutdown.track)
+
+    def _make_layer_deps(self, settings: Config) -> LayerDeps:
+        return LayerDeps(
             exchange_of=self._exchanges.get,
+            credentials_of=self._passing.get,
             responses=self._responses,
             on_progress=progress.refresh,
             pool=Pool(),
@@ -88,11 +98,6 @@ class LlmProxy:
             max_body_bytes=settings.max_body_mib * 2**20,
             max_connections=settings.max_connections,
         )
-        self._local_upstream = local_upstream(settings)
-        self._recorder = Recorder(settings.record) if settings.record else None
-        self._running: asyncio.Task[None] | None = None
-        self._shutdown = GracefulShutdown(settings.stop_timeout)
-        self._admission = Admission(settings, self._access, self._shutdown.track)
 
     # Life of the addon
 
@@ -154,11 +159,11 @@ class LlmProxy:
 
     @fail_closed
     def http_connect(self, flow: http.HTTPFlow) -> None:
+        credentials = ClientCredentials.take(flow.request)
         try:
-            self._access.check_proxy_use(flow)
+            self._access.check_proxy_use(flow.client_conn, credentials)
         except ApiError as error:
             flow.response = self._responses.error(error)
-        access.drop_credentials(flow.request)
 
     @fail_closed
     async def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
@@ -177,15 +182,17 @@ class LlmProxy:
         if not flow.live:  # loaded from a file: no client waits
             flow_record.restore(flow)
             return
-        decision = self._admission.decide(flow)
+        decision = self._admission.decide(flow, ClientCredentials.take(flow.request))
         exchange, error = decision.exchange, decision.error
         if exchange:
             self._exchanges[flow.id] = exchange
             exchange.outcome.error = error
         if response := self._responses.error(error, exchange) if error else decision.response:
             flow.response = response
-        if exchange or error:
-            access.drop_credentials(flow.request)
+        if credentials := decision.credentials:
+            self._passing[flow.id] = credentials
+            if not self._has_layers(flow):
+                credentials.restore(flow.request)
 
     @fail_closed
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -212,20 +219,22 @@ class LlmProxy:
             return  # the proxy's own response, or one from a file
         if exchange is None:
             response.stream = True
+            credentials = self._passing.get(flow.id)
+            if credentials and self._has_layers(flow):
+                credentials.take_response(response)
             return
         self._responses.stream(flow, exchange)
 
     @fail_closed
     def response(self, flow: http.HTTPFlow) -> None:
         exchange = self._exchanges.pop(flow.id, None)
-        if exchange is None and flow.live:
-            access.hide_credentials(flow)
+        self._forget_credentials(flow)
         if exchange is None or flow.response is None:
             return
         if self._incompatibility:
             fallback.hide_credential(flow, exchange)
             fallback.read_complete(flow, exchange, self._responses)
-        add_fields(flow.response, reply_fields(exchange))
+        self._responses.finish_headers(flow.response, exchange)
         if flow.request.method == "HEAD":
             flow.response.content = b""
         if exchange.upstream and (error := exchange.outcome.error):
@@ -237,12 +246,19 @@ class LlmProxy:
     @fail_closed
     def error(self, flow: http.HTTPFlow) -> None:
         exchange = self._exchanges.pop(flow.id, None)
+        self._forget_credentials(flow)
         if exchange:
             fallback.hide_credential(flow, exchange)
             exchange.outcome.error = ApiError(499, str(flow.error))
             self._finish(flow, exchange)
-        elif flow.live:
-            access.hide_credentials(flow)
+
+    def _has_layers(self, flow: http.HTTPFlow) -> bool:
+        """Our layers send the request and its response. mitmproxy replays without them."""
+        return not (self._incompatibility or flow.is_replay)
+
+    def _forget_credentials(self, flow: http.HTTPFlow) -> None:
+        if self._passing.pop(flow.id, None) and not self._has_layers(flow):
+            fallback.hide_credentials(flow)
 
     def _finish(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Record a claimed flow, once its outcome is known."""

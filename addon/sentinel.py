@@ -10,6 +10,7 @@ from mitmproxy import ctx, http
 from mitmproxy.addonmanager import traverse
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
+from addon.exchange.credentials import ClientCredentials
 from addon.exchange.fail_closed import fail_closed, forbid
 from addon.exchange.http_responses import json_reply
 from addon.program import startup
@@ -34,6 +35,7 @@ class Sentinel:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         if _is_loaded():
             return
+        ClientCredentials.take(flow.request)
         error = ApiError(503, NOT_LOADED, code="script_not_loaded", headers=[("retry-after", "2")])
         flow.response = json_reply(error.status, error.body(), error.headers)
         loaded = ctx.options.scripts

@@ -82,6 +82,11 @@ def describe_response(vendor: str, status: int, content_type: str, body: bytes) 
     return f"{message}: {title}" if title else message
 
 
+def error_status(value: object) -> int | None:
+    """The HTTP status of an error in foreign JSON; None for anything else."""
+    return value if isinstance(value, int) and 400 <= value <= 599 else None
+
+
 def bad_request(message: str, param: str | None = None) -> ApiError:
     """An error (400) in the client's request; `param` names the field at fault."""
     return ApiError(400, message, param=param)

@@ -13,6 +13,9 @@ from backends.errors import ApiError, bad_request
 Chat = dict[str, Any]
 """A chat-completions request: `{"model": str, "messages": [{...}, ...], ...}`."""
 
+MAX_VALUES = 500_000
+"""In one request: 100 000 messages and more. A million tokens of conversation have far fewer."""
+
 DONE = sse.block(b"[DONE]")
 
 
@@ -37,6 +40,8 @@ def read_embeddings(body: bytes) -> dict[str, Any]:
 
 def read_object(body: bytes, required: str) -> dict[str, Any]:
     """Parse a JSON object that has this field. Raises ApiError (400) with `param`."""
+    if jsonio.has_more_values(body, MAX_VALUES):
+        raise bad_request(f"The request has more than {MAX_VALUES} JSON values")
     try:
         value = jsonio.decode(body)
     except ValueError as error:
@@ -53,6 +58,8 @@ def read_object(body: bytes, required: str) -> dict[str, Any]:
     model = value.get("model")
     if model is not None and not isinstance(model, str):
         raise bad_request(f"'model' must be a string, not {_kind(model)}", "model")
+    if model and not jsonio.is_text(model):
+        raise bad_request("'model' must not contain half of a surrogate pair", "model")
     return value
 
 

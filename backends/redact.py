@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from backends.backend import Headers
 from backends.keys import Key
 from backends.openai_wire import Chat
 
@@ -13,9 +14,14 @@ PLACEHOLDER = "(API_KEY_HAS_BEEN_REDACTED)"
 _ENUM_FIELDS = frozenset({"role", "type"})
 """Fields with values from a fixed list. A key equal to such a word must not break the request."""
 
+_PROTOCOL_NAME = re.compile(r"[A-Za-z_$]{1,32}")
+"""What the names of fields in the protocol look like. A key may be part of such a word, too."""
+
 _ENCODED_IN = frozenset({"url", "image_url", "data", "file_data"})
-_ENCODED = re.compile(r"(?:data:[^,]{0,200};base64,)?[A-Za-z0-9+/]{256}")
+_ENCODED = re.compile(r"(?:data:[^,]{0,200};base64,)?[A-Za-z0-9+/]{256,}")
 """How an image or a file begins. It is not text, but may contain a short key by chance."""
+_LONG = 16
+"""Characters of a key that no image contains by chance."""
 
 _BACKSLASHES = r"\\{1,8}"
 """What precedes an escaped character in text that was encoded as JSON up to four times."""
@@ -59,9 +65,10 @@ class Redactor:
         """Replace every secret in the request's texts; also returns the names of the keys found.
 
         Returns the same object if there are none, else a copy that shares the unchanged parts.
-        Images, audio and files stay unchanged.
+        Images, audio and files stay unchanged unless they contain a long key.
         """
         found: set[str] = set()
+        renamed: list[_Node] = []
         root = _Node(None, None, chat)
         nodes = [root]
         while nodes:
@@ -69,24 +76,53 @@ class Redactor:
             for key, value in _items(node.value):
                 if isinstance(value, dict | list):
                     nodes.append(_Node(node, key, value))
-                elif isinstance(value, str) and not _is_not_text(key, value):
-                    clean = self._scrub(value, found)
+                elif (
+                    isinstance(value, str) and key not in _ENUM_FIELDS and self._may_contain(value)
+                ):
+                    clean = self._scrub(value, found, _encoded_length(key, value))
                     if clean is not value:
                         node.copied()[key] = clean
+            if self._has_secret_names(node.value):
+                renamed.append(node)
+        for node in renamed:
+            named = [
+                (self._clean_name(name, found), value) for name, value in node.copied().items()
+            ]
+            node.copy.clear()
+            node.copy.update(named)
         return (chat if root.copy is None else root.copy), sorted(found)
 
-    def _scrub(self, text: str, found: set[str]) -> str:
-        """`scrub`; returns the same object if clean. Adds the names of the keys to `found`."""
-        # A plain search is many times faster than the pattern.
-        if not any(sign in text for sign in self._signs):
+    def scrub_headers(self, headers: Headers) -> Headers:
+        """The headers with every secret in their values replaced, without those named by one."""
+        return [(name, self.scrub(value)) for name, value in headers if self.scrub(name) is name]
+
+    def _may_contain(self, text: str) -> bool:
+        """Whether a text may contain a secret. Many times faster than the pattern."""
+        return any(sign in text for sign in self._signs)
+
+    def _has_secret_names(self, value: Any) -> bool:
+        names = value if isinstance(value, dict) else ()
+        return any(self._clean_name(name, set()) is not name for name in names)
+
+    def _clean_name(self, name: str, found: set[str]) -> str:
+        return name if _PROTOCOL_NAME.fullmatch(name) else self._scrub(name, found)
+
+    def _scrub(self, text: str, found: set[str], encoded_length: int = 0) -> str:
+        """`scrub`; returns the same object if clean. Adds the names of the keys to `found`.
+
+        Short keys within the first `encoded_length` characters stay.
+        """
+        if not self._may_contain(text):
             return text
 
         def replace(match: re.Match[str]) -> str:
+            if match.end() <= encoded_length and len(match[0]) < _LONG:
+                return match[0]
             found.add(self._names[(match.lastindex or 0) - 1])
             return PLACEHOLDER
 
-        clean, count = self._pattern.subn(replace, text)
-        return clean if count else text
+        clean = self._pattern.sub(replace, text)
+        return text if clean == text else clean
 
 
 @dataclass(slots=True)
@@ -118,8 +154,10 @@ def _items(container: Any) -> Iterator[tuple[Any, Any]]:
     return iter(container.items() if isinstance(container, dict) else enumerate(container))
 
 
-def _is_not_text(key: object, value: str) -> bool:
-    return key in _ENUM_FIELDS or (key in _ENCODED_IN and bool(_ENCODED.match(value)))
+def _encoded_length(key: object, value: str) -> int:
+    """How many characters at the start of a field's value are an image or a file."""
+    encoded = _ENCODED.match(value) if key in _ENCODED_IN else None
+    return encoded.end() if encoded else 0
 
 
 def _any_spelling(character: str) -> str:

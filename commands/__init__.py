@@ -1,1 +1,1 @@
-"""The language in the chat, sessions, settings, and which upstream serves. No sockets."""
+"""Chat commands, sessions, settings and routing. No sockets."""

@@ -1,31 +1,28 @@
-"""What goes wrong with a command in the chat, in words for the person who typed it."""
+"""Errors of chat commands, worded for the person who typed them."""
 
 import difflib
 from collections.abc import Iterable
 
-# Shorter words are found inside of too many others to be a hint.
-SHORTEST_PART = 3
-# From 0 to 1; difflib's default still finds `backend` for `bad`.
-LEAST_LIKENESS = 0.7
+# Shorter words are part of too many others to be a hint.
+MIN_PART = 3
+# From 0 to 1; difflib's default (0.6) finds `backend` for `bad`.
+MIN_SIMILARITY = 0.7
 
 
 class CommandError(Exception):
-    """Why a command was refused; nothing has been changed by it."""
+    """The reason why a command failed; it has changed nothing."""
 
 
 class ModelNotAvailable(CommandError):
-    """The backend is known not to offer the model; a session may remember it nevertheless."""
+    """The backend does not offer the model. A session may keep it all the same."""
 
 
-def did_you_mean(word: str, known: Iterable[str], most: int = 1, shown: str = "{}") -> str:
-    """An ending for a message: the known words nearest to a wrong one, empty if none is near.
-
-    `shown` is how a word is written there.
-    """
+def did_you_mean(word: str, known: Iterable[str], limit: int = 1, form: str = "{}") -> str:
+    """The end of a message that suggests known words, each in this form; empty if none is near."""
     lower = {each.lower(): each for each in known}
-    sought = word.lower()
-    parts = [each for each in lower if sought in each] if len(sought) >= SHORTEST_PART else []
-    similar = difflib.get_close_matches(sought, lower, n=most, cutoff=LEAST_LIKENESS)
-    nearest = list(dict.fromkeys([*similar, *parts]))[:most]
-    quoted = (f"'{shown.format(lower[each])}'" for each in nearest)
+    lowered = word.lower()
+    parts = [each for each in lower if lowered in each] if len(lowered) >= MIN_PART else []
+    similar = difflib.get_close_matches(lowered, lower, n=limit, cutoff=MIN_SIMILARITY)
+    nearest = list(dict.fromkeys([*similar, *parts]))[:limit]
+    quoted = (f"'{form.format(lower[each])}'" for each in nearest)
     return f"; did you mean {' or '.join(quoted)}?" if nearest else ""

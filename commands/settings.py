@@ -1,7 +1,7 @@
-"""What commands can set: one row a setting, which `set`, `unset`, help and the saved state read.
+"""The settings that commands change: one row a setting, for `set`, `unset`, help and saved state.
 
-A value passes two gates. `parse` knows what the text may be at all, wherever it comes from; `check`
-knows what can be served now, and only commands ask it.
+A value passes two checks. `parse` accepts or refuses its text, wherever that comes from. `check`
+knows which backends can serve now; only commands use it.
 """
 
 import dataclasses
@@ -19,10 +19,11 @@ Scope = Literal["session", "proxy"]
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What holds for one session. `is_model_invalid`: its backend does not offer the model."""
+    """The settings of one session."""
 
     model: ModelId | None = None
     is_model_invalid: bool = False
+    """Whether the backend does not offer the model."""
     backend: BackendName | None = None
     project: str | None = None
     is_interactive: bool = True
@@ -30,7 +31,7 @@ class SessionSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """What holds for the whole proxy."""
+    """The settings of the whole proxy."""
 
     default_backend: BackendName
     redact_api_keys_in_prompts: bool = True
@@ -39,21 +40,22 @@ class ProxySettings:
 
 @dataclass(frozen=True, slots=True)
 class AvailableBackend:
-    """A backend that can serve. `models` has the vendor's names, None as long as nobody knows."""
+    """A backend that has a key."""
 
     key_count: int
     models: Sequence[str] | None = None
+    """The vendor's names of its models; None until they are known."""
 
 
 AvailableBackends = Mapping[BackendName, AvailableBackend]
 
 
-# What the text of a value may be. A ValueError tells the rule, to be read behind the value's label;
-# a CommandError is a sentence of its own.
+# Parsers. A ValueError holds the rule, which follows the label of the setting in the message. A
+# CommandError is a whole message.
 
 
 def check_prefix(text: str) -> str:
-    """`text`, if it can introduce commands in a chat; else ValueError with the rule it breaks."""
+    """Return the text if it can introduce commands. Raises ValueError with the broken rule."""
     if not 2 <= len(text) <= 10:
         raise ValueError("must be 2 to 10 characters long")
     if any(character.isspace() for character in text):
@@ -100,7 +102,7 @@ def parse_switch(text: str) -> bool:
     return _SWITCH[text.lower()]
 
 
-# Whether a value can be served now.
+# Checks whether a value can be served now.
 
 
 def check_nothing(value: object, backends: AvailableBackends) -> None:
@@ -116,7 +118,7 @@ def check_model(model: ModelId, backends: AvailableBackends) -> None:
     check_backend(model.backend, backends)
     offered = backends[model.backend].models if model.backend else None
     if offered is not None and model.name not in offered:
-        hint = did_you_mean(model.name, offered, most=3, shown=f"{model.backend}:{{}}")
+        hint = did_you_mean(model.name, offered, limit=3, form=f"{model.backend}:{{}}")
         raise ModelNotAvailable(f"model {model} not available{hint}")
 
 
@@ -126,45 +128,44 @@ def _nothing(configured: ProxySettings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. `field` is where `SessionSettings` or `ProxySettings`, by scope, keep it.
-
-    `label` is what confirmations and errors call it, `values` what may be given, for the help.
-    `unset_value` makes the value that `unset` leaves from what the proxy was started with.
-    """
+    """One setting."""
 
     name: str
     help: str
     values: str
+    """The values it takes, for the help."""
     scope: Scope
     field: str
+    """The field of `SessionSettings` or `ProxySettings`, by scope."""
     parse: Callable[[str, Collection[BackendName]], Any]
     check: Callable[[Any, AvailableBackends], None] = check_nothing
     unset_value: Callable[[ProxySettings], object] = _nothing
+    """Makes the value after `unset` from the configured settings."""
     aliases: tuple[str, ...] = ()
     label: str = ""
+    """Its name in messages; by default `name`."""
     unset_label: str = ""
+    """The same in the confirmation of `unset`."""
 
     def read(self, text: str, known: Collection[BackendName]) -> Any:
-        """The value that a person wrote as `text`; CommandError if it is none."""
+        """Parse a text from the chat. Raises CommandError."""
         try:
             return self.parse(text, known)
-        except ValueError as rule:
-            raise CommandError(f"{self.label or self.name} {rule}") from None
+        except ValueError as error:
+            raise CommandError(f"{self.label or self.name} {error}") from None
 
     def set_message(self, value: object) -> str:
-        """The confirmation of `set`."""
         return f"{self.label or self.name} set to {value}"
 
     @property
     def unset_message(self) -> str:
-        """The confirmation of `unset`."""
         return f"{self.unset_label or self.label or self.name} unset"
 
 
 SETTINGS = (
     Setting(
         "model",
-        "backend and model for this session, whatever the client asks for",
+        "backend and model for this session, in place of those in requests",
         "<backend>:<model>",
         scope="session",
         field="model",
@@ -173,7 +174,7 @@ SETTINGS = (
     ),
     Setting(
         "backend",
-        "backend for this session; the model stays the one that the client asks for",
+        "backend for this session; the model stays the requested one",
         "<backend>",
         scope="session",
         field="backend",
@@ -182,7 +183,7 @@ SETTINGS = (
     ),
     Setting(
         "default-backend",
-        "backend for whatever does not name one",
+        "backend for requests that do not name one",
         "<backend>",
         scope="proxy",
         field="default_backend",
@@ -194,7 +195,7 @@ SETTINGS = (
     ),
     Setting(
         "project",
-        "name of the project that prompts of this session belong to",
+        "name of the project that this session belongs to",
         "<text>",
         scope="session",
         field="project",
@@ -214,7 +215,7 @@ SETTINGS = (
     ),
     Setting(
         "redact-api-keys-in-prompts",
-        "whether the configured API keys are replaced where prompts contain them",
+        "whether the proxy replaces its own API keys in prompts",
         "true|false",
         scope="proxy",
         field="redact_api_keys_in_prompts",
@@ -223,7 +224,7 @@ SETTINGS = (
     ),
     Setting(
         "command-prefix",
-        "what introduces a command, from the next one on",
+        "text that introduces a command, from the next command on",
         "<2 to 10 characters>",
         scope="proxy",
         field="command_prefix",
@@ -232,17 +233,17 @@ SETTINGS = (
         label="command prefix",
     ),
 )
-"""All settings. Those of the proxy are kept in the file of `--config`, those of a session never."""
+"""All settings. The file of `--config` keeps those of the proxy."""
 
 NAMES: Mapping[str, Setting] = {name: row for row in SETTINGS for name in (row.name, *row.aliases)}
 PERSISTED = tuple(row for row in SETTINGS if row.scope == "proxy")
 
 ROUTES = "routes"
 PROXY_WIDE = (*(row.name for row in PERSISTED), ROUTES)
-"""What commands can change for everybody who uses the proxy; `chat_may_change` lists some."""
+"""Names of everything that commands can change for all clients, for `chat_may_change`."""
 
 
 def overrides(settings: ProxySettings, configured: ProxySettings) -> dict[str, bool | str]:
-    """By field what commands have made of the settings that the proxy was started with."""
+    """The fields that commands have given another value than the configured one."""
     values = dataclasses.asdict(settings).items()
     return {field: value for field, value in values if value != getattr(configured, field)}

@@ -15,7 +15,7 @@ from mitmproxy.flow import Flow
 from mitmproxy.io import FlowReader, FlowWriter
 
 from addon.exchange import flow_record
-from addon.exchange.http_responses import kept_fields
+from addon.exchange.response_headers import from_upstream
 from backends import jsonio, openai_wire
 from backends.dialects.registry import DIALECTS
 from backends.errors import ApiError
@@ -121,7 +121,11 @@ def _recording_of(
     flow: http.HTTPFlow, to_completion: Callable[[bytes], dict[str, Any] | None] | None
 ) -> Recording:
     response = flow.response or http.Response.make(502)
-    status, fields, body = response.status_code, kept_fields(response), response.raw_content or b""
+    status, fields, body = (
+        response.status_code,
+        from_upstream(response),
+        response.raw_content or b"",
+    )
     if status == 200 and to_completion:
         completion = _read(to_completion, body)
         status, fields = 200 if completion else 502, [("content-type", "application/json")]

@@ -4,31 +4,18 @@ import asyncio
 import base64
 import binascii
 import hmac
-import re
 import socket
+from urllib.parse import unquote_to_bytes
 from weakref import WeakSet
 
 from mitmproxy import http
 from mitmproxy.connection import Client, Server
 
 from addon.endpoints import names
-from backends.backend import Headers
+from addon.exchange.credentials import HIDDEN, ClientCredentials
 from backends.errors import ApiError, bad_request
 from backends.keys import Key
 
-# Credentials of a client, for the proxy or for the host that it addresses.
-CREDENTIAL_HEADERS = (
-    "authorization",
-    "proxy-authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "cookie",
-)
-_CREDENTIAL_FIELDS = frozenset(name.encode() for name in CREDENTIAL_HEADERS)
-_RESPONSE_CREDENTIALS = ("set-cookie",)
-_KEY_IN_QUERY = re.compile(r"([?&](?:key|api[-_]?key|access_token|token)=)[^&#]+", re.IGNORECASE)
-_HIDDEN = "(hidden)"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -37,21 +24,22 @@ class Access:
 
     def __init__(self, client_key: Key | None) -> None:
         self._secret = client_key.value.encode() if client_key else None
+        self._forms = _forms(self._secret) if self._secret else frozenset[bytes]()
         self._authenticated: WeakSet[Client] = WeakSet()
         self.is_exposed = True
         """The proxy listens on more than loopback. Assumed until mitmproxy's options are known."""
         self.upstreams: frozenset[tuple[str, int]] = frozenset()
         """Host and port of each backend; always allowed as destinations."""
 
-    def check_client_key(self, flow: http.HTTPFlow) -> None:
+    def check_client_key(self, client: Client, credentials: ClientCredentials) -> None:
         """Raises ApiError (401) unless the request or its tunnel has sent the client key."""
-        if self._secret is None or flow.client_conn in self._authenticated:
+        if self._secret is None or client in self._authenticated:
             return
-        shown = flow.request.headers.get("authorization")
+        shown = credentials.header("authorization")
         scheme, _, value = (shown or "").partition(" ")
         if scheme.lower() == "bearer" and self._is_secret(value.strip()):
             return
-        if self._shows_password(flow.request):
+        if self._is_password(credentials.header("proxy-authorization")):
             return
         raise ApiError(
             401,
@@ -63,17 +51,18 @@ class Access:
             type="invalid_request_error",
         )
 
-    def check_proxy_use(self, flow: http.HTTPFlow) -> None:
+    def check_proxy_use(self, client: Client, credentials: ClientCredentials) -> None:
         """Raises ApiError (407) unless the client may reach other hosts.
 
         On loopback it may, unless it sends a wrong password. A right one admits all later requests
         on the same connection.
         """
-        if self._secret is None or flow.client_conn in self._authenticated:
+        if self._secret is None or client in self._authenticated:
             return
-        if self._shows_password(flow.request):
-            self._authenticated.add(flow.client_conn)
-        elif self.is_exposed or "proxy-authorization" in flow.request.headers:
+        shown = credentials.header("proxy-authorization")
+        if self._is_password(shown):
+            self._authenticated.add(client)
+        elif self.is_exposed or shown is not None:
             raise ApiError(
                 407,
                 "Proxy password required: use HTTPS_PROXY=http://x:CLIENT_KEY@host:port",
@@ -107,16 +96,31 @@ class Access:
             return None
         return f"{address[0]}:{address[1]} is on the proxy's own machine"
 
-    def strip_client_key(self, request: http.Request) -> None:
-        """Remove the proxy's own credentials from a request that passes through."""
-        request.headers.pop("proxy-authorization", None)
-        if self._secret is not None:
-            secret = self._secret.decode()
-            for name in [n for n, value in request.headers.items(multi=True) if secret in value]:
-                del request.headers[name]
+    def strip_client_key(
+        self, request: http.Request, credentials: ClientCredentials
+    ) -> ClientCredentials:
+        """Remove the proxy's own credentials from a request that passes through.
 
-    def _shows_password(self, request: http.Request) -> bool:
-        scheme, _, value = request.headers.get("proxy-authorization", "").partition(" ")
+        Returns the client's others. Raises ApiError (400) if the URL holds the client key.
+        """
+        credentials.restore(request)
+        request.headers.pop("proxy-authorization", None)
+        fields = request.headers.fields
+        request.headers.fields = tuple(each for each in fields if not self._is_in(each[1]))
+        if self._is_in(request.data.path):
+            request.data.path = b"/" + HIDDEN
+            ClientCredentials.take(request)
+            raise bad_request("The URL holds the proxy's client key, which is only for the proxy")
+        return ClientCredentials.take(request)
+
+    def _is_in(self, text: bytes) -> bool:
+        """The text holds the client key: as it is, in base64 (as Basic does), or percent-coded."""
+        decoded = unquote_to_bytes(text)
+        texts = (text, decoded, unquote_to_bytes(decoded))
+        return any(form in each for form in self._forms for each in texts)
+
+    def _is_password(self, shown: str | None) -> bool:
+        scheme, _, value = (shown or "").partition(" ")
         if scheme.lower() != "basic":
             return False
         try:
@@ -130,31 +134,15 @@ class Access:
         return self._secret is not None and hmac.compare_digest(data, self._secret)
 
 
-def client_headers(request: http.Request) -> Headers:
-    """The headers of a request without its credentials, names in lower case."""
-    return [
-        (name.lower().decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape"))
-        for name, value in request.headers.fields
-        if name.lower() not in _CREDENTIAL_FIELDS
-    ]
-
-
-def drop_credentials(request: http.Request) -> None:
-    """Remove all credentials from a claimed request, before it is shown or saved."""
-    fields = request.headers.fields
-    request.headers.fields = tuple(f for f in fields if f[0].lower() not in _CREDENTIAL_FIELDS)
-
-
-def hide_credentials(flow: http.HTTPFlow) -> None:
-    """Replace the credentials of a finished flow that passed through."""
-    for message, fields in (
-        (flow.request, CREDENTIAL_HEADERS),
-        (flow.response, _RESPONSE_CREDENTIALS),
-    ):
-        for name in fields:
-            if message and name in message.headers:
-                message.headers[name] = _HIDDEN
-    flow.request.path = _KEY_IN_QUERY.sub(rf"\g<1>{_HIDDEN}", flow.request.path)
+def _forms(secret: bytes) -> frozenset[bytes]:
+    """The secret, and what any base64 text that encodes it contains."""
+    forms = {secret}
+    for offset in range(3):
+        # A character holds 6 bits. Those that hold bits of other bytes may be any.
+        start, end = (0, 2, 3)[offset], 8 * (offset + len(secret)) // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            forms.add(encode(bytes(offset) + secret)[start:end])
+    return frozenset(forms)
 
 
 def check_host(request: http.Request) -> None:

@@ -10,6 +10,7 @@ from addon.endpoints.access import Access
 from addon.endpoints.browsers import PREFLIGHT_FIELDS, Browsers
 from addon.endpoints.table import HostKind, Match
 from addon.exchange import flow_record, request_body
+from addon.exchange.credentials import ClientCredentials, client_headers
 from addon.exchange.exchange import Exchange
 from backends.errors import ApiError, bad_request
 from commands.config.model import Config
@@ -21,6 +22,8 @@ class Decision:
 
     exchange: Exchange | None = None
     """For every request that the proxy serves; None for one that passes through."""
+    credentials: ClientCredentials | None = None
+    """Those of a request that passes through, without the proxy's own."""
     error: ApiError | None = None
     response: http.Response | None = None
     """The whole response, if there is no more to do."""
@@ -42,8 +45,8 @@ class Admission:
         self.decrypts_listed_only = True
         """No other host's TLS is decrypted; known as soon as mitmproxy's options are."""
 
-    def decide(self, flow: http.HTTPFlow) -> Decision:
-        """Called once for each request, when its headers are complete."""
+    def decide(self, flow: http.HTTPFlow, credentials: ClientCredentials) -> Decision:
+        """Called once for each request, when its headers are complete and `credentials` hidden."""
         kind = self.host_kind(flow)
         match = table.match(flow.request.path, kind)
         decision = Decision()
@@ -55,9 +58,9 @@ class Admission:
             if match or kind is HostKind.PROXY:
                 decision.exchange = self._new_exchange(flow, match)
                 self._track(flow)
-                decision.response = self._admit(flow, decision.exchange, match, kind)
+                decision.response = self._admit(flow, credentials, decision.exchange, match, kind)
             else:
-                self._pass_through(flow, kind)
+                decision.credentials = self._pass_through(flow, credentials, kind)
         except ApiError as error:
             decision.error = error
         return decision
@@ -70,7 +73,7 @@ class Admission:
         return table.host_kind(hosts, self._intercept_hosts)
 
     def _new_exchange(self, flow: http.HTTPFlow, match: Match | None) -> Exchange:
-        headers, fields = access.client_headers(flow.request), [("x-request-id", flow.id)]
+        headers, fields = client_headers(flow.request), [("x-request-id", flow.id)]
         if dict(headers).get("connection", "").lower() == "close":
             fields.append(("connection", "close"))
         exchange = Exchange("", "", headers, fields, self.keeps_flows)
@@ -80,7 +83,12 @@ class Admission:
         return exchange
 
     def _admit(
-        self, flow: http.HTTPFlow, exchange: Exchange, match: Match | None, kind: HostKind
+        self,
+        flow: http.HTTPFlow,
+        credentials: ClientCredentials,
+        exchange: Exchange,
+        match: Match | None,
+        kind: HostKind,
     ) -> http.Response | None:
         """Raises ApiError if the request may not be served."""
         request, headers = flow.request, dict(exchange.headers)
@@ -88,27 +96,30 @@ class Admission:
             request.scheme, request.host_header, headers, is_to_us=kind is HostKind.PROXY
         )
         if origin:
-            exchange.reply_fields += [("access-control-allow-origin", origin), ("vary", "origin")]
+            exchange.reply_headers += [("access-control-allow-origin", origin), ("vary", "origin")]
         if match is None:
             raise ApiError(404, f"Invalid URL ({request.method} {request.path})")
         if request.method == "OPTIONS" and origin:
             return http.Response.make(204, b"", PREFLIGHT_FIELDS)
         if match.endpoint.needs_key:
-            self._access.check_client_key(flow)
+            self._access.check_client_key(flow.client_conn, credentials)
         check_request(request.method, request.path, headers, match)
         if int(headers.get("content-length", 0)) > self._max_body_bytes:
             raise request_body.too_large(self._max_body_bytes)
         return None
 
-    def _pass_through(self, flow: http.HTTPFlow, kind: HostKind) -> None:
+    def _pass_through(
+        self, flow: http.HTTPFlow, credentials: ClientCredentials, kind: HostKind
+    ) -> ClientCredentials:
         """Let the request go unchanged to the host that the client addressed."""
         if kind is HostKind.OTHER and self.decrypts_listed_only and access.is_decrypted(flow):
             raise ApiError(502, f"{flow.request.host} is not in intercept_hosts, yet was decrypted")
-        self._access.check_proxy_use(flow)
-        self._access.strip_client_key(flow.request)
+        self._access.check_proxy_use(flow.client_conn, credentials)
+        others = self._access.strip_client_key(flow.request, credentials)
         flow.request.stream = True
         if kind is HostKind.LLM_HOST:
             flow.comment = "not an LLM endpoint: passed through to the original host"
+        return others
 
 
 def check_request(method: str, path: str, headers: Mapping[str, str], match: Match) -> None:

@@ -108,7 +108,8 @@ class ChatEndpoint:
         assert exchange.prompt
         session, read_timeout_s = exchange.prompt.session, self._deps.read_timeout_s
         project = session.settings.project
-        prompt = ModelRequest(chat, body, None, exchange.headers, session.id, project)
+        headers = self._deps.redact_headers(exchange.headers)
+        prompt = ModelRequest(chat, body, None, headers, session.id, project)
         backends, deadline_s = self._deps.configured.backends, 2 * max(read_timeout_s.values())
         attempt_deps = AttemptDeps(backends, self._cooldowns, read_timeout_s, deadline_s)
         AttemptRunner(attempt_deps, exchange, prompt, plan).start(flow)
@@ -128,7 +129,7 @@ class ChatEndpoint:
             self._cooldowns.clear(exchange.attempts.current)
             prompt.session.last_target = (prompt.session.settings, exchange.attempts.current)
         entry = entry_of(exchange, prompt, self._deps.redactor.scrub, time.monotonic())
-        prompt.session.history.append(entry)
+        self._deps.sessions.record(prompt.session, entry)
         if self._deps.log:
             self._deps.log.write(prompt.session.id, entry)
         return entry

@@ -9,6 +9,7 @@ from addon.exchange import flow_record
 from addon.exchange.exchange import Exchange
 from addon.exchange.history import SessionLog
 from backends import jsonio
+from backends.backend import Headers
 from backends.dialect import Reader
 from backends.model_id import BackendName
 from backends.openai_wire import Chat
@@ -50,6 +51,11 @@ class EndpointDeps:
         settings = self.proxy_state.settings
         backends, keys = self.configured.backends, self.configured.keys
         return RoutingInputs(settings.default_backend, backends.keys(), keys.keys(), self.mapping)
+
+    def redact_headers(self, headers: Headers) -> Headers:
+        """Replace the proxy's own keys in headers that may be forwarded, if redaction is on."""
+        is_on = self.proxy_state.settings.redact_api_keys_in_prompts
+        return self.redactor.scrub_headers(headers) if is_on else headers
 
     def redact(self, body: bytes | None, chat: Chat, prompt: str) -> tuple[Chat, str]:
         """Replace the proxy's own keys if redaction is on; log the names of those found.

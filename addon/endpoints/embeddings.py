@@ -27,7 +27,8 @@ class EmbeddingsEndpoint:
         deps.configured.check(target.backend)
         backend, key = deps.configured.with_first_key()[target.backend]
         same = body if request is original else None
-        prompt = ModelRequest(request, same, target.model or None, exchange.headers, "")
+        headers = deps.redact_headers(exchange.headers)
+        prompt = ModelRequest(request, same, target.model or None, headers, "")
         call = backend.embed(prompt, key)
         exchange.upstream = Upstream(backend.title, target, key.name, call)
         upstream_request.set_upstream_request(flow, call.request, key.name)

@@ -85,7 +85,7 @@ class Exchange:
     """The model id in the path, or empty."""
     headers: Headers
     """The client's headers without credentials."""
-    reply_fields: Headers
+    reply_headers: Headers
     """Headers for every response to this request."""
     is_captured: bool = False
     """The flow will be shown or saved."""

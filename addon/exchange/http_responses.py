@@ -12,6 +12,7 @@ from typing import Any
 from mitmproxy import http
 
 from addon.exchange.exchange import Exchange
+from addon.exchange.response_headers import from_upstream, hide_secrets, to_client
 from backends import jsonio, openai_wire
 from backends.backend import Headers
 from backends.dialect import Encoder
@@ -21,39 +22,22 @@ from backends.stream import Pipe
 
 logger = logging.getLogger(__name__)
 
-# They concern the connection to the upstream, a body that we may have changed, or its own site.
-DROPPED_HEADERS = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "content-encoding",
-        "content-length",
-        "set-cookie",
-        "alt-svc",
-        "strict-transport-security",
-        "access-control-allow-origin",
-        "access-control-allow-credentials",
-        "access-control-expose-headers",
-    }
-)
-
 Fields = Iterable[tuple[str, str]]
 
+JSON, SSE = "application/json", "text/event-stream"
 
-def json_reply(status: int, value: Any, fields: Fields = ()) -> http.Response:
-    """A complete JSON response."""
-    return _response(status, jsonio.encode(value), [("content-type", "application/json"), *fields])
+
+def json_reply(status: int, value: Any, headers: Fields = ()) -> http.Response:
+    """A complete JSON response of the proxy itself."""
+    fields = [("content-type", JSON), *headers]
+    return _response(
+        status, jsonio.encode(value), http.Headers([(n.encode(), v.encode()) for n, v in fields])
+    )
 
 
 def sse_reply(stream: bytes) -> http.Response:
-    """A complete stream at once."""
-    return _response(200, stream, [("content-type", "text/event-stream")])
+    """A complete stream of the proxy itself."""
+    return _response(200, stream, http.Headers([(b"content-type", SSE.encode())]))
 
 
 def encode(completion: dict[str, Any], encoder: Encoder) -> bytes:
@@ -73,41 +57,27 @@ class ResponseBuilder:
         dialect = exchange and exchange.dialect
         value = dialect.error_body(error) if dialect else error.body()
         body = self._redactor.scrub_bytes(jsonio.encode(value))
-        return _response(error.status, body, _with_type("application/json", error.headers))
+        return _response(error.status, body, self._headers(JSON, error.headers))
 
     def error_event(self, exchange: Exchange, error: ApiError) -> bytes:
         """The event that ends a started stream with an error."""
         assert exchange.encoder
         return self._redactor.scrub_bytes(exchange.encoder.error(error))
 
-    def stream(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """Translate the upstream's response while it arrives, if the client has to get a stream."""
-        response, upstream, pipe = flow.response, exchange.upstream, exchange.pipe
-        if not (response and upstream and pipe and response.status_code == 200):
-            return
-        content_type = response.headers.get("content-type", "").lower()
-        if not content_type.startswith("text/event-stream"):
-            return
-        fields = [*reply_fields(exchange), *kept_fields(response)]
-        coding = response.headers.get("content-encoding", "")
-        flow.response = stream_head(flow, fields)
-        flow.response.timestamp_start = response.timestamp_start
-        flow.response.stream = BodyStream(exchange, pipe, coding, upstream.title, self.error_event)
-
     def complete(self, exchange: Exchange, response: http.Response) -> http.Response:
         """Translate an upstream's complete response. Raises ApiError if it is not a completion."""
-        fields = kept_fields(response)
+        headers = from_upstream(response)
         try:
-            return self._complete(exchange, response, fields)
+            return self._complete(exchange, response, headers)
         except ApiError as error:
-            error.headers = (*fields, *error.headers)
+            error.headers = (*headers, *error.headers)
             raise
         except Exception:
             logger.exception("Internal error while reading an upstream's response")
             raise internal_error() from None
 
     def _complete(
-        self, exchange: Exchange, response: http.Response, fields: list[tuple[str, str]]
+        self, exchange: Exchange, response: http.Response, headers: Headers
     ) -> http.Response:
         assert exchange.upstream
         title, call = exchange.upstream.title, exchange.upstream.call
@@ -127,26 +97,65 @@ class ResponseBuilder:
             # Some providers ignore `stream: true`; SDKs would see an empty stream.
             exchange.pipe.has_ended = True
             body = encode(completion, exchange.encoder)
-            return _response(200, body, _with_type("text/event-stream", fields))
+            return _response(200, body, self._headers(SSE, headers))
         request = exchange.client_request
         shaped = request.render(completion) if request else completion
         if shaped is not completion or has_note or not call.speaks_openai:
-            body = jsonio.encode(shaped)
-            fields = _with_type("application/json", fields)
-        response.headers = _headers([*fields, ("content-length", str(len(body)))])
-        response.data.content = body
-        response.data.trailers = None
-        return response
+            body, content_type = jsonio.encode(shaped), JSON
+        made = _response(200, body, self._headers(content_type, headers))
+        made.timestamp_start = response.timestamp_start
+        return made
+
+    def stream_head(
+        self, flow: http.HTTPFlow, exchange: Exchange, upstream: http.Response | None = None
+    ) -> http.Response:
+        """The head of a stream; without `upstream` it begins before the upstream has responded.
+
+        The body is chunked if the client's HTTP version has chunks.
+        """
+        headers = dict(reply_headers(exchange)) | dict(from_upstream(upstream) if upstream else ())
+        headers.setdefault("content-type", SSE)
+        if flow.request.http_version == "HTTP/1.1":
+            headers["transfer-encoding"] = "chunked"
+        head = http.Response.make(200, b"", to_client(headers.items(), self._redactor))
+        head.data.content = None
+        head.headers.pop("content-length", None)
+        return head
+
+    def stream(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Forward an upstream's response piece by piece, if it is the stream that was requested."""
+        upstream, pipe, response = exchange.upstream, exchange.pipe, flow.response
+        assert response
+        hide_secrets(response, self._redactor)
+        content_type = response.headers.get("content-type", "").lower()
+        if not (upstream and pipe and response.status_code == 200 and content_type.startswith(SSE)):
+            return
+        coding = response.headers.get("content-encoding", "")
+        head = self.stream_head(flow, exchange, response)
+        head.timestamp_start = response.timestamp_start
+        head.stream = BodyStream(exchange, pipe, coding, upstream.title, self.error_event)
+        flow.response = head
+
+    def finish_headers(self, response: http.Response, exchange: Exchange) -> None:
+        """Add the headers of every response, and make all of them safe."""
+        fields = [(name.lower(), value) for name, value in response.headers.items(multi=True)]
+        there = {name for name, _ in fields}
+        fields += (field for field in reply_headers(exchange) if field[0] not in there)
+        response.headers = to_client(fields, self._redactor)
+
+    def _headers(self, content_type: str, headers: Fields) -> http.Headers:
+        rest = (field for field in headers if field[0] != "content-type")
+        return to_client([("content-type", content_type), *rest], self._redactor)
 
 
-def reply_fields(exchange: Exchange) -> Headers:
+def reply_headers(exchange: Exchange) -> Headers:
     """Headers for every response: request id, CORS, backend, model, attempts, warnings."""
     upstream = exchange.upstream
     if upstream is None:
-        return exchange.reply_fields
+        return exchange.reply_headers
     attempts = exchange.attempts.made if exchange.attempts else 1
-    fields = [
-        *exchange.reply_fields,
+    headers = [
+        *exchange.reply_headers,
         ("x-llm-proxy-backend", upstream.target.backend),
         ("x-llm-proxy-model", upstream.target.model),
         ("x-llm-proxy-attempts", str(attempts)),
@@ -154,44 +163,8 @@ def reply_fields(exchange: Exchange) -> Headers:
     request = exchange.client_request
     warnings = [*(request.warnings if request else ()), *upstream.call.warnings]
     if warnings:
-        fields.append(("x-proxy-warnings", ", ".join(warnings)))
-    return fields
-
-
-def kept_fields(response: http.Response) -> list[tuple[str, str]]:
-    """The headers of an upstream that are for the client, with names in lower case."""
-    names = (
-        (name.lower().decode("utf-8", "surrogateescape"), value)
-        for name, value in response.headers.fields
-    )
-    return [
-        (name, value.decode("utf-8", "surrogateescape"))
-        for name, value in names
-        if name not in DROPPED_HEADERS
-    ]
-
-
-def add_fields(response: http.Response, fields: Fields) -> None:
-    """Add the headers that the response does not have yet."""
-    there = {name.lower() for name, _ in response.headers.fields}
-    added = [field for field in _headers(fields).fields if field[0] not in there]
-    response.headers.fields = (*response.headers.fields, *added)
-
-
-def _with_type(content_type: str, fields: Fields) -> list[tuple[str, str]]:
-    kept = [(name, value) for name, value in fields if name != "content-type"]
-    return [("content-type", content_type), *kept]
-
-
-def stream_head(flow: http.HTTPFlow, fields: Fields = ()) -> http.Response:
-    """The head of a stream; the body is chunked if the client's HTTP version has chunks."""
-    head = http.Response.make(200, b"", _headers(dict(fields).items()))
-    head.headers.setdefault("content-type", "text/event-stream")
-    head.data.content = None
-    del head.headers["content-length"]
-    if flow.request.http_version == "HTTP/1.1":
-        head.headers["transfer-encoding"] = "chunked"
-    return head
+        headers.append(("x-proxy-warnings", ", ".join(warnings)))
+    return headers
 
 
 class BodyStream:
@@ -259,15 +232,5 @@ def _decoder(content_encoding: str) -> Callable[[bytes], bytes] | None:
     return refuse
 
 
-def _response(status: int, body: bytes, fields: Fields) -> http.Response:
-    return http.Response.make(status, body, _headers(fields))
-
-
-def _headers(fields: Fields) -> http.Headers:
-    # Header bytes are latin-1 on the wire; mitmproxy reads and writes other bytes as surrogates.
-    return http.Headers(
-        [
-            (name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape"))
-            for name, value in fields
-        ]
-    )
+def _response(status: int, body: bytes, headers: http.Headers) -> http.Response:
+    return http.Response.make(status, body, headers)

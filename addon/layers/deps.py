@@ -7,6 +7,7 @@ from mitmproxy import http
 from mitmproxy.proxy import events
 
 from addon.exchange import request_body
+from addon.exchange.credentials import ClientCredentials
 from addon.exchange.exchange import Exchange
 from addon.exchange.http_responses import ResponseBuilder
 from addon.layers.pool import Pool
@@ -19,6 +20,8 @@ class LayerDeps:
 
     exchange_of: Callable[[str], Exchange | None]
     """The exchange of a flow by its id; None if the flow is not claimed."""
+    credentials_of: Callable[[str], ClientCredentials | None]
+    """The client's credentials for a flow that passes through, by the flow's id."""
     responses: ResponseBuilder
     on_progress: Callable[[http.HTTPFlow, Exchange, bytearray], None]
     """Called now and then with a running flow, its exchange and what its client has received."""

@@ -6,6 +6,7 @@ waiting client, and upstream errors in OpenAI's shape.
 
 from mitmproxy import http
 
+from addon.exchange.credentials import ClientCredentials
 from addon.exchange.exchange import Exchange
 from addon.exchange.http_responses import ResponseBuilder
 from backends.errors import ApiError
@@ -23,6 +24,14 @@ def hide_credential(flow: http.HTTPFlow, exchange: Exchange) -> None:
     credential = exchange.upstream and exchange.upstream.call.request.credential
     if credential and exchange.upstream:
         flow.request.headers[credential[0]] = f"({exchange.upstream.key_name})"
+
+
+def hide_credentials(flow: http.HTTPFlow) -> None:
+    """Hide the client's credentials in a flow that passed through and is over."""
+    credentials = ClientCredentials.take(flow.request)
+    # mitmproxy sends a response without a body only after its last hook.
+    if flow.response and (flow.response.raw_content is None or flow.is_replay):
+        credentials.take_response(flow.response)
 
 
 def read_complete(flow: http.HTTPFlow, exchange: Exchange, responses: ResponseBuilder) -> None:

@@ -16,8 +16,10 @@ from mitmproxy.proxy.layers.http import (
     HttpStream,
     RegisterHttpConnection,
 )
+from mitmproxy.proxy.layers.http._events import ResponseHeaders
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
+from addon.exchange.credentials import ClientCredentials
 from addon.exchange.exchange import Exchange
 from addon.layers import tls
 from addon.layers.connect import notice_death
@@ -89,13 +91,15 @@ class LlmHttpLayer(HttpLayer):
         else:
             inner = self.connections[command.connection]
             if isinstance(inner, PooledHttp1Layer):
-                upstream = UpstreamLayer(inner.client, inner.pooled, self._exchange)
+                upstream = UpstreamLayer(
+                    inner.client, inner.pooled, self._exchange, self._credentials
+                )
             else:
                 yield from replace_client(inner)
                 handler = handler_of(self.context.client)
                 if handler and (writer := writer_of(handler, transport_connection(inner))):
                     notice_death(writer, self.deps.connect_timeout_s)
-                upstream = UpstreamLayer(inner, None, self._exchange)
+                upstream = UpstreamLayer(inner, None, self._exchange, self._credentials)
             self.connections[command.connection] = upstream
         yield from super().register_connection(command)
 
@@ -164,6 +168,21 @@ class LlmHttpLayer(HttpLayer):
 
     def _is_in_use(self, connection: Connection) -> bool:
         return connection.connected or connection in self.waiting_for_establishment
+
+    def event_to_child(
+        self, child: layer.Layer, event: events.Event
+    ) -> layer.CommandGenerator[None]:
+        if (
+            type(event) is ResponseHeaders
+            and child is self.connections[self.context.client]
+            and (credentials := self._credentials(event.stream_id))
+        ):
+            event.response = credentials.to_client(event.response)
+        return super().event_to_child(child, event)
+
+    def _credentials(self, stream_id: int) -> ClientCredentials | None:
+        stream = self.streams.get(stream_id)
+        return stream.client_credentials if isinstance(stream, LlmHttpStream) else None
 
     def _exchange(self, stream_id: int) -> Exchange | None:
         stream = self.streams.get(stream_id)

@@ -27,8 +27,9 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
+from addon.exchange.credentials import ClientCredentials
 from addon.exchange.exchange import Exchange
-from addon.exchange.http_responses import BodyStream, stream_head
+from addon.exchange.http_responses import BodyStream
 from addon.exchange.upstream_request import is_bound, leads_to
 from addon.layers.deps import LayerDeps, Tick
 from addon.layers.stream_state import Client, IllegalMove, StreamState, Upstream
@@ -51,6 +52,7 @@ class LlmHttpStream(HttpStream):
     """
 
     exchange: Exchange | None = None
+    _client_credentials: ClientCredentials | None = None
     needs_new_connection = False
     """The next upstream connection must not have served another request before."""
     _head: http.Response | None = None
@@ -98,6 +100,13 @@ class LlmHttpStream(HttpStream):
             yield from super()._handle_event(event)
 
     # The request
+
+    @property
+    def client_credentials(self) -> ClientCredentials | None:
+        """Of a flow that passes through. The response may be sent after the addon's last hook."""
+        if self._client_credentials is None:
+            self._client_credentials = self.deps.credentials_of(self.flow.id)
+        return self._client_credentials
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
         request, client = event.request, self.context.client
@@ -346,7 +355,7 @@ class LlmHttpStream(HttpStream):
         if not self._head:
             if self.server_state != self.state_stream_response_body:
                 assert self.exchange
-                self.flow.response = stream_head(self.flow, self.exchange.reply_fields)
+                self.flow.response = self.deps.responses.stream_head(self.flow, self.exchange)
             self._head = self.flow.response
             assert self._head
             self._is_chunked = self._head.headers.get("transfer-encoding") == "chunked"

@@ -22,6 +22,7 @@ from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.tunnel import TunnelLayer
 
+from addon.exchange.credentials import ClientCredentials
 from addon.exchange.exchange import Exchange
 from addon.exchange.upstream_request import with_credential
 from addon.layers.deps import LayerDeps
@@ -67,7 +68,7 @@ class UpstreamLayer(layer.Layer):
     """Wraps an upstream connection's layers and tracks which streams wait for a response.
 
     - It drops events of streams that have detached: a retry may use the same connection.
-    - It adds the credential to request heads, so that the flow never holds it.
+    - It adds credentials to request heads, the proxy's or the client's. No flow holds them.
     - It delivers the end of a response last. A claimed stream may send its next attempt on this
       very connection, which must be ready for it.
     - An exception of the layers inside becomes an error for each waiting stream.
@@ -85,11 +86,13 @@ class UpstreamLayer(layer.Layer):
         inner: layer.Layer,
         pooled: PooledServer | None,
         exchange_of: Callable[[int], Exchange | None],
+        credentials_of: Callable[[int], ClientCredentials | None],
     ) -> None:
         self.context = inner.context  # no layer of its own in the stack
         self.pooled = pooled
         self._inner = inner
         self._exchange_of = exchange_of
+        self._credentials_of = credentials_of
         self._has_served = pooled is not None and pooled.is_reused
         self._waiting: set[int] = set()  # streams whose response is not complete
         self._awaiting_first_byte: set[int] = set()  # only those that reuse the connection
@@ -180,6 +183,8 @@ class UpstreamLayer(layer.Layer):
             credential = exchange.upstream.call.request.credential
             is_http2 = self.context.server.alpn == b"h2"
             event.request = with_credential(event.request, credential, is_http2=is_http2)
+        elif credentials := self._credentials_of(event.stream_id):
+            event.request = credentials.to_send(event.request, self.context.server)
 
     def _http2(self) -> Http2Client | None:
         inner: layer.Layer | None = self._inner

@@ -10,7 +10,10 @@ from backends.redact import Redactor
 
 # With `proxy_debug` mitmproxy logs all bytes that it reads, including the clients' own keys.
 _CREDENTIAL = re.compile(
-    r"((?:authorization|api-key|cookie)['\"]?(?::|, ?b?)[ '\"]*)[^'\"\\\r\n]+", re.IGNORECASE
+    r"((?:authorization|api-key|auth-token|cookie)['\"]?(?::|, ?b?)[ '\"]*)[^'\"\\\r\n]+"
+    r"|([?&][\w-]*(?:key|token|secret|signature|sig|code)=)[^&#\s'\"\\]+"
+    r"|(insecure-api-key\.|\bsk-(?=[\w-]{16}))[\w-]+",
+    re.IGNORECASE,
 )
 
 
@@ -22,7 +25,7 @@ def keep_secrets_out(redactor: Redactor) -> None:
     make = logging.getLogRecordFactory()
 
     def clean(text: str) -> str:
-        return _CREDENTIAL.sub(r"\g<1>(hidden)", redactor.scrub(text))
+        return _CREDENTIAL.sub(r"\g<1>\g<2>\g<3>(hidden)", redactor.scrub(text))
 
     def make_clean(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)

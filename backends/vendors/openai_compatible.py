@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 from backends import jsonio, sse
 from backends.backend import Headers, ModelRequest, UpstreamRequest
-from backends.errors import ApiError, describe_response
-from backends.jsonio import Json, decode_object
+from backends.errors import ApiError, describe_response, error_status
+from backends.jsonio import Json, count, decode_object
 from backends.keys import Key
 from backends.stream import Chunk, Done, Event, Failed
 
@@ -65,7 +65,7 @@ class OpenAiCompatible:
             {
                 "id": entry["id"],
                 "object": "model",
-                "created": entry.get("created") or 0,
+                "created": count(entry.get("created")),
                 "owned_by": entry["id"].partition("/")[0],
                 **{fact: entry[fact] for fact in self.model_facts if fact in entry},
             }
@@ -183,7 +183,7 @@ def to_api_error(error: Any, title: str, status: int | None = None) -> ApiError:
         code = "context_length_exceeded"  # agents compact their history on it
     known = ("code", "message", "type", "param")
     return ApiError(
-        status or _status(error.get("code")) or _status(error.get("http_status")) or 502,
+        status or error_status(error.get("code")) or error_status(error.get("http_status")) or 502,
         message,
         type=error.get("type") if isinstance(error.get("type"), str) else None,
         code=code if isinstance(code, str) else None,
@@ -202,10 +202,6 @@ def _message(error: Mapping[str, Any], metadata: Mapping[str, Any], title: str) 
     inner_error = inner.get("error")
     detail = inner_error.get("message") if isinstance(inner_error, dict) else inner.get("message")
     return f"{message}: {detail if isinstance(detail, str) else raw[:500]}"
-
-
-def _status(code: object) -> int | None:
-    return code if isinstance(code, int) and 400 <= code <= 599 else None
 
 
 def _replace_model(body: bytes, old: str | None, new: str) -> bytes | None:

@@ -1,1 +1,1 @@
-"""Coding agents: how each is recognised, shown a reply, and which text a human typed into it."""
+"""Recognises coding agents, shapes replies for them, and finds what a human typed into them."""

@@ -1,7 +1,6 @@
-"""The coding agents we know: how to recognise one, and what shape it needs a reply in.
+"""Recognises coding agents and shapes replies for them, by one row an agent.
 
-All that is particular to one agent's recognition is its row in `AGENTS`. What agents put around
-the human's words is in `context`.
+The text that agents add around the human's words is the subject of `typed_text`.
 """
 
 import re
@@ -14,12 +13,12 @@ from backends.backend import Headers
 from backends.openai_wire import Chat
 
 COMPLETION_TOOL = "attempt_completion"
-"""The tool by which Cline and Roo Code end a task; without it they take a text for a mistake."""
+"""The tool that ends a task in Cline and Roo Code; they treat a text without it as a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A reply that has to be the call of one of the agent's tools."""
+    """A reply as a call of one of the agent's tools."""
 
     name: str
     arguments: Mapping[str, str]
@@ -33,13 +32,13 @@ def _plain(chat: Chat, text: str) -> Reply:
 
 
 def _inert(text: str) -> str:
-    """Nothing that aider would take for an edit: it strips lines before it looks for the marks."""
+    """Hide everything that aider takes for an edit: it strips lines before it looks for marks."""
     text = re.sub(r"([`~<=>])\1{2,}", lambda run: " ".join(run[0]), text)
     return "\n".join(f"    {line}" for line in text.split("\n")) if "\n" in text else text
 
 
 def _completed(chat: Chat, text: str) -> Reply:
-    """The end of a task, in the way of calling tools that the request itself shows."""
+    """End the task with a tool call or with tags, whichever the request uses."""
     if COMPLETION_TOOL in tool_names(chat):
         return ToolCall(COMPLETION_TOOL, {"result": text})
     tag = f"<{COMPLETION_TOOL}>"
@@ -50,18 +49,21 @@ def _completed(chat: Chat, text: str) -> Reply:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One row: marks are prefixes; `tools` must be offered all; `headers` may be any one.
-
-    `always_offers_tools`: with each of the human's turns, so that a request without is its own.
-    """
+    """How to recognise one agent, and what it needs."""
 
     name: str
     headers: tuple[tuple[str, str], ...] = ()
+    """Names and prefixes of values; one of them suffices."""
     prompts: tuple[str, ...] = ()
+    """Prefixes of system prompts; one of them suffices."""
     tools: frozenset[str] = frozenset()
+    """Names of tools; the request offers all of them."""
     always_offers_tools: bool = False
+    """Whether each turn of the human's offers tools, so that others are the agent's own."""
     wrap: Callable[[Chat, str], Reply] = _plain
+    """Makes a reply that the agent shows and does not act upon."""
     fit: Callable[[str], str] = str
+    """The same for a text in front of a model's response."""
 
 
 AGENTS = (
@@ -169,7 +171,7 @@ AGENTS = (
         always_offers_tools=True,
     ),
 )
-"""A prompt that starts with another row's mark comes before that row."""
+"""A row whose prompt starts with another row's prompt comes before that row."""
 
 _TITLES = frozenset({"originator", "x-title", "x-openrouter-title"})
 _STAGES: tuple[Callable[[str], bool], ...] = (
@@ -177,8 +179,8 @@ _STAGES: tuple[Callable[[str], bool], ...] = (
     lambda name: name in _TITLES,
     lambda name: name != "user-agent" and name not in _TITLES,
 )
-"""Header names in the order of their worth: some agents show an SDK's user agent, and a title or
-referrer may be set for the sake of OpenRouter's rankings only."""
+"""Header names by reliability: some agents send the user agent of an SDK, and some set a title or
+referrer only for OpenRouter's rankings."""
 
 _HEADER_MARKS = tuple(
     (mark, prefix, agent)
@@ -192,20 +194,20 @@ _PREFIXES = {
     for mark, _, _ in _HEADER_MARKS
 }
 
-_MESSAGES_LOOKED_AT = 8
-_PROMPTS_LOOKED_AT = 4
+_MAX_MESSAGES = 8
+_MAX_PROMPTS = 4
 _PROMPT_HEAD = 200
 
 
 def detect(headers: Headers, chat: Chat) -> Agent | None:
-    """The agent that sent the request: by its headers, else its system prompt, else its tools."""
-    shown = [
+    """The agent that sent the request, by headers, else system prompt, else tools."""
+    candidates = [
         (name, value)
         for name, value in headers
         if name in _PREFIXES and value.startswith(_PREFIXES[name])
     ]
-    for mark, prefix, agent in _HEADER_MARKS if shown else ():
-        if any(name == mark and value.startswith(prefix) for name, value in shown):
+    for mark, prefix, agent in _HEADER_MARKS if candidates else ():
+        if any(name == mark and value.startswith(prefix) for name, value in candidates):
             return agent
     heads = prompt_heads(chat)
     for agent in AGENTS if heads else ():
@@ -219,31 +221,31 @@ def detect(headers: Headers, chat: Chat) -> Agent | None:
 
 
 def wrap_reply(agent: Agent | None, chat: Chat, text: str) -> Reply:
-    """`text` as the agent that sent `chat` shows it to the human, and does nothing else with."""
+    """The reply by which the agent that sent `chat` shows the text and does nothing else."""
     return agent.wrap(chat, text) if agent else text
 
 
 def fit_note(agent: Agent | None, text: str) -> str:
-    """`text` as it may stand in front of a model's answer to this agent."""
+    """The text in a form that may precede a model's response to this agent."""
     return agent.fit(text) if agent else text
 
 
 def prompt_heads(chat: Chat) -> list[str]:
-    """How the first system prompts begin; one may come after a billing line or the like."""
-    first = islice(system_texts(chat, _MESSAGES_LOOKED_AT), _PROMPTS_LOOKED_AT)
+    """The beginnings of the first system prompts; the main one may follow a billing line."""
+    first = islice(system_texts(chat, _MAX_MESSAGES), _MAX_PROMPTS)
     return [prompt[:_PROMPT_HEAD].lstrip() for prompt in first]
 
 
-def system_texts(chat: Chat, most: int | None = None) -> Iterator[str]:
-    """The texts of system and developer messages, in order; of the first `most` messages only."""
+def system_texts(chat: Chat, limit: int | None = None) -> Iterator[str]:
+    """The texts of system and developer messages among the first `limit` messages, in order."""
     messages = chat.get("messages")
-    for message in messages[:most] if isinstance(messages, list) else ():
+    for message in messages[:limit] if isinstance(messages, list) else ():
         if isinstance(message, dict) and message.get("role") in ("system", "developer"):
             yield from (text for _, text in texts_of(message))
 
 
 def texts_of(message: Mapping[str, Any]) -> Iterator[tuple[int | None, str]]:
-    """Each text of a message with the index of its part, None where the content is the text."""
+    """Each text of a message with the index of its part; None where the content is the text."""
     content = message.get("content")
     if isinstance(content, str):
         yield None, content

@@ -1,11 +1,13 @@
-"""Which parts of a user message the human typed: what agents put around it is never searched.
+"""Finds the parts of a user message that the human typed, so that nothing else is searched.
 
-Agents send files, tool results and reminders under the user's role. Only text that nothing marks
-as such is the human's: a command missed is typed again, one found in a file hands the proxy over
-to whoever wrote the file. So a block reaches to the *last* tag or fence that could close it, since
-its content may hold a forged one, and further if another block begins before that and ends behind.
-A tag that nothing closes, one without content and a header line such as `[FILE]` leave in doubt
-whose the text behind them is: such a block reaches to the message's end.
+Agents send files, tool results and reminders under the user's role. Text counts as typed only if
+nothing marks it as the agent's. A human can repeat a missed command; a command found in a file
+gives the proxy to the author of the file.
+
+So a block extends to the *last* tag or fence that could close it, since its content may hold a
+forged one. It extends further if another block begins inside it and ends behind it. A tag that
+nothing closes, a tag without content, and a header line such as `[FILE]` leave the origin of the
+following text in doubt: such a block extends to the end of the message.
 """
 
 import re
@@ -41,7 +43,7 @@ CONTEXT_TAGS = frozenset(
         "reminderInstructions",
     }
 )
-"""Blocks that an agent adds by itself: whether there is one says nothing about what was typed."""
+"""Blocks that an agent adds to any turn: their presence says nothing about what was typed."""
 
 WRAPPER_TAGS = (
     "task",
@@ -49,10 +51,10 @@ WRAPPER_TAGS = (
     "answer",
     "user_message",
     "user_query",
-    "user_input",  # Cline's SDK, with the mode as an attribute
+    "user_input",  # Cline's SDK, with the origin as an attribute
     "userRequest",  # Copilot Chat in VS Code
 )
-"""Tags that an agent puts around what the human typed."""
+"""Tags that an agent adds around what the human typed."""
 
 _SUMMARY_STARTS = (
     r"Another language model started to solve this problem",  # Codex
@@ -60,7 +62,7 @@ _SUMMARY_STARTS = (
     r"Previous conversation summary:",  # Continue (util/conversationCompaction)
     r"## Current State$",  # Crush (templates/summary.md)
 )
-"""How a line begins from which on an agent sums up the conversation, answers included."""
+"""Beginnings of a line that starts a summary of the conversation, responses included."""
 
 _CONTEXT_STARTS = (
     *_SUMMARY_STARTS,
@@ -86,7 +88,7 @@ _CONTEXT_STARTS = (
     r"I spoke to you previously about a number of things",
     r"# (?:USER|ASSISTANT)$",  # aider's transcripts, to be summed up
 )
-"""How a line begins from which on nothing in the message is the human's."""
+"""Beginnings of a line after which nothing in the message is the human's."""
 
 _RESULT_STARTS = (
     # Cline and Roo Code without native tools; arguments may go on over lines.
@@ -102,35 +104,35 @@ _RESULT_STARTS = (
     r"Tool output for \S+ tool call:",  # Continue without native tools (convertSystemTools)
     r"Tool Output: ",  # Continue, when it asks for a summary
 )
-"""The same for what came out of a tool: it waits for the model, so it counts as something left."""
+"""The same for tool results: these wait for the model, so the turn is not blank."""
 
 _QUESTION = "[ask_followup_question for "
-"""Cline and Roo Code: what follows is the model's, so only a part of its own can be trusted."""
+"""Cline and Roo Code: the model's text follows, so only a separate part can be the human's."""
 
 _RESUMED = "The previous session was interrupted because it got too long"
-"""How Crush repeats what was typed before, once it has summed up (internal/agent/agent.go)."""
+"""How Crush repeats earlier typed text after a summary (internal/agent/agent.go)."""
 
 _ANSWERS = r"\[(?:attempt_completion|plan_mode_respond|plan_mode_response)\] Result:"
 
-_TAKEN_UP = re.compile(
+_ANSWERED = re.compile(
     rf"\s*+(?!{_ANSWERS}|{re.escape(_QUESTION)})"
     rf"(?:{'|'.join((*_SUMMARY_STARTS, *_RESULT_STARTS, _RESUMED))})",
     re.MULTILINE,
 )
 
 _HEADERS = (
-    # But no link, and no mark of what the human did.
+    # Neither a link nor a mark of what the human did.
     r"\[(?!Request interrupted by user|Image #?\d+\])[A-Za-z][^\]\n]+\](?!\()",
     r"(?P<rule>[-=+])(?P=rule){2,}+[ \t]*(?!(?P=rule))\S",
     r"\*{3,}[ \t]+\S",
     r"#{3,}[ \t]+\S[^\n]*#{3}[ \t]*$",
 )
-"""Lines such as `[FILE]` and `--- a ---`, by which programs begin the text of somebody else."""
+"""Lines such as `[FILE]` and `--- a ---`, by which programs introduce the text of others."""
 
 _NAME = r"[^\W\d][\w.:-]*"
 _OPENING = re.compile(
     rf"<(?P<tag>{_NAME})(?=[\s/>])"
-    # Without `<`, which no attribute may hold, the search takes linear time.
+    # An attribute may not hold `<`: without it the search takes linear time.
     r"(?P<empty>(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+(?<=/)>)?"
     r"|^[ \t]*(?:(?P<fence>`{3,}|~{3,})"
     rf"|(?P<answer>{_ANSWERS})"
@@ -148,15 +150,15 @@ _TYPED_ANSWER = re.compile(
 
 
 class _Origin(Enum):
-    """Whose the text from here on is."""
+    """The origin of the text from here on."""
 
     TYPED = auto()
     ANSWER = auto()
-    """The result of a tool that asks the human; typed, if it begins with a wrapper."""
+    """A tool that asks the human: the text is typed if it begins with a wrapper."""
     CONTEXT = auto()
     RESULT = auto()
     DOUBT = auto()
-    """Taken for a result, unless it is sure to be in the middle of something else."""
+    """A result, unless it is certainly inside a block."""
 
 
 _ORIGINS = {
@@ -164,47 +166,45 @@ _ORIGINS = {
     "result": _Origin.RESULT,
     "context": _Origin.CONTEXT,
 }
-"""By the group of `_OPENING` that matched last."""
+"""By the last group of `_OPENING` that matched."""
 
 _CLOSED = ("tag", "fence")
-"""Those groups that begin a block if something closes it."""
+"""The groups that begin a block if something closes it."""
 
 
 @dataclass(slots=True)
 class TypedText:
-    """What a text is made of: `typed` are the human's ranges of it, in order.
-
-    `has_other_content`: also of something that is not known to be context, such as code in a fence or the
-    result of a tool.
-    """
+    """What a text consists of."""
 
     typed: list[Range] = field(default_factory=list)
+    """The human's ranges, in order."""
     has_other_content: bool = False
+    """Whether it also has content that is not known to be context, such as a tool's result."""
 
 
 def read(texts: Iterable[str]) -> list[TypedText]:
-    """Tell the human's words from an agent's, in all texts of one user message in their order."""
-    mode = _Origin.TYPED
-    readings = []
+    """Find the ranges that the human typed in the texts of one user message, in their order."""
+    origin = _Origin.TYPED
+    parsed = []
     for text in texts:
-        typed_text = TypedText()
-        mode = _read(text, mode, typed_text)
-        typed_text.has_other_content |= mode is _Origin.RESULT
-        readings.append(typed_text)
-    return readings
+        result = TypedText()
+        origin = _read(text, origin, result)
+        result.has_other_content |= origin is _Origin.RESULT
+        parsed.append(result)
+    return parsed
 
 
-def is_taken_up(texts: Iterable[str]) -> bool:
-    """Whether a user message shows that the model has had what was typed before it.
+def is_answered(texts: Iterable[str]) -> bool:
+    """Whether a user message shows that the model has answered what was typed before it.
 
-    It begins with a summary, with a tool's result, or with what was typed, said again.
+    It begins with a summary, a tool's result, or a repetition of typed text.
     """
     first = next((text for text in texts if text.strip()), "")
-    return _TAKEN_UP.match(first) is not None
+    return _ANSWERED.match(first) is not None
 
 
 def has_words(text: str, ranges: Sequence[Range]) -> bool:
-    """Whether the ranges hold more than wrappers' tags, quotes, punctuation and white space."""
+    """Whether the ranges hold more than wrapper tags, quotes, punctuation and white space."""
     return any(
         character.isalnum() or not (character.isascii() or _is_mark(character))
         for start, end in ranges
@@ -216,26 +216,26 @@ def _is_mark(character: str) -> bool:
     return unicodedata.category(character)[0] in "PZC"
 
 
-def _read(text: str, mode: _Origin, typed_text: TypedText) -> _Origin:
-    """Fill the reading of a text that begins in `mode`; the mode in which the next one begins."""
+def _read(text: str, origin: _Origin, result: TypedText) -> _Origin:
+    """Fill `result` for a text that begins with this origin. Returns that of the next text."""
     stop = 0
-    if mode is _Origin.TYPED:
+    if origin is _Origin.TYPED:
         if text.startswith(_QUESTION) and text.rstrip().endswith("] Result:"):
             return _Origin.ANSWER
-        mode, stop = _search(text, 0, len(text), typed_text)
-    if mode is not _Origin.ANSWER:
-        return mode
+        origin, stop = _search(text, 0, len(text), result)
+    if origin is not _Origin.ANSWER:
+        return origin
     if answer := _TYPED_ANSWER.match(text, stop):
         end = text.find(f"</{answer['tag']}>", answer.end())
-        _search(text, answer.end(), len(text) if end < 0 else end, typed_text)
+        _search(text, answer.end(), len(text) if end < 0 else end, result)
         return _Origin.CONTEXT
     return _Origin.RESULT if text[stop:].strip() else _Origin.ANSWER
 
 
-def _search(text: str, start: int, end: int, typed_text: TypedText) -> tuple[_Origin, int]:
-    """Fill the reading of a range that begins with the human's words; their mode after it.
+def _search(text: str, start: int, end: int, result: TypedText) -> tuple[_Origin, int]:
+    """Fill `result` for a range that begins with typed text.
 
-    The number is where the search stopped.
+    Returns the origin of the text behind the range, and the index where the search stopped.
     """
     closings: dict[str | None, list[int]] = {}
     for closing in _CLOSING.finditer(text, start):
@@ -247,24 +247,24 @@ def _search(text: str, start: int, end: int, typed_text: TypedText) -> tuple[_Or
         ends = closings.get(opening["tag"], []) if opening.lastgroup in _CLOSED else []
         is_inside = opening.start() < blocks_end
         is_block = bool(ends) and ends[-1] > opening.end()
-        mode = None if is_block else _ORIGINS.get(opening.lastgroup or "", _Origin.DOUBT)
-        if mode is _Origin.DOUBT:
+        origin = None if is_block else _ORIGINS.get(opening.lastgroup or "", _Origin.DOUBT)
+        if origin is _Origin.DOUBT:
             is_closing = is_inside and opening.lastgroup == "fence"
             if opening.start() < sure_end or is_closing or _is_glued(opening):
                 continue
-            mode = _Origin.RESULT
+            origin = _Origin.RESULT
         if opening.start() > blocks_end:
-            typed_text.typed.append((blocks_end, opening.start()))
-        if mode:
-            # Inside of a block this may be what holds the tag that seemed to close the block.
-            return (_Origin.TYPED, end) if is_inside else (mode, opening.end())
+            result.typed.append((blocks_end, opening.start()))
+        if origin:
+            # Inside a block, the text from here on may hold the tag that seemed to close it.
+            return (_Origin.TYPED, end) if is_inside else (origin, opening.end())
         if opening.start() >= sure_end:
             sure_end = ends[bisect_right(ends, opening.end())]
         if ends[-1] > blocks_end:
-            typed_text.has_other_content |= opening["tag"] not in CONTEXT_TAGS
+            result.has_other_content |= opening["tag"] not in CONTEXT_TAGS
             blocks_end = ends[-1]
     if end > blocks_end:
-        typed_text.typed.append((blocks_end, end))
+        result.typed.append((blocks_end, end))
     return _Origin.TYPED, end
 
 

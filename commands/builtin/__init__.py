@@ -1,4 +1,4 @@
-"""The commands there are. A new one is a decorated function in one of the modules here."""
+"""All commands. To add one, write a decorated function in a module here."""
 
 from commands.builtin import help, report, route, setting
 from commands.language.registry import Registry

@@ -1,4 +1,4 @@
-"""Commands for getting to know the others."""
+"""Commands that explain commands."""
 
 from commands.language.registry import Arguments, CommandContext, command, words
 
@@ -11,8 +11,8 @@ from commands.language.registry import Arguments, CommandContext, command, words
     max_words=1,
 )
 def show_help(context: CommandContext, arguments: Arguments) -> str:
-    if asked := words(arguments):
-        return context.commands.find(asked[0].lower()).help_text(context.proxy.command_prefix)
+    if names := words(arguments):
+        return context.commands.find(names[0].lower()).help_text(context.proxy.command_prefix)
     return f"available commands: {', '.join(each.name for each in context.commands)}"
 
 

@@ -94,7 +94,7 @@ def list_models(context: CommandContext, arguments: Arguments) -> str:
     if len(found) > MAX_MODELS:
         messages.append(f"and {len(found) - MAX_MODELS} more")
     if not found:
-        messages.append(f"no model found{did_you_mean(' '.join(parts), names, most=3)}")
+        messages.append(f"no model found{did_you_mean(' '.join(parts), names, limit=3)}")
     messages += [
         f"models of {name} not known" for name, models in offered.items() if models is None
     ]

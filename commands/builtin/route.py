@@ -17,7 +17,7 @@ NOW_INTERACTIVE = "This llm-interactive-proxy session is now set to interactive 
 
 
 def _in_interactive_mode(handler: Handler) -> Handler:
-    """Who edits routes wants to see them: switch the session's interactive mode on, and say so."""
+    """Switch the session's interactive mode on, so that the human sees the routes."""
 
     def run(context: CommandContext, arguments: Arguments) -> str:
         message = handler(context, arguments)
@@ -31,7 +31,7 @@ def _in_interactive_mode(handler: Handler) -> Handler:
 
 @command(
     "create-failover-route",
-    "makes a new and empty route; policy: k tries all keys of the first element, m all elements "
+    "creates an empty route; policy: k tries all keys of the first element, m all elements "
     "with the first key, km all keys of each element, mk all elements with each key",
     format="create-failover-route(name=<route>, policy=k|m|km|mk)",
     examples=("create-failover-route(name=night, policy=m)",),
@@ -41,8 +41,8 @@ def _in_interactive_mode(handler: Handler) -> Handler:
 )
 @_in_interactive_mode
 def create(context: CommandContext, arguments: Arguments) -> str:
-    given = named(arguments)
-    name, policy = given.get("name"), find_policy(given.get("policy", ""))
+    values = named(arguments)
+    name, policy = values.get("name"), find_policy(values.get("policy", ""))
     if not name or not policy:
         raise CommandError("create-failover-route requires name and valid policy")
     context.change_routes(context.routes.create(name, policy))
@@ -129,7 +129,7 @@ def prepend(context: CommandContext, arguments: Arguments) -> str:
 
 @command(
     "route-clear",
-    "takes all elements out of a route",
+    "removes all elements from a route",
     format="route-clear(name=<route>)",
     examples=("route-clear(name=night)",),
     keys=("name",),

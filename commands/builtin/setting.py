@@ -1,4 +1,4 @@
-"""Commands that change settings. All of them go by the table in `commands.settings`."""
+"""Commands that change settings, by the table in `commands.settings`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,7 +30,7 @@ def set_values(context: CommandContext, arguments: Arguments) -> str:
 
 @command(
     "unset",
-    "takes settings back: those of the session to none, those of the proxy to its configuration",
+    "resets settings to their configured values",
     format=f"unset({', '.join(row.name for row in SETTINGS)})",
     examples=("unset(model)", "unset(backend, project)"),
     keys=None,
@@ -45,7 +45,7 @@ def unset(context: CommandContext, arguments: Arguments) -> str:
 
 @command(
     "model",
-    "sets the model of this session, in short",
+    "sets the model of this session",
     format="model(<backend>:<model>)",
     examples=("model(gemini:gemini-2.5-pro)",),
     max_words=1,
@@ -56,7 +56,7 @@ def choose_model(context: CommandContext, arguments: Arguments) -> str:
 
 @command(
     "backend",
-    "sets the backend of this session, in short",
+    "sets the backend of this session",
     format="backend(<name>)",
     examples=("backend(gemini)",),
     max_words=1,
@@ -80,7 +80,7 @@ def choose_once(context: CommandContext, arguments: Arguments) -> str:
 
 
 class _Changes:
-    """Changes that are collected first and applied together, so that an error prevents all."""
+    """Collects changes and applies them together, so that an error prevents all of them."""
 
     def __init__(self) -> None:
         self._fields: dict[Scope, dict[str, Any]] = {"session": {}, "proxy": {}}
@@ -97,7 +97,7 @@ class _Changes:
         except ModelNotAvailable:
             if context.session.is_interactive:
                 raise
-            # Nobody would see the error now, so the next prompt has to fail.
+            # Nobody sees the error now, so the next prompt has to fail.
             fields["is_model_invalid"] = True
         self._messages.append(row.set_message(value))
 
@@ -121,12 +121,12 @@ def _assign_word(row: Setting, context: CommandContext, arguments: Arguments) ->
 
 
 def _rows(name: str, nothing: str, arguments: Arguments) -> Iterator[tuple[Setting, Argument]]:
-    """The settings that the arguments name; CommandError if one names none, or there are none."""
+    """The settings that the arguments name. Raises CommandError for a wrong name, or none."""
     unknown = [each.key for each in arguments if each.key.lower() not in NAMES]
-    faults = [] if len(unknown) < len(arguments) else [nothing]
-    faults += [f"unknown parameter {key}{did_you_mean(key, NAMES)}" for key in unknown]
-    if faults:
+    errors = [] if len(unknown) < len(arguments) else [nothing]
+    errors += [f"unknown parameter {key}{did_you_mean(key, NAMES)}" for key in unknown]
+    if errors:
         valid = ", ".join(sorted(row.name for row in SETTINGS))
-        raise CommandError(f"{name}: {'; '.join(faults)}; valid: {valid}")
+        raise CommandError(f"{name}: {'; '.join(errors)}; valid: {valid}")
     for argument in arguments:
         yield NAMES[argument.key.lower()], argument

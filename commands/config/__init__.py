@@ -1,1 +1,1 @@
-"""The proxy's configuration: the settings, their sources, and the file that keeps changes."""
+"""Loads the configuration, and keeps the changes of commands in a file."""

@@ -1,7 +1,6 @@
-"""The levels that settings come from, nearest first, and the files that are read for each.
+"""Reads the levels of the configuration, nearest first: this start, working directory, user.
 
-What was said for this start comes before the working directory, and that before the folder of the
-user. The working directory may be a stranger's, such as a repository that was just cloned.
+The working directory may belong to a stranger, such as a repository that was just cloned.
 """
 
 import io
@@ -27,39 +26,39 @@ _MAY_HOLD_SECRET = re.compile(r"//.*[@?]|:.*@", re.DOTALL)
 
 
 class ConfigError(Exception):
-    """What is wrong with the settings, one line for each fault, fit for the user's eyes."""
+    """The errors of the configuration, one line each. Without secrets."""
 
 
 class Variable(NamedTuple):
-    """An environment variable; `file` is where it stands if not in the environment itself."""
+    """An environment variable that has a value."""
 
     value: str
     file: str | None
+    """The file that defines it; None for the environment itself."""
     is_trusted: bool
 
     def origin(self, text: str) -> str:
-        """`text`, with the place where the variable comes from."""
+        """The text with the source of the variable."""
         return f"{self.file}: {text}" if self.file else f"{text} (environment)"
 
 
 class Level(NamedTuple):
-    """Values from one place: variables, and a YAML file behind them.
-
-    `is_trusted`: the user has written them, not perhaps a stranger. `files` were read.
-    """
+    """Values from one source: variables, and a YAML file that they override."""
 
     variables: Mapping[str, Variable]
     yaml: YamlFile
     is_trusted: bool
+    """Whether the user wrote them, not perhaps a stranger."""
     files: tuple[str, ...]
+    """The files that were read."""
 
 
 def read_levels(
     file: str | None, environ: Mapping[str, str], directory: Path | None
 ) -> list[Level]:
-    """All levels, nearest first. `file` is the flag's; `directory` None is not read.
+    """Read all levels, nearest first. Skips the working directory if `directory` is None.
 
-    Raises ConfigError if a file cannot be read.
+    `file` is the value of the flag. Raises ConfigError if a file cannot be read.
     """
     own = user_folder(environ)
     levels = [_for_this_start(file, environ, directory or Path())]
@@ -71,21 +70,21 @@ def read_levels(
 
 
 def user_folder(environ: Mapping[str, str]) -> Path | None:
-    """The folder of the user's own settings, None if the environment does not tell."""
+    """The folder of the user's own settings, None if the environment does not name one."""
     base = environ.get("XDG_CONFIG_HOME", "")
-    if os.path.isabs(base):  # anything else is to be ignored (XDG Base Directory Specification)
+    if os.path.isabs(base):  # XDG Base Directory Specification: ignore anything else
         return Path(base, "llm-proxy").resolve()
     home = environ.get("HOME") or environ.get("USERPROFILE")
     return Path(home, ".config", "llm-proxy").resolve() if home else None
 
 
 def unread_files(directory: Path) -> list[str]:
-    """The files of a working directory that a start would read which reads it."""
+    """The files that a start in this working directory reads."""
     return [name for name in (ENV_NAME, YAML_NAME) if (directory / name).is_file()]
 
 
 def _for_this_start(flag: str | None, environ: Mapping[str, str], directory: Path) -> Level:
-    """Environment, and the file that the flag or the environment names."""
+    """The environment, and the file that the flag or the environment names."""
     variables = _to_variables(environ, None, is_trusted=True)
     if flag is None and FILE_VARIABLE not in variables:
         return Level(variables, _NO_FILE, is_trusted=True, files=())
@@ -99,7 +98,7 @@ def _for_this_start(flag: str | None, environ: Mapping[str, str], directory: Pat
 
 
 def _in_folder(folder: Path, prefix: str, *, is_trusted: bool) -> Level:
-    """`.env` and `proxy.yaml` of a folder; without the latter, the file that `.env` names."""
+    """`.env` and `proxy.yaml` of a folder, or the file that `.env` names instead of the latter."""
     env, name = _read_text(folder / ENV_NAME), YAML_NAME
     variables = _read_env(env or "", prefix + ENV_NAME, is_trusted=is_trusted)
     text = _read_text(folder / YAML_NAME)
@@ -119,7 +118,7 @@ def _origin(variables: Mapping[str, Variable]) -> str:
 
 
 def _read_env(text: str, file: str, *, is_trusted: bool) -> dict[str, Variable]:
-    # Not interpolated: a `$` in a key is part of it, and there is no way to hand over `environ`.
+    # No interpolation: a `$` is part of a key, and the library takes no `environ` for it.
     values = dotenv.dotenv_values(stream=io.StringIO(text), interpolate=False)
     return _to_variables(values, file, is_trusted=is_trusted)
 
@@ -127,7 +126,7 @@ def _read_env(text: str, file: str, *, is_trusted: bool) -> dict[str, Variable]:
 def _to_variables(
     values: Mapping[str, str | None], file: str | None, *, is_trusted: bool
 ) -> dict[str, Variable]:
-    """The variables that have a value: blank ones count as not set."""
+    """The variables that have a value; blank ones count as not set."""
     return {
         name: Variable(value.strip(), file, is_trusted)
         for name, value in values.items()
@@ -143,7 +142,7 @@ def _to_yaml(text: str, name: str) -> YamlFile:
 
 
 def _read_named(directory: Path, name: str, origin: str) -> str:
-    """What is in a file that the user has named, relative to `directory`."""
+    """The content of a file that the user named, relative to `directory`."""
     text = _read_text(directory / os.path.expanduser(name))
     if text is None:
         raise ConfigError(f"{origin}: must be the path of a file that exists")
@@ -151,15 +150,11 @@ def _read_named(directory: Path, name: str, origin: str) -> str:
 
 
 def _read_text(path: Path) -> str | None:
-    """What is in a file, None if there is none."""
+    """The content of a file, None if there is no such file."""
     try:
         return path.read_text("utf-8-sig")
-    except (
-        FileNotFoundError,
-        NotADirectoryError,
-        IsADirectoryError,
-    ):  # some keep a virtual environment in .env
-        return None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None  # .env may also be a virtual environment
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: must be UTF-8 text") from None
     except OSError as error:
@@ -167,7 +162,7 @@ def _read_text(path: Path) -> str | None:
 
 
 def shown(value: object) -> str:
-    """The value on one line, and visible even if it is empty, unless it may hold a secret."""
+    """The value on one line, quoted if it is not visible; hidden if it may hold a secret."""
     text = str(value)
     if _MAY_HOLD_SECRET.search(text):
         return "(hidden)"

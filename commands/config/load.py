@@ -1,4 +1,4 @@
-"""Loads the settings, and says what a strange folder may not decide."""
+"""Loads the configuration, and checks what a strange folder may not decide."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,44 +14,43 @@ from commands.config.values import is_loopback
 
 
 class Configuration(NamedTuple):
-    """The settings in force, and what there is to tell of their sources.
-
-    `files` were read, nearest first. `secrets` has every configured upstream key, used or not.
-    `warning` names what the working directory decides, in one line, if that is worth a look.
-    """
+    """The configuration and facts about its sources."""
 
     settings: Config
     files: tuple[str, ...]
+    """The files that were read, nearest first."""
     secrets: frozenset[str]
+    """All configured upstream keys, used or not."""
     warning: str | None
+    """One line about risky settings of the working directory."""
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str], directory: Path | None) -> Config:
-    """The settings of `read`, for those who need no more."""
+    """Load the configuration without the facts of `read`."""
     return read(flags, environ, directory).settings
 
 
 def read(
     flags: Mapping[str, object], environ: Mapping[str, str], directory: Path | None
 ) -> Configuration:
-    """What is configured; reads `.env` and `proxy.yaml` in `directory`, if it is given.
+    """Load the configuration; reads `.env` and `proxy.yaml` in `directory`, if it is given.
 
-    `flags` has the flags' values by `ConfigField.dest`, None for those not given; what else is in it is
-    ignored. Raises ConfigError with all that is wrong.
+    `flags` holds values by `ConfigField.dest`, None for an absent flag; other names are ignored.
+    Raises ConfigError with all errors.
     """
     sources = read_sources(CONFIG_FIELDS, flags, environ, directory)
     values = {name: given.value for name, given in sources.given.items()}
     try:
         settings = Config.model_validate(values, context=VENDORS)
-    except ValidationError as error:
-        faults = [
-            to_line(fault, sources.origin(fault["loc"], fault["input"]))
-            for fault in error.errors(include_url=False)
+    except ValidationError as validation_error:
+        errors = [
+            to_line(each, sources.origin(each["loc"], each["input"]))
+            for each in validation_error.errors(include_url=False)
         ]
-        raise ConfigError("\n".join([*sources.faults, *faults])) from None
-    faults = [*sources.faults, *_conflicts(settings, sources), *_misdirected(settings, sources)]
-    if faults:
-        raise ConfigError("\n".join(faults))
+        raise ConfigError("\n".join([*sources.errors, *errors])) from None
+    errors = [*sources.errors, *_conflicts(settings, sources), *_misdirected(settings, sources)]
+    if errors:
+        raise ConfigError("\n".join(errors))
     carried = (sources.secrets[each.carries] for each in CONFIG_FIELDS if each.carries)
     return Configuration(
         settings, sources.files, frozenset().union(*carried), _warning(settings, sources)
@@ -59,7 +58,7 @@ def read(
 
 
 def _conflicts(settings: Config, sources: Sources) -> Iterator[str]:
-    """Settings that are right one by one, but not together."""
+    """Find values that exclude each other."""
     if settings.disable_auth and not is_loopback(settings.host):
         yield (
             f"{sources.given['disable_auth'].origin}: needs a loopback host such as 127.0.0.1, "
@@ -76,7 +75,7 @@ def _conflicts(settings: Config, sources: Sources) -> Iterator[str]:
 
 
 def _misdirected(settings: Config, sources: Sources) -> Iterator[str]:
-    """Addresses of the working directory to which the user's secrets would go."""
+    """Find addresses of the working directory that would receive the user's secrets."""
     if settings.trust_folder or not _uses_keys(settings):
         return
     for setting in CONFIG_FIELDS:
@@ -90,7 +89,7 @@ def _misdirected(settings: Config, sources: Sources) -> Iterator[str]:
 
 
 def _uses_keys(settings: Config) -> bool:
-    """Whether configured keys are of any use."""
+    """Whether prompts reach real upstreams."""
     return settings.demo != "on" and not settings.playback
 
 
@@ -105,7 +104,7 @@ def _warning(settings: Config, sources: Sources) -> str | None:
 
 
 def _named(sources: Sources) -> Iterator[str]:
-    """How the settings of the working directory are written that are to be named at the start."""
+    """The origins of risky settings that come from the working directory."""
     for setting in CONFIG_FIELDS:
         given = sources.given.get(setting.name)
         if setting.risk not in (Risk.NAMED, Risk.ADDRESS) or given is None or given.is_trusted:

@@ -1,7 +1,6 @@
-"""The settings of the whole proxy: which there are, where each gets its value from, and what of
-it a strange folder may decide.
+"""Declares the configuration: each field with its default, help, flag, variable and risk.
 
-Keys never come from `proxy.yaml`: such files are shared and end up in repositories.
+Keys never come from `proxy.yaml`: people share such files and commit them.
 """
 
 import dataclasses
@@ -48,18 +47,18 @@ from commands.settings import PROXY_WIDE
 
 
 class _Row(NamedTuple):
-    setting: ConfigField
+    field: ConfigField
     flag: bool | str
 
 
-def setting(default: Any, help: str, risk: Risk, *, flag: bool | str = False, **how: Any) -> Any:
-    """A field and its row in the table. `how` are other fields of the row.
+def setting(default: Any, help: str, risk: Risk, *, flag: bool | str = False, **others: Any) -> Any:
+    """Declare a field and its row in the table; `others` are attributes of the row.
 
-    `flag` True makes a flag of the setting's name. Its value is called like the last word, unless
-    `how` says otherwise; the flag of a Boolean is a switch.
+    `flag` True makes a flag from the field's name. Its value is named after the last word, unless
+    there is a `metavar`. The flag of a bool is a switch.
     """
     field = Field(default)
-    field.metadata.append(_Row(ConfigField(help, risk, **how), flag))
+    field.metadata.append(_Row(ConfigField(help, risk, **others), flag))
     return field
 
 
@@ -89,7 +88,7 @@ def _url_setting(vendor: BackendName) -> Any:
 
 
 class Config(BaseModel):
-    """Every setting with its value, checked, and with its default here."""
+    """The checked configuration."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -114,7 +113,7 @@ class Config(BaseModel):
     gemini_api_base_url: BaseUrl = _url_setting("gemini")
     client_key: ClientKey = setting(
         None,
-        "key that clients have to show; without one a new one is made at each start",
+        "key that clients must send; by default a new one at each start",
         Risk.SECRET,
         env="LLM_INTERACTIVE_PROXY_API_KEY",
         read=read_key,
@@ -122,7 +121,7 @@ class Config(BaseModel):
     )
     disable_auth: Switch = setting(
         False,
-        "let clients in without a key; only while listening on loopback",
+        "do not require a client key (loopback only)",
         Risk.NAMED,
         flag=True,
         env="DISABLE_AUTH",
@@ -134,11 +133,11 @@ class Config(BaseModel):
         (), "names of the proxy for browsers, besides host, localhost and IP addresses", Risk.NAMED
     )
     intercept_hosts: HostNames = setting(
-        LLM_HOSTS, "hosts whose TLS is opened; all others are tunnelled untouched", Risk.NAMED
+        LLM_HOSTS, "hosts whose TLS is decrypted; all others are tunnelled", Risk.NAMED
     )
     timeout: Seconds = setting(
         600,
-        "seconds without a byte from the upstream before it is given up",
+        "read timeout for upstreams, in seconds",
         Risk.NONE,
         flag=True,
         env="PROXY_TIMEOUT",
@@ -146,24 +145,24 @@ class Config(BaseModel):
     )
     connect_timeout: Seconds = setting(
         10,
-        "seconds for connecting to the upstream or noticing that a connection is dead",
+        "timeout for connecting to an upstream and for noticing a dead connection, in seconds",
         Risk.NONE,
     )
     max_connections: Count = setting(
-        100, "how many upstream connections one client connection may have in use", Risk.NONE
+        100, "limit of upstream connections in use by one client connection", Risk.NONE
     )
     timeouts: Timeouts = setting({}, "timeout for single backends, by name", Risk.NONE)
     keep_alive: Seconds = setting(
-        15, "seconds without a byte before a waiting stream gets a comment", Risk.NONE
+        15, "seconds of silence before a stream gets a comment", Risk.NONE
     )
     stop_timeout: Seconds = setting(
-        30, "seconds that running requests get to finish when the proxy is stopped", Risk.NONE
+        30, "seconds for running requests to finish when the proxy stops", Risk.NONE
     )
-    max_body_mib: Mebibytes = setting(64, "size in MiB above which a request is refused", Risk.NONE)
-    models_max_age: Seconds = setting(600, "seconds for which a list of models is kept", Risk.NONE)
+    max_body_mib: Mebibytes = setting(64, "size limit of requests, in MiB", Risk.NONE)
+    models_max_age: Seconds = setting(600, "seconds before a list of models is stale", Risk.NONE)
     command_prefix: Prefix = setting(
         "!/",
-        "what introduces a command in the chat, 2 to 10 characters",
+        "text that introduces a command in the chat, 2 to 10 characters",
         Risk.NONE,
         flag=True,
         env="COMMAND_PREFIX",
@@ -184,7 +183,7 @@ class Config(BaseModel):
     )
     chat_may_change: ProxyWide | None = setting(
         None,
-        "what commands in the chat may change for everybody: "
+        "what commands in the chat may change for all clients: "
         f"{', '.join(PROXY_WIDE)}; default: all on loopback, else none",
         Risk.NAMED,
     )
@@ -204,30 +203,30 @@ class Config(BaseModel):
         const=False,
     )
     model_mapping: ModelMapping = setting(
-        MODEL_MAPPING, "who serves models that are named without a backend, by pattern", Risk.NONE
+        MODEL_MAPPING, "targets of models that are named without a backend, by pattern", Risk.NONE
     )
     failover_routes: RoutesOf[RouteSection] = setting(
         {}, "routes by name: policy (k, m, km or mk) and elements", Risk.NONE
     )
     sticky: Switch = setting(
-        True, "a session stays with what has answered it last, for the prompt caches", Risk.NONE
+        True, "keep a session on its last working target, to reuse prompt caches", Risk.NONE
     )
     sessions: SessionLimits = setting(
         SessionLimits(),
-        "max, history: how much is remembered; log_dir: a file a session",
+        "max, history: limits of memory; log_dir: folder with a file per session",
         Risk.NAMED,
         risky_part="log_dir",
     )
     max_flows: Count = setting(
         500,
-        "how many flows mitmweb and mitmproxy keep; the oldest finished ones go first",
+        "limit of flows in mitmweb and mitmproxy; the oldest finished ones are dropped first",
         Risk.NONE,
     )
     app_site_url: Text | None = setting(
-        None, "site that OpenRouter lists as the application", Risk.NONE, env="APP_SITE_URL"
+        None, "site that OpenRouter shows as the application", Risk.NONE, env="APP_SITE_URL"
     )
     app_x_title: Text | None = setting(
-        None, "name that OpenRouter lists for the application", Risk.NONE, env="APP_X_TITLE"
+        None, "name that OpenRouter shows for the application", Risk.NONE, env="APP_X_TITLE"
     )
     log: File | None = setting(
         None, "file to append the log to", Risk.NAMED, flag=True, metavar="FILE"
@@ -250,7 +249,7 @@ class Config(BaseModel):
     )
     playback: File | None = setting(
         None,
-        "file of such exchanges to answer from, free and offline",
+        "file of recorded exchanges to answer from, free and offline",
         Risk.NAMED,
         flag=True,
         env="PROXY_PLAYBACK",
@@ -259,7 +258,7 @@ class Config(BaseModel):
     )
     playback_timing: PlaybackTiming = setting(
         "at-once",
-        "when answers come in playback: at-once, or as recorded",
+        "timing of responses in playback: at-once, or as recorded",
         Risk.NONE,
         flag=True,
         env="PROXY_PLAYBACK_TIMING",
@@ -268,7 +267,7 @@ class Config(BaseModel):
     )
     demo: Demo = setting(
         "off",
-        "simulate the upstreams: on, off, or auto for only if there is no key",
+        "simulate the upstreams: on, off, or auto (only without a key)",
         Risk.NONE,
         flag=True,
         metavar="WHEN",
@@ -277,7 +276,7 @@ class Config(BaseModel):
     )
     settings_file: File | None = setting(
         None,
-        "file of settings, YAML or .env, before those of the working directory",
+        "file of settings, YAML or .env, which override those of the working directory",
         Risk.NONE,
         flag=FILE_FLAG,
         env=FILE_VARIABLE,
@@ -294,7 +293,7 @@ class Config(BaseModel):
 
     @property
     def is_demo(self) -> bool:
-        """Whether the upstreams are simulated: with --demo=auto only if there is no key."""
+        """Whether the upstreams are simulated."""
         is_wanted = self.demo == "on" or (self.demo == "auto" and not self.api_keys)
         return is_wanted and not self.playback
 
@@ -317,7 +316,7 @@ class Config(BaseModel):
 
 def _setting(name: str, field: FieldInfo) -> ConfigField:
     (row,) = (each for each in field.metadata if isinstance(each, _Row))
-    made = dataclasses.replace(row.setting, name=name, default=field.default)
+    made = dataclasses.replace(row.field, name=name, default=field.default)
     if not row.flag:
         return made
     is_switch = field.annotation is bool and made.const is None
@@ -330,4 +329,4 @@ def _setting(name: str, field: FieldInfo) -> ConfigField:
 
 
 CONFIG_FIELDS = tuple(_setting(name, field) for name, field in Config.model_fields.items())
-"""The one table that flags, environment, `proxy.yaml` and their documentation are made from."""
+"""The table behind flags, environment, `proxy.yaml` and their documentation."""

@@ -1,8 +1,7 @@
-"""What commands have changed for the whole proxy, kept in the file of `--config`.
+"""Keeps the changes of commands to the whole proxy in the file of `--config`.
 
-The file is the proxy's own, JSON or YAML by its ending. A change goes into what the file holds at
-that moment, so several proxies can share one, and keys that nobody here knows stay. A file that
-cannot be read as a whole is never written.
+The file is JSON or YAML by its ending. Saving merges a change into the current content, so several
+proxies can share a file, and unknown keys stay. A file that cannot be read is never overwritten.
 """
 
 import json
@@ -10,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,45 +30,51 @@ from commands.settings import PERSISTED
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+    def _try_lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    def _try_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 ROUTES = "failover_routes"
+# Everything else waits for a command that saves, so a lock must not keep it for long.
+LOCK_TRIES = 200
+LOCK_PAUSE_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`defaults` are fields of `ProxySettings` that a command has given another value."""
+    """The changes that a file holds."""
 
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `ProxySettings` that a command has given another value."""
     routes: Routes = field(default_factory=Routes)
 
 
 class _Document(NamedTuple):
-    """A file's content: typed, as it is kept, and as text that knows its lines."""
+    """A file's content."""
 
     data: dict[str, Any]
+    """Typed values, for writing the file again."""
     file: YamlFile
+    """Texts with line numbers, for reading it."""
 
 
 def load_state(path: Path, known: Collection[BackendName]) -> State:
-    """What was saved, nothing if there is no file. Raises ConfigError with file and line."""
+    """Read a file; a missing one has no changes. Raises ConfigError with file and line."""
     return _checked(_read(path).file, known)
 
 
 def save_state(path: Path, before: State, after: State, known: Collection[BackendName]) -> State:
-    """Put into the file what has become of `before` in `after`; returns all that is in it then.
+    """Merge the changes from `before` to `after` into the file. Returns its new content.
 
-    Waits while another proxy saves, for milliseconds. Raises ConfigError if the file is broken,
-    which is then left alone, or cannot be written.
+    Waits up to a second while another proxy saves. Raises ConfigError if the file is broken, which
+    stays as it is, or cannot be locked or written.
     """
-    path = path.resolve()  # a symbolic link is to stay one
+    path = path.resolve()  # keep a symbolic link
     try:
         with _locked(path):
             data, file = _read(path)
@@ -88,14 +94,14 @@ def save_state(path: Path, before: State, after: State, known: Collection[Backen
 def _merged[T](
     now: Mapping[str, T], before: Mapping[str, T], after: Mapping[str, T]
 ) -> dict[str, T]:
-    """`now`, with those keys changed that differ between `before` and `after`."""
+    """Apply the differences between `before` and `after` to `now`."""
     changed = {key: value for key, value in after.items() if before.get(key) != value}
-    gone = before.keys() - after.keys()
-    return {key: value for key, value in {**now, **changed}.items() if key not in gone}
+    removed = before.keys() - after.keys()
+    return {key: value for key, value in {**now, **changed}.items() if key not in removed}
 
 
 def _put(state: State, data: dict[str, Any]) -> None:
-    """Write the state into the typed content, beside what else is there."""
+    """Write the state into the typed content; other keys stay."""
     for row in PERSISTED:
         data.pop(row.field, None)
     data.update(state.defaults)
@@ -110,11 +116,11 @@ def _put(state: State, data: dict[str, Any]) -> None:
     }
 
 
-# What is right in the file
+# Validation
 
 
 def _check_setting(value: object, info: ValidationInfo) -> Any:
-    """The value of a setting, written as in the chat."""
+    """Parse the value of a setting, written as in the chat."""
     if not isinstance(value, str):
         raise ValueError("must be a single value")
     (row,) = (row for row in PERSISTED if row.field == info.field_name)
@@ -131,7 +137,7 @@ class _Route(RouteSection):
 _Setting = Annotated[Any, BeforeValidator(_check_setting)]
 _FIELDS: dict[str, Any] = {row.field: (_Setting, None) for row in PERSISTED}
 _Content: Any = create_model("_Content", **_FIELDS, failover_routes=(RoutesOf[_Route], {}))
-"""What of the file is ours; other keys belong to others."""
+"""The keys that the proxy knows; others may be in the file."""
 
 
 def _checked(file: YamlFile, known: Collection[BackendName]) -> State:
@@ -146,7 +152,7 @@ def _checked(file: YamlFile, known: Collection[BackendName]) -> State:
     return State(defaults, Routes({name: each.to_route(name) for name, each in sections.items()}))
 
 
-# The file itself
+# Reading and writing
 
 
 def _read(path: Path) -> _Document:
@@ -168,7 +174,7 @@ def _read(path: Path) -> _Document:
         raise ConfigError(f"{path} line {line}: {error.problem}") from None
     except YamlError as error:
         raise ConfigError(str(error)) from None
-    except ValueError as error:  # a date that is none, in a key that is not ours
+    except ValueError as error:  # an impossible date, in an unknown key
         raise ConfigError(f"{path}: {error}") from None
     except RecursionError:
         raise ConfigError(f"{path} line 1: nested too deeply") from None
@@ -177,8 +183,8 @@ def _read(path: Path) -> _Document:
 def _decoded(path: Path, text: str) -> _Document:
     if path.suffix == ".json":
         data = json.loads(text if text.strip() else "{}")
-        # Read again as YAML for the lines: the two only differ in tabs, which JSON has nowhere but
-        # between values.
+        # Read it also as YAML, for the lines. That differs from JSON in tabs only, which JSON has
+        # nowhere but between values.
         return _Document(data or {}, read_yaml(text.replace("\t", " "), str(path)))
     file = read_yaml(text, str(path))
     return _Document(yaml.safe_load(text) or {}, file)
@@ -192,17 +198,26 @@ def _encoded(path: Path, data: dict[str, Any]) -> str:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Keep other threads and processes out. The lock file stays: deleting it would let two in."""
+    """Lock out other threads and processes. Keep the lock file: deleting it would admit two."""
     descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _lock(descriptor)
         yield
     finally:
-        os.close(descriptor)  # ends the lock too
+        os.close(descriptor)  # releases the lock
+
+
+def _lock(descriptor: int) -> None:
+    for _ in range(LOCK_TRIES):
+        try:
+            return _try_lock(descriptor)
+        except (BlockingIOError, PermissionError):
+            time.sleep(LOCK_PAUSE_S)
+    raise TimeoutError("another process keeps it locked")
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write the whole file, or leave the old one; a new one is for its owner only."""
+    """Write the whole file or keep the old one; only its owner can read a new one."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "w", encoding="utf-8", newline="\n") as file:

@@ -1,6 +1,6 @@
-"""What the value of a setting may be: types that say, in one sentence, what would be right.
+"""The types of configuration values, each with one sentence that states its rule.
 
-They take text, as flags, environment and files give it.
+They parse text, which flags, environment and files consist of.
 """
 
 import ipaddress
@@ -46,7 +46,7 @@ LLM_HOSTS = (
     "api.moonshot.ai",
 )
 
-# Names that agents use towards their own vendor, put to who serves them here.
+# Maps the names that agents use for models of their own vendor.
 MODEL_MAPPING: Mapping[str, tuple[str, ...]] = {
     "gemini-*": ("gemini:{model}", "openrouter:google/{model}"),
     "gpt-*": ("openrouter:openai/{model}",),
@@ -62,15 +62,15 @@ _HOST_NAME = rf"^{_LABEL}(?:\.{_LABEL})*$"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a socket bound to `host`."""
+    """Whether only this machine can connect to a socket bound to `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
 
-def rule(rule: str) -> WrapValidator:
-    """Whatever is wrong with a value, say `rule`; what is wrong inside of it speaks for itself."""
+def rule(text: str) -> WrapValidator:
+    """Report any error of the value as this rule, except errors of nested values."""
 
     def validate(value: object, check: Callable[[object], object]) -> object:
         try:
@@ -78,7 +78,7 @@ def rule(rule: str) -> WrapValidator:
         except ValidationError as error:
             if error.errors()[0]["loc"]:
                 raise
-            raise ValueError(f"must {rule}") from None
+            raise ValueError(f"must {text}") from None
 
     return WrapValidator(validate)
 
@@ -96,7 +96,7 @@ def _check_backend(value: object, info: ValidationInfo) -> object:
     return value
 
 
-# The checks below need no words of their own: `rule` has them.
+# These checks raise errors without a message: `rule` has it.
 
 
 def _check_listen_host(text: str) -> str:
@@ -179,7 +179,7 @@ StateFile = Annotated[
     AfterValidator(_check_state_file),
     rule("be the path of a file that ends in .json, .yaml or .yml"),
 ]
-# Excluded from dumps of the settings, which would hold the secrets.
+# Excluded from dumps, which would contain the secrets.
 Keys = Annotated[tuple[Key, ...], Field(exclude=True)]
 ClientKey = Annotated[Key | None, Field(exclude=True)]
 
@@ -262,7 +262,7 @@ Timeouts = Annotated[Mapping[Backend, Seconds], rule("be a mapping from backends
 
 
 class SessionLimits(BaseModel):
-    """How much is remembered, and where sessions are written down."""
+    """Limits of sessions and history, and the folder of session logs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

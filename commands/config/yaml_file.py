@@ -1,14 +1,13 @@
-"""YAML as plain values that know their lines.
+"""Reads YAML as plain values with their line numbers.
 
-A scalar stays the text that stands there, so that `no`, `1.10` and `8000` mean the same here as in
-the environment. What it is meant to be is for whoever checks it.
+Scalars stay text, so that `no`, `1.10` and `8000` mean the same here as in the environment.
 """
 
 from typing import NamedTuple
 
 import yaml
 
-Place = tuple[int | str, ...]
+KeyPath = tuple[int | str, ...]
 """Keys and list indexes from the top of a file down to a value."""
 
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
@@ -16,26 +15,27 @@ _NULLS = {"", "~", "null"}
 
 
 class YamlError(Exception):
-    """Why a file cannot be read, in one line that begins with the file's name and the line."""
+    """The reason why a file cannot be read, behind its name and the line."""
 
 
 class YamlFile(NamedTuple):
-    """`values` consists of dict, list, str, and None where nothing or null is written."""
+    """The content of a file."""
 
     name: str
     values: dict[str, object]
-    lines: dict[Place, int]
+    """Nested dict, list and str, and None for an empty value or null."""
+    lines: dict[KeyPath, int]
 
-    def where(self, place: Place) -> str:
-        """File and line of what is at `place`, or of what is nearest around it."""
-        while place not in self.lines:
-            place = place[:-1]
-        return f"{self.name} line {self.lines[place]}"
+    def where(self, path: KeyPath) -> str:
+        """File and line of the value at `path`, or of the nearest value that contains it."""
+        while path not in self.lines:
+            path = path[:-1]
+        return f"{self.name} line {self.lines[path]}"
 
 
 def read_yaml(text: str, name: str) -> YamlFile:
-    """The mapping in a YAML text; `name` is the file's for errors. YamlError if there is none."""
-    lines: dict[Place, int] = {}
+    """Read a YAML text that is a mapping. Raises YamlError, which shows `name`."""
+    lines: dict[KeyPath, int] = {}
     try:
         root = yaml.compose(text, Loader=yaml.BaseLoader)
         values = _plain(root, (), lines) if root else None
@@ -54,9 +54,9 @@ def read_yaml(text: str, name: str) -> YamlFile:
     return YamlFile(name, values, lines)
 
 
-def _plain(node: yaml.Node, place: Place, lines: dict[Place, int]) -> object:
-    """The node's value; into `lines` goes where it and all in it stand, for a value its key."""
-    lines.setdefault(place, node.start_mark.line + 1)
+def _plain(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> object:
+    """The node's value. Adds the lines of all values inside it to `lines`, by their keys."""
+    lines.setdefault(path, node.start_mark.line + 1)
     if node.tag not in _PLAIN_TAGS:
         raise _fault(node, "text that starts with '!' needs quotes")
     if isinstance(node, yaml.MappingNode):
@@ -64,14 +64,14 @@ def _plain(node: yaml.Node, place: Place, lines: dict[Place, int]) -> object:
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _fault(key, "a key must be text")
-            inner = (*place, key.value)
+            inner = (*path, key.value)
             if inner in lines:
                 raise _fault(key, f"'{key.value}' is given twice")
             lines[inner] = key.start_mark.line + 1
             values[key.value] = _plain(value, inner, lines)
         return values
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, (*place, index), lines) for index, item in enumerate(node.value)]
+        return [_plain(item, (*path, index), lines) for index, item in enumerate(node.value)]
     is_quoted = isinstance(node, yaml.ScalarNode) and node.style is not None
     return node.value if is_quoted or node.value not in _NULLS else None
 

@@ -1,1 +1,1 @@
-"""The command language: what a command looks like, where it may stand, how it is found and run."""
+"""Finds commands in what the human typed, and declares what a command is."""

@@ -1,4 +1,4 @@
-"""What commands can change, fact by fact: to tell of a change, and to see if it still holds."""
+"""Compares what commands can change: finds changes, and checks whether they still hold."""
 
 from collections.abc import Mapping
 
@@ -19,19 +19,19 @@ def facts_of(context: CommandContext) -> Facts:
 
 
 def proxy_facts(settings: ProxySettings, routes: Routes) -> Facts:
-    """Of this what holds for the whole proxy."""
+    """Everything of this that applies to the whole proxy."""
     proxy = {row.name: getattr(settings, row.field) for row in SETTINGS if row.scope == "proxy"}
     return {**proxy, **{f"route {name}": route for name, route in routes.by_name.items()}}
 
 
 def changes(before: Facts, after: Facts) -> Facts:
-    """The facts that are others now, with what they are; None is a route that is gone."""
+    """The facts that differ, with their new values; None for a deleted route."""
     names = dict.fromkeys((*before, *after))
     return {name: after.get(name) for name in names if before.get(name) != after.get(name)}
 
 
 def still_hold(changed: Facts, now: Facts) -> bool:
-    """Whether what was changed is in force; a route may have got more elements since."""
+    """Whether the changes are still in force; a route may have more elements since."""
     return all(_holds(value, now.get(name)) for name, value in changed.items())
 
 

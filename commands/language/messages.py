@@ -200,7 +200,7 @@ def _ends_turn(message: object) -> bool:
     """Whether the model has answered everything before, by role or by what the text shows."""
     if not isinstance(message, dict) or message.get("role") != "user":
         return _role(message) not in _BACKGROUND_ROLES
-    return typed_text.is_taken_up(text for _, text in texts_of(message))
+    return typed_text.is_answered(text for _, text in texts_of(message))
 
 
 def _newest_from_user(messages: Messages, since: int = 0) -> Messages:

@@ -1,1 +1,1 @@
-"""Sessions: the settings and history of one conversation, and the id that tells it from others."""
+"""Keeps the settings and history of conversations, and finds the id of each."""

@@ -1,6 +1,7 @@
 """Keeps sessions: the settings and the bounded history of conversations."""
 
 import hashlib
+import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from commands.settings import SessionSettings
 
 # The history keeps this many characters of a prompt or response.
 MAX_TEXT = 32_768
+MAX_HISTORY_BYTES = 64 * 2**20
+"""Limit of the history of all sessions together."""
 # For requests that are sent again while other conversations go on in the same session.
 MAX_RUNS = 8
 
@@ -35,6 +38,13 @@ class Entry(NamedTuple):
     """None for a response that was not streamed."""
     total_s: float | None = None
     error: str | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes of its texts."""
+        texts = [value for value in self if isinstance(value, str)]
+        errors = [result.error for result in self.attempts if result.error]
+        return sum(map(sys.getsizeof, (*texts, *errors)))
 
 
 class Run(NamedTuple):
@@ -69,23 +79,42 @@ class Session:
 
 @dataclass(slots=True)
 class Sessions:
-    """All sessions; past `max_sessions` the least recently used one is dropped."""
+    """All sessions. Past `max_sessions`, the least recently used one is dropped."""
 
     initial: SessionSettings
     max_sessions: int
     max_history: int
+    """The most entries of one session."""
+    max_bytes: int = MAX_HISTORY_BYTES
+    """The most bytes in the entries of all sessions."""
     _sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
+    _bytes: int = 0
 
     def get(self, id: str) -> Session:
         """The session of this id; creates it if there is none."""
         session = self._sessions.get(id)
         if session is None:
-            session = Session(id, self.initial, deque(maxlen=self.max_history))
+            session = Session(id, self.initial, deque())
             self._sessions[id] = session
             if len(self._sessions) > self.max_sessions:
-                self._sessions.popitem(last=False)
+                _, dropped = self._sessions.popitem(last=False)
+                self._bytes -= sum(entry.size for entry in dropped.history)
         self._sessions.move_to_end(id)
         return session
+
+    def record(self, session: Session, entry: Entry) -> None:
+        """Add an entry to the history, and drop the oldest ones of the least used sessions."""
+        if self._sessions.get(session.id) is not session:
+            return  # dropped while its request was running
+        session.history.append(entry)
+        self._bytes += entry.size
+        if len(session.history) > self.max_history:
+            self._bytes -= session.history.popleft().size
+        for oldest in self._sessions.values():
+            while self._bytes > self.max_bytes and oldest.history:
+                self._bytes -= oldest.history.popleft().size
+            if self._bytes <= self.max_bytes:
+                return
 
     def peek(self, id: str) -> Session | None:
         """The session of this id, without counting as a use of it."""

@@ -1,4 +1,4 @@
-"""Which session a request belongs to."""
+"""Finds the session id of a request."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ def _field(name: str) -> Source:
 
 
 def _user_id(headers: Mapping[str, str], chat: Chat) -> object:
-    """The id within `metadata.user_id`, which is JSON text where Claude Code writes it."""
+    """The session id in `metadata.user_id`, in which Claude Code sends JSON text."""
     metadata = chat.get("metadata")
     user = metadata.get("user_id") if isinstance(metadata, dict) else None
     try:
@@ -47,13 +47,13 @@ SOURCES: tuple[Source, ...] = (
     _field("prompt_cache_key"),  # Codex, opencode, pi
     _field("session_id"),  # Cline CLI
 )
-"""Where a conversation has its id; the first that is there. Ids of single requests are none."""
+"""Places of a conversation's id; the first that is present counts. No place names a request."""
 
 
 def session_id(headers: Headers, chat: Chat, agent: Agent | None) -> str:
     """A printable id of at most `MAX_LENGTH` characters.
 
-    Without one of its own an agent shares a session with all its like, but not with other agents.
+    Requests without an id share one session per agent.
     """
     first = dict(reversed(headers))
     for source in SOURCES:
@@ -64,7 +64,7 @@ def session_id(headers: Headers, chat: Chat, agent: Agent | None) -> str:
 
 
 def _sanitized(value: str) -> str:
-    """`value`, or if it is unfit for a log line, its beginning and a digest: ids stay distinct."""
+    """The value; if it does not fit into a log line, its beginning and a digest."""
     if len(value) <= MAX_LENGTH and value.isprintable():
         return value
     digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""One turn of a conversation: its commands run, what they change, what remains of the request."""
+"""Processes the turns of conversations: runs commands and keeps their effects."""

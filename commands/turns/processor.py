@@ -24,10 +24,13 @@ from commands.language.messages import (
     typed_ranges,
 )
 from commands.language.registry import CommandContext
-from commands.language.scanner import ParsedCommand, scan
+from commands.language.scanner import ParsedCommand, Scanner
 from commands.language.snapshot import Availability
 from commands.sessions.session import Run, Session, digest
 from commands.turns.proxy_state import ProxyState
+
+_BEFORE = ParsedCommand("", (), -1, -1)
+"""In front of every text."""
 
 NO_QUERY = "Proxy command processed. No query sent to LLM."
 
@@ -72,10 +75,12 @@ class CommandProcessor:
         is_background = is_background_request(chat, agent)
         found = typed_ranges(messages, typed_from) if self._may_hold_commands(messages) else []
         newest = [] if is_background else [each for each in found if each.is_newest]
-        run = self._run(messages, newest, session, availability, _turn_id(messages, found))
+        scanner = Scanner(COMMANDS.__contains__)
+        turn_id = _turn_id(messages, found)
+        run = self._run(scanner, messages, newest, session, availability, turn_id)
         is_all_old = is_background or (run is not None and run.replayed is not None)
         old = [each for each in found if is_all_old or not each.is_newest]
-        spans = self._old_spans(messages, old, session) | (run.spans if run else {})
+        spans = self._old_spans(scanner, messages, old, session) | (run.spans if run else {})
         rest = remove(messages, spans) if spans else messages
         if spans:
             kept = drop_old_commands(
@@ -104,6 +109,7 @@ class CommandProcessor:
 
     def _run(
         self,
+        scanner: Scanner,
         messages: Messages,
         newest: Sequence[TypedRange],
         session: Session,
@@ -123,7 +129,7 @@ class CommandProcessor:
         run = _CommandRun(context)
         for each in newest:
             text, at = text_at(messages, each), each.start
-            while parsed := scan(text, at, each.end, run.context.proxy.command_prefix, _is_known):
+            while parsed := scanner.find(text, at, each.end, run.context.proxy.command_prefix):
                 at = parsed.end
                 if parsed.name in COMMANDS or run.context.session.is_interactive:
                     run.add(parsed, each)
@@ -139,26 +145,31 @@ class CommandProcessor:
         return run
 
     def _old_spans(
-        self, messages: Messages, old: Sequence[TypedRange], session: Session
+        self, scanner: Scanner, messages: Messages, old: Sequence[TypedRange], session: Session
     ) -> dict[TextPath, list[Range]]:
         """The commands that do not run: those of earlier turns and of background requests."""
         spans: dict[TextPath, list[Range]] = {}
         for each in old:
-            for parsed in self._by_any_prefix(text_at(messages, each), each):
+            for parsed in self._by_any_prefix(scanner, text_at(messages, each), each):
                 if parsed.name in COMMANDS or session.settings.is_interactive:
                     spans.setdefault(each.path, []).append((parsed.start, parsed.end))
         return spans
 
-    def _by_any_prefix(self, text: str, within: TypedRange) -> Iterator[ParsedCommand]:
+    def _by_any_prefix(
+        self, scanner: Scanner, text: str, within: TypedRange
+    ) -> Iterator[ParsedCommand]:
         """The commands by any prefix since the start, in order."""
         at = within.start
-        while found := [
-            parsed
-            for prefix in self.proxy_state.prefixes
-            if (parsed := scan(text, at, within.end, prefix, _is_known))
-        ]:
-            first = min(found, key=lambda parsed: parsed.start)
-            yield first
+        nearest: dict[str, ParsedCommand | None] = dict.fromkeys(self.proxy_state.prefixes, _BEFORE)
+        while True:
+            for prefix, last in nearest.items():
+                # A search from here on finds more than the last one only where it begins.
+                if (last and last.start < at) or text.startswith(prefix, at, within.end):
+                    nearest[prefix] = scanner.find(text, at, within.end, prefix)
+            found = [parsed for parsed in nearest.values() if parsed]
+            if not found:
+                return
+            yield (first := min(found, key=lambda parsed: parsed.start))
             at = first.end
 
     # Texts for the client
@@ -262,10 +273,6 @@ def newest_text(messages: Messages) -> str:
         if isinstance(message, dict) and message.get("role") == "user":
             return "\n".join(text for _, text in texts_of(message))
     return ""
-
-
-def _is_known(name: str) -> bool:
-    return name in COMMANDS
 
 
 def _turn_id(messages: Messages, typed: Sequence[TypedRange]) -> str:

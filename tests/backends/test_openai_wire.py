@@ -6,6 +6,9 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from backends import openai_wire, sse
+from backends.dialects.completions import read_completion
+from backends.dialects.responses.dialect import Responses
+from backends.dialects.responses.store import ResponseStore
 from backends.errors import ApiError
 
 
@@ -23,6 +26,7 @@ from backends.errors import ApiError
         (b'{"messages":[{},1]}', "messages[1]", "must be an object, not a number"),
         (b'{"messages":[{}],"model":3}', "model", "must be a string, not a number"),
         (b'{"messages":[{}],"model":true}', "model", "must be a string, not a boolean"),
+        (b'{"messages":[{}],"model":"m\\ud83d"}', "model", "half of a surrogate pair"),
     ],
 )
 def test_bad_requests_say_what_is_wrong(body: bytes, param: str | None, says: str) -> None:
@@ -31,6 +35,31 @@ def test_bad_requests_say_what_is_wrong(body: bytes, param: str | None, says: st
     error = caught.value.body()["error"]
     assert (caught.value.status, error["type"]) == (400, "invalid_request_error")
     assert error["param"] == param
+
+
+MANY = openai_wire.MAX_VALUES + 1
+READERS = {
+    "messages": openai_wire.read_chat,
+    "input": openai_wire.read_embeddings,
+    "prompt": read_completion,
+    "instructions": Responses(ResponseStore(), lambda: 0, lambda: "1"),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(
+    "values", [b"{}," * MANY, b'"",' * MANY, b"[" * MANY], ids=["{}", '""', "["]
+)
+def test_the_values_of_a_request_are_limited(name: str, values: bytes) -> None:
+    body = b'{"%s":[%s' % (name.encode(), values)  # and no end: it is never decoded
+    with pytest.raises(ApiError, match="has more than 500000 JSON values") as caught:
+        READERS[name](body)
+    assert caught.value.status == 400
+
+
+def test_brackets_and_commas_in_texts_do_not_count() -> None:
+    text = '{[,"' * MANY
+    assert openai_wire.read_chat(json.dumps({"messages": [{"content": text}]}).encode())
 
 
 def test_unknown_fields_and_values_pass() -> None:

@@ -96,6 +96,50 @@ def test_all_texts_of_a_request(message: dict[str, Any]) -> None:
     assert clean["messages"][1] == json.loads(expected)
 
 
+@pytest.mark.parametrize("name", [SECRET, f"a {SECRET}", ESCAPED.replace("\\u", "\\\\u")])
+def test_names_of_fields(name: str) -> None:
+    call = {"function": {"arguments": "{}", "parameters": {"a": 1, name: [SECRET, 2], "z": 3}}}
+    chat = {"model": "m", "metadata": {name: "x"}, "messages": [user("a")], "tools": [call]}
+    before = copy.deepcopy(chat)
+    clean, names = REDACTOR.scrub_chat(chat)
+    assert (chat, names) == (before, ["OPENROUTER_API_KEY"])
+    assert "cdef" not in json.dumps(clean)
+    parameters = clean["tools"][0]["function"]["parameters"]
+    assert list(parameters.values()) == [1, [PLACEHOLDER, 2], 3]
+    assert list(parameters)[0::2] == ["a", "z"]
+    assert list(clean["metadata"].values()) == ["x"]
+    assert clean["messages"] is chat["messages"]
+
+
+LETTERS = "abcdefgh01234567"
+
+
+@pytest.mark.parametrize("secret", [SECRET, LETTERS])
+@pytest.mark.parametrize("start", ["data:image/png;base64,", ""])
+@pytest.mark.parametrize("end", ["", "=", " tail"])
+def test_keys_behind_base64(secret: str, start: str, end: str) -> None:
+    redactor = Redactor([Key("A", SECRET), Key("B", LETTERS)])
+    url = f"{start}{'A' * 300}{secret}{end}"
+    chat = {"messages": [user([{"type": "image_url", "image_url": {"url": url}}])]}
+    clean, names = redactor.scrub_chat(chat)
+    assert len(names) == 1
+    sent = clean["messages"][0]["content"][0]["image_url"]["url"]
+    assert sent == f"{start}{'A' * 300}{PLACEHOLDER}{end}"
+
+
+def test_a_short_key_behind_base64_is_text() -> None:
+    redactor = Redactor([Key("A", "AAAAAAAA")])
+    chat = {"messages": [user([{"type": "file", "file": {"file_data": f"{'A' * 300} AAAAAAAA"}}])]}
+    clean, _ = redactor.scrub_chat(chat)
+    assert clean["messages"][0]["content"][0]["file"]["file_data"] == f"{'A' * 300} {PLACEHOLDER}"
+
+
+def test_headers() -> None:
+    headers = [("x-title", f"my {SECRET}"), ("user-agent", "a/1"), (f"x-openrouter-{SECRET}", "1")]
+    expected = [("x-title", f"my {PLACEHOLDER}"), ("user-agent", "a/1")]
+    assert REDACTOR.scrub_headers(headers) == expected
+
+
 def test_a_clean_request_stays_the_same_object() -> None:
     chat = {"messages": [user("a"), user([{"type": "text", "text": "\\u0041"}]), 5, None, []]}
     assert REDACTOR.scrub_chat(chat)[0] is chat

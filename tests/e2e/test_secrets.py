@@ -13,7 +13,15 @@ from mitmproxy.tools.web.app import flow_to_json
 
 from addon.demo.simulator import json_answer, sse_answer
 from addon.exchange import flow_record
-from tests.harness import CLIENT_KEY, ENVIRON, GEMINI_KEY, UPSTREAM_KEY, running_proxy
+from backends.redact import PLACEHOLDER
+from tests.harness import (
+    CLIENT_KEY,
+    ENVIRON,
+    GEMINI_KEY,
+    UPSTREAM_KEY,
+    RunningProxy,
+    running_proxy,
+)
 from tests.process import running_process
 from tests.upstream import UpstreamThread
 
@@ -93,6 +101,21 @@ def test_no_key_in_output_logs_or_saved_flows(
     ).stdout
     assert b"(OPENROUTER_API_KEY)" in shown
     assert not [secret for secret in SECRETS if secret.encode() in shown]
+
+
+def test_no_key_in_forwarded_headers_or_names(
+    proxy: RunningProxy, upstream: UpstreamThread, tunnel: bool
+) -> None:
+    names = ("user-agent", "x-title", "x-session-id", "x-openrouter-cache", "http-referer")
+    proxy.openai(tunnel=tunnel).chat.completions.create(
+        model="openrouter:demo/echo",
+        messages=[{"role": "user", "content": "hi"}],
+        extra_headers={name: f"my {UPSTREAM_KEY}" for name in names},
+        extra_body={"metadata": {UPSTREAM_KEY: "x"}},
+    )
+    sent = upstream.simulator.requests[-1]
+    assert {name: sent.header(name) for name in names} == dict.fromkeys(names, f"my {PLACEHOLDER}")
+    assert sent.json["metadata"] == {PLACEHOLDER: "x"}
 
 
 def test_no_key_in_flows_views_or_exports(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from backends import jsonio
-from backends.jsonio import Json, objects, string
+from backends.jsonio import Json, fields, objects, string
 
 
 def to_content(content: object) -> Any:
@@ -31,7 +31,7 @@ def split_refusal(content: Any) -> tuple[Any, str | None]:
     if not isinstance(content, list):
         return content, None
     refusals = [part for part in objects(content) if part.get("type") == "refusal"]
-    rest = [part for part in content if part not in refusals]
+    rest = [part for part in content if fields(part).get("type") != "refusal"]
     text = "".join(string(part.get("refusal")) or "" for part in refusals)
     if len(rest) == 1 and isinstance(rest[0], dict) and rest[0].keys() == {"type", "text"}:
         return rest[0]["text"], text or None

@@ -7,7 +7,7 @@ from backends import jsonio, openai_wire, sse
 from backends.dialects.responses.events import COMPLETED, INCOMPLETE
 from backends.dialects.responses.history import History
 from backends.dialects.responses.store import ResponseStore
-from backends.jsonio import Json, string
+from backends.jsonio import Json, count, fields, objects, string
 
 
 def to_completion(body: bytes) -> dict[str, Any] | None:
@@ -33,24 +33,24 @@ def _responses(body: bytes) -> Iterator[Json]:
 
 def _to_completion(response: Json) -> Json:
     history = History(ResponseStore(), [])
-    history.read(response["output"], "output")
+    history.read(objects(response.get("output")), "output")
     history.finish()
     completion = openai_wire.completion_of(
         history.messages[-1] if history.messages else {"role": "assistant", "content": ""},
         id=str(response.get("id")),
         model=string(response.get("model")) or "",
-        created=int(response.get("created_at") or 0),
+        created=count(response.get("created_at")),
     )
     if response["status"] == INCOMPLETE:
-        details = response.get("incomplete_details") or {}
+        details = fields(response.get("incomplete_details"))
         is_length = details.get("reason") == "max_output_tokens"
         completion["choices"][0]["finish_reason"] = "length" if is_length else "content_filter"
-    if usage := response.get("usage"):
+    if usage := fields(response.get("usage")):
         completion["usage"] = {
-            "prompt_tokens": usage["input_tokens"],
-            "prompt_tokens_details": usage["input_tokens_details"],
-            "completion_tokens": usage["output_tokens"],
-            "completion_tokens_details": usage["output_tokens_details"],
-            "total_tokens": usage["total_tokens"],
+            "prompt_tokens": count(usage.get("input_tokens")),
+            "prompt_tokens_details": fields(usage.get("input_tokens_details")),
+            "completion_tokens": count(usage.get("output_tokens")),
+            "completion_tokens_details": fields(usage.get("output_tokens_details")),
+            "total_tokens": count(usage.get("total_tokens")),
         }
     return completion

@@ -17,8 +17,6 @@ from backends.jsonio import Json, Warnings, string
 _KINDS = {kind.item_type: (type_name, kind) for type_name, kind in TOOL_KINDS.items()}
 """Types and kinds of tools, by the type of a call's item."""
 
-_MODEL_ROLES = frozenset({"assistant", "tool"})
-
 _GAP: Json = {"role": "gap"}
 """Marks a dropped item until the messages are complete."""
 
@@ -33,6 +31,8 @@ class History:
         self._details: list[Json] = []
         self._extra_content: dict[str, Any] = {}
         self._unanswered: set[str] = set()
+        self._since: list[Json] = []
+        """The messages since the model's last call or the last result."""
         self.messages: list[Json] = []
         """Complete after `finish`."""
         self.items: list[Json] = []
@@ -50,7 +50,7 @@ class History:
             **dict.fromkeys(_KINDS, self._read_call),
             **{f"{item}_output": self._read_output for item in _KINDS},
             # The model's text contains their results.
-            "web_search_call": lambda item, param: self.messages.append(_GAP),
+            "web_search_call": lambda item, param: self._since.append(_GAP),
         }
 
     def read(self, items: Iterable[Any], param: str) -> None:
@@ -65,7 +65,7 @@ class History:
             if reader := self._readers.get(type_name):
                 reader(item, path)
             else:
-                self.messages.append(_GAP)
+                self._since.append(_GAP)
                 self._warnings.append(f"input=items of type {type_name} are not supported")
 
     @property
@@ -75,6 +75,7 @@ class History:
 
     def finish(self) -> None:
         self._end_turn()
+        self._settle()
         gaps = [index for index, message in enumerate(self.messages) if message is _GAP]
         self.typed_from = gaps[-1] + 1 - len(gaps) if gaps else 0
         self.messages[:] = (message for message in self.messages if message is not _GAP)
@@ -97,7 +98,7 @@ class History:
 
     def _read_reasoning(self, item: Json, param: str) -> None:
         """Only the proxy's own opaque state is used. A summary is not the model's reasoning."""
-        self.messages.append(_GAP)
+        self._since.append(_GAP)
         if state := opaque_state.unseal(item.get("encrypted_content")):
             self._details += state.details
             self._extra_content |= state.calls
@@ -121,9 +122,11 @@ class History:
         content, refusal = split_refusal(to_content(item.get("content")))
         if content is not None:
             earlier = message["content"]
-            message["content"] = (
-                content if earlier is None else [*_as_parts(earlier), *_as_parts(content)]
-            )
+            if earlier is None:
+                message["content"] = content
+            else:
+                message["content"] = parts = _as_parts(earlier)
+                parts += _as_parts(content)
         if refusal:
             message["refusal"] = message.get("refusal", "") + refusal
 
@@ -131,6 +134,7 @@ class History:
         """The model's message that the items belong to."""
         if self._assistant is None:
             self._assistant = {"role": "assistant", "content": None}
+            self._settle()
             self.messages.append(self._assistant)
         return self._assistant
 
@@ -141,6 +145,11 @@ class History:
 
     # The client's side
 
+    def _settle(self) -> None:
+        """Let nothing come before the messages so far any more."""
+        self.messages += self._since
+        self._since.clear()
+
     def _read_message(self, item: Json, param: str) -> None:
         role = string(item.get("role"))
         if role is None:
@@ -149,7 +158,7 @@ class History:
             self._read_spoken(item)
             return
         self._end_turn()
-        self.messages.append({"role": role, "content": to_content(item.get("content"))})
+        self._since.append({"role": role, "content": to_content(item.get("content"))})
 
     def _read_output(self, item: Json, param: str) -> None:
         """Insert the result directly after the calls, as a chat requires."""
@@ -158,16 +167,15 @@ class History:
         # The output of a patch may be its status only.
         output = item.get("output", item.get("status"))
         message = {"role": "tool", "tool_call_id": id, "content": to_result(output)}
-        index = len(self.messages)
         if id in self._unanswered:
             self._unanswered.remove(id)
-            while self.messages[index - 1]["role"] not in _MODEL_ROLES:
-                index -= 1
-        self.messages.insert(index, message)
+        else:
+            self._settle()
+        self.messages.append(message)
 
     def _read_trigger(self, item: Json, param: str) -> None:
         self._end_turn()
-        self.messages.append({"role": "user", "content": compaction.REQUEST})
+        self._since.append({"role": "user", "content": compaction.REQUEST})
 
     def _read_compaction(self, item: Json, param: str) -> None:
         self._end_turn()
@@ -175,7 +183,7 @@ class History:
         if summary is None:
             self._warnings.append("input=a summary from another provider cannot be read")
             summary = compaction.UNREADABLE
-        self.messages.append({"role": "user", "content": compaction.SUMMARY + summary})
+        self._since.append({"role": "user", "content": compaction.SUMMARY + summary})
 
     def _read_tools(self, item: Json, param: str) -> None:
         tools = item.get("tools")

@@ -29,7 +29,8 @@ class ResponseStore:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._conversations: OrderedDict[str, _Conversation] = OrderedDict()
-        self._responses: dict[str, str] = {}
+        self._items: dict[str, tuple[str, Json]] = {}
+        """Items of responses by their ids, with the ids of the responses."""
 
     def __len__(self) -> int:
         return len(self._conversations)
@@ -40,7 +41,7 @@ class ResponseStore:
         conversation = _Conversation(all_items, list(output), len(jsonio.encode(all_items)))
         self._conversations[id] = conversation
         self._bytes += conversation.size
-        self._responses |= {item["id"]: id for item in output}
+        self._items |= {item["id"]: (id, item) for item in output}
         while len(self) > self._max_responses or self._bytes > self._max_bytes:
             self._forget_one()
 
@@ -53,14 +54,13 @@ class ResponseStore:
 
     def find_item(self, id: object) -> Json | None:
         """An item of a stored response."""
-        response = self._responses.get(string(id) or "")
-        if response is None:
-            return None
-        self._conversations.move_to_end(response)
-        return next(item for item in self._conversations[response].output if item["id"] == id)
+        response, item = self._items.get(string(id) or "", (None, None))
+        if response is not None:
+            self._conversations.move_to_end(response)
+        return item
 
     def _forget_one(self) -> None:
         _, oldest = self._conversations.popitem(last=False)
         self._bytes -= oldest.size
         for item in oldest.output:
-            del self._responses[item["id"]]
+            del self._items[item["id"]]

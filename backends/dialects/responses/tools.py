@@ -198,7 +198,7 @@ def _flatten(
         path = f"{param}[{index}]"
         if not isinstance(tool, dict):
             raise bad_request(f"'{path}' must be an object", path)
-        if tool.get("type") == "namespace":
+        if tool.get("type") == "namespace" and namespace is None:
             yield from _flatten(objects(tool.get("tools")), str(tool.get("name")), f"{path}.tools")
         else:
             yield tool, namespace, path

@@ -8,6 +8,7 @@ from mitmproxy.test import tflow
 from addon.endpoints.access import Access
 from addon.endpoints.admission import Admission, Decision, check_request
 from addon.endpoints.table import HostKind, match
+from addon.exchange.credentials import ClientCredentials
 from backends.errors import ApiError
 from backends.keys import Key
 from commands.config.model import Config
@@ -42,10 +43,10 @@ def decide(
     request.method, request.path, request.host, request.port = method, path, host, 8000
     request.headers.clear()
     request.headers.update({"host": f"{host}:8000", **headers})
-    decision = Admission(settings, access, track).decide(flow)
-    if not (decision.exchange or decision.error):
-        assert request.stream
-        assert SECRET not in str(request.headers)
+    credentials = ClientCredentials.take(request)
+    assert SECRET not in str(request.headers)
+    decision = Admission(settings, access, track).decide(flow, credentials)
+    assert bool(decision.credentials) == bool(request.stream)
     return decision
 
 
@@ -73,7 +74,9 @@ def test_claimed(host: str, method: str, path: str, endpoint: str) -> None:
     [(LISTED, "/v1/files"), (LISTED, "/"), ("api.example", PROMPT), ("api.example", "/")],
 )
 def test_passed_through(host: str, path: str) -> None:
-    assert decide(path, host=host) == Decision()
+    decision = decide(path, host=host)
+    assert (decision.exchange, decision.error, decision.response) == (None, None, None)
+    assert decision.credentials
 
 
 NO_KEY: dict[str, str] = {}
@@ -99,7 +102,7 @@ def test_refused(name: str, status: int, path: str, headers: dict[str, str], met
     assert decision.error
     assert decision.error.status == status
     assert decision.exchange
-    assert dict(decision.exchange.reply_fields)["x-request-id"]
+    assert dict(decision.exchange.reply_headers)["x-request-id"]
 
 
 def test_the_largest_body_is_admitted() -> None:
@@ -125,13 +128,13 @@ def test_a_preflight_is_answered() -> None:
     assert decision.response
     assert decision.response.status_code == 204
     assert decision.exchange
-    assert ("vary", "origin") in decision.exchange.reply_fields
+    assert ("vary", "origin") in decision.exchange.reply_headers
 
 
 def test_close_is_answered_with_close() -> None:
     decision = decide(headers=BEARER | {"connection": "Close"})
     assert decision.exchange
-    assert ("connection", "close") in decision.exchange.reply_fields
+    assert ("connection", "close") in decision.exchange.reply_headers
 
 
 @pytest.mark.parametrize(("path", "allow"), [(PROMPT, "POST"), ("/health", "GET, HEAD")])

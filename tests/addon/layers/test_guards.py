@@ -69,7 +69,7 @@ class Broken(layer.Layer):
 
 def test_an_upstream_that_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
     inner = Broken(context())
-    upstream = UpstreamLayer(inner, None, lambda _: None)
+    upstream = UpstreamLayer(inner, None, lambda _: None, lambda _: None)
     server = inner.context.server
     for stream_id in (1, 3, 5, 7):
         request = Request.make("POST", "http://192.0.2.3:3/")
@@ -91,7 +91,7 @@ def test_an_end_that_was_not_told_yet() -> None:
     """It is held back until the connection is ready for the next request, which it will not be."""
     inner = Broken(context())
     exchange = Exchange("chat", "", (), ())
-    upstream = UpstreamLayer(inner, None, lambda _: exchange)
+    upstream = UpstreamLayer(inner, None, lambda _: exchange, lambda _: None)
     list(upstream.handle_event(RequestHeaders(1, Request.make("GET", "http://x/"), True)))
     data = events.DataReceived(inner.context.server, b"end of 1, and more")
     _, told = upstream.handle_event(data)
@@ -104,7 +104,7 @@ def test_the_socket_below_a_tunnel_is_closed() -> None:
     proxy = Server(address=("192.0.2.4", 4))
     tunnel = TunnelLayer(made, tunnel_connection=proxy, conn=made.server)
     tunnel.child_layer = Broken(made)
-    upstream = UpstreamLayer(tunnel, None, lambda _: None)
+    upstream = UpstreamLayer(tunnel, None, lambda _: None, lambda _: None)
     list(upstream.handle_event(RequestHeaders(1, Request.make("GET", "http://x/"), True)))
     close, _ = upstream.handle_event(events.DataReceived(proxy, b"x"))
     assert isinstance(close, commands.CloseConnection)
@@ -117,6 +117,7 @@ def broken_deps() -> LayerDeps:
 
     return LayerDeps(
         exchange_of=exchange_of,
+        credentials_of=lambda _: None,
         responses=ResponseBuilder(Redactor(())),
         on_progress=lambda *_: None,
         pool=Pool(),

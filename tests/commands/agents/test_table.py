@@ -10,7 +10,7 @@ import pytest
 from backends.openai_wire import Chat
 from commands.agents.table import AGENTS, ToolCall, detect, wrap_reply
 from commands.language import messages
-from commands.language.scanner import scan
+from commands.language.scanner import Scanner
 from commands.sessions.session_id import session_id
 from tests.backends.dialects.responses.asking import ask
 
@@ -50,8 +50,8 @@ def test_requests_of_agents(path: Path) -> None:
         assert "evil" not in text[piece.start : piece.end]
         if piece.is_newest and (words := text[piece.start : piece.end].strip()):
             typed.append(words)
-        at = piece.start
-        while call := scan(text, at, piece.end, "!/", lambda name: True):
+        at, scanner = piece.start, Scanner(lambda name: True)
+        while call := scanner.find(text, at, piece.end, "!/"):
             commands.setdefault((piece.message, piece.part), []).append((call.start, call.end))
             at = call.end
     assert typed == expected["typed"]

@@ -9,7 +9,7 @@ from backends.model_id import BackendName
 from commands.builtin import COMMANDS
 from commands.errors import CommandError
 from commands.language.registry import CommandContext
-from commands.language.scanner import scan
+from commands.language.scanner import Scanner
 from commands.language.snapshot import Availability, ProxySnapshot, SessionSnapshot
 from commands.routing.routes import Routes
 from commands.settings import (
@@ -51,7 +51,7 @@ def new_context(
 
 def run(context: CommandContext, text: str) -> str:
     """Run a command written without prefix."""
-    parsed = scan(f"!/{text}", 0, len(text) + 2, "!/", COMMANDS.__contains__)
+    parsed = Scanner(COMMANDS.__contains__).find(f"!/{text}", 0, len(text) + 2, "!/")
     assert parsed
     assert parsed.end == len(text) + 2
     return COMMANDS.find(parsed.name).run(context, parsed.arguments)

@@ -4,6 +4,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 
 from backends.model_id import ModelId
 from commands.config.sources import ConfigError
-from commands.config.state_file import State, load_state, save_state
+from commands.config.state_file import State, _locked, load_state, save_state
 from commands.routing.routes import Policy, Route, Routes
 from commands.settings import ProxySettings, overrides
 
@@ -135,7 +136,10 @@ def save_many(path: Path, writer: str) -> None:
     state = NOTHING
     for number in range(10):
         after = with_route(state, f"{writer}-{number}")
-        save_state(path, state, after, KNOWN)
+        while True:
+            with suppress(ConfigError):  # others have kept the lock all the time
+                save_state(path, state, after, KNOWN)
+                break
         state = after
 
 
@@ -150,6 +154,18 @@ def test_concurrent_writers(tmp_path: Path, ending: str, start: Callable[..., An
         load_state(path, KNOWN)  # never a half of it
     names = load_state(path, KNOWN).routes.by_name
     assert sorted(names) == sorted(f"w{a}-{b}" for a in range(4) for b in range(10))
+
+
+def test_a_lock_that_is_never_released(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    save_state(path, NOTHING, EVERYTHING, KNOWN)
+    before = path.read_bytes()
+    with _locked(path):
+        message = fault_of(lambda: save_state(path, EVERYTHING, NOTHING, KNOWN))
+        assert load_state(path, KNOWN) == EVERYTHING
+    assert message == f"{path}: cannot be saved: another process keeps it locked"
+    assert path.read_bytes() == before
+    assert save_state(path, EVERYTHING, NOTHING, KNOWN) == NOTHING
 
 
 # Broken files

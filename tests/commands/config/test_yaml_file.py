@@ -1,6 +1,6 @@
 import pytest
 
-from commands.config.yaml_file import Place, read_yaml
+from commands.config.yaml_file import KeyPath, read_yaml
 
 TEXT = """\
 # comment
@@ -35,7 +35,7 @@ def test_values() -> None:
         pytest.param(("routes", "slow", "missing"), 7, id="nearest around"),
     ],
 )
-def test_where(place: Place, line: int) -> None:
+def test_where(place: KeyPath, line: int) -> None:
     assert read_yaml(TEXT, "f").where(place) == f"f line {line}"
 
 

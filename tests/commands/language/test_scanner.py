@@ -3,13 +3,25 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
-from commands.language.scanner import MAX_DEPTH, MAX_NAME, Argument, ParsedCommand, scan
+from commands.language.scanner import (
+    MAX_ARGUMENTS,
+    MAX_NAME,
+    MAX_WASTE,
+    Argument,
+    ParsedCommand,
+    Scanner,
+)
 
+LONGEST = "b" * (MAX_ARGUMENTS - 2)
 KNOWN = {"help", "hello", "set", "unset", "models", "route-append"}
 
 
 def find(text: str, prefix: str = "!/") -> ParsedCommand | None:
-    return scan(text, 0, len(text), prefix, KNOWN.__contains__)
+    return scan(text, 0, len(text), prefix)
+
+
+def scan(text: str, start: int, end: int, prefix: str) -> ParsedCommand | None:
+    return Scanner(KNOWN.__contains__).find(text, start, end, prefix)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +55,8 @@ def find(text: str, prefix: str = "!/") -> ParsedCommand | None:
         pytest.param("!/set(a=b), see c/d", "!/set(a=b)", "set", id="before a path"),
         pytest.param("!/bad(x) in /tmp/foo", "!/bad(x)", "bad", id="unknown before a path"),
         pytest.param("!/set(a=(b)c)d)", "!/set(a=(b)c)", "set", id="inner parentheses"),
+        pytest.param(f"!/set({'(' * 9}{')' * 9})", f"!/set({'(' * 9}{')' * 9})", "set", id="deep"),
+        pytest.param(f"!/set(a={LONGEST})d)", f"!/set(a={LONGEST})", "set", id="longest"),
     ],
 )
 def test_found(text: str, span: str, name: str) -> None:
@@ -80,7 +94,7 @@ def test_found(text: str, span: str, name: str) -> None:
         "!/set(project='a)",
         "!/set(project=\"a')",
         '!/set(project=\\"a")',
-        "!/set(" + "(" * MAX_DEPTH + ")" * MAX_DEPTH + ")",
+        "!/set(a=" + "b" * (MAX_ARGUMENTS - 1) + ")",
         "!/" + "x" * (MAX_NAME + 1) + "(a)",
         "if (!/error(s)?/.test(line))",
         "`!/err(or)s/i`",
@@ -141,10 +155,10 @@ def test_arguments(inside: str, expected: list[tuple[str, str | None]]) -> None:
 
 def test_nothing_outside_of_the_range_matters() -> None:
     text = "foo!/help(me)"
-    call = scan(text, 3, 9, "!/", KNOWN.__contains__)
+    call = scan(text, 3, 9, "!/")
     assert call == ParsedCommand("help", (), 3, 9)
-    assert scan(text, 3, 8, "!/", KNOWN.__contains__) is None
-    assert scan(text, 3, 12, "!/", KNOWN.__contains__) is None
+    assert scan(text, 3, 8, "!/") is None
+    assert scan(text, 3, 12, "!/") is None
 
 
 @pytest.mark.parametrize("prefix", ["#?", "a!", "((", "=,", "é/", "x" * 10])
@@ -184,7 +198,7 @@ def test_quoted_values_come_back(text: str, pairs: list[tuple[str, str]]) -> Non
     """Whatever has no double quote can be given inside of double quotes."""
     values = [value.replace('"', "").rstrip("\\") for pair in pairs for value in pair]
     inside = ", ".join(f'key="{value}"' for value in values)
-    call = scan(f"!/set({inside}){text}", 0, len(inside) + 7, "!/", KNOWN.__contains__)
+    call = scan(f"!/set({inside}){text}", 0, len(inside) + 7, "!/")
     assert call
     assert [argument.value for argument in call.arguments] == values
 
@@ -218,7 +232,7 @@ def test_time_is_linear(piece: str) -> None:
 def test_looking_behind_calls_takes_linear_time(piece: str) -> None:
     text, at = piece * (100_000 // len(piece)), 0
     started = time.perf_counter()
-    while call := scan(text, at, len(text), "#?", KNOWN.__contains__):
+    while call := scan(text, at, len(text), "#?"):
         at = call.end
     assert time.perf_counter() - started < 10
 
@@ -227,3 +241,25 @@ def test_time_is_linear_where_prefix_and_name_are_alike() -> None:
     started = time.perf_counter()
     assert find("ab" * 50_000, "ab") is None
     assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize(
+    "piece", ["!/ ", "!/nope ", "!/a('", "!/a(=('!/b(", "!/a(b)?/ ", "x!/", "(!/"]
+)
+def test_a_request_cannot_waste_more_time(piece: str) -> None:
+    """What looks like commands and is none is read up to a limit, and nothing behind it."""
+    scanner = Scanner(KNOWN.__contains__)
+    few, many = piece * 20, piece * (2 * MAX_WASTE // len(piece))
+    assert find(few + "') !/help")
+    assert scanner.find(many + " !/help", 0, len(many) + 7, "!/") is None
+    assert scanner.find("!/help", 0, 6, "!/") is None  # in another text of the request
+
+
+def test_commands_are_no_waste() -> None:
+    scanner = Scanner(KNOWN.__contains__)
+    command = f"!/set(a={LONGEST}) "
+    expected = 2 * MAX_WASTE // len(command)
+    text, at, count = command * expected, 0, 0
+    while call := scanner.find(text, at, len(text), "!/"):
+        at, count = call.end, count + 1
+    assert count == expected

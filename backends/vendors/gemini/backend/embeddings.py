@@ -10,7 +10,7 @@ from typing import Any
 from backends import jsonio
 from backends.backend import ModelRequest, UpstreamRequest
 from backends.errors import ApiError, bad_request
-from backends.jsonio import Json, count, fields, objects
+from backends.jsonio import Json, count, fields, number, objects
 from backends.keys import Key
 from backends.vendors.gemini.generations import Model
 from backends.vendors.gemini.response import errors
@@ -105,8 +105,17 @@ def _read(body: bytes) -> tuple[list[list[float]], int]:
     value = jsonio.decode_object(body) or {}
     if "embeddings" not in value:
         raise ApiError(502, "Gemini's response has no 'embeddings'")
-    vectors = [each.get("values") or [] for each in objects(value["embeddings"])]
+    vectors = [_vector(each.get("values")) for each in objects(value["embeddings"])]
     return vectors, count(fields(value.get("usageMetadata")).get("promptTokenCount"))
+
+
+def _vector(values: object) -> list[float]:
+    """An embedding. Raises ApiError (502) if it is not a list of numbers."""
+    numbers = list(map(number, values)) if isinstance(values, list) else []
+    vector = [each for each in numbers if each is not None]
+    if not vector or len(vector) < len(numbers):
+        raise ApiError(502, "Gemini sent an embedding that is not a list of numbers")
+    return vector
 
 
 def _normalised(vector: list[float]) -> list[float]:

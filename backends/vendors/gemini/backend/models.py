@@ -1,10 +1,10 @@
 """Converts Gemini's list of models to OpenAI's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backends import jsonio
-from backends.jsonio import fields
+from backends.jsonio import Json, fields, string
 
 # The `supportedGenerationMethods` (API reference, Model) that clients can use here.
 USABLE_METHODS = frozenset({"generateContent", "embedContent"})
@@ -24,15 +24,20 @@ def read(body: bytes) -> tuple[list[dict[str, Any]], str | None]:
     if not isinstance(entries, list):
         raise ValueError("no 'models' list in Gemini's models")
     models = [_to_openai(entry) for entry in entries if _is_usable(entry)]
-    return models, page.get("nextPageToken") or None
+    return models, string(page.get("nextPageToken"))
 
 
 def _is_usable(entry: object) -> bool:
     return (
         isinstance(entry, dict)
         and isinstance(entry.get("name"), str)
-        and not USABLE_METHODS.isdisjoint(entry.get("supportedGenerationMethods") or ())
+        and any(method in USABLE_METHODS for method in _methods(entry))
     )
+
+
+def _methods(entry: Json) -> Iterator[str]:
+    methods = entry.get("supportedGenerationMethods")
+    return filter(string, methods if isinstance(methods, list) else [])
 
 
 def _to_openai(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ collected first, each call with its result, and written afterwards.
 """
 
 import json
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -58,6 +59,38 @@ class _Turn:
     role: str
     parts: list[Part]
     calls: list[_Call] = field(default_factory=list)
+    has_result: bool = False
+    """Whether a call of it has a result."""
+
+
+class _OpenCalls:
+    """The calls that may lack a result, by their id and by the name of their tool."""
+
+    def __init__(self) -> None:
+        self._turns: defaultdict[tuple[str, str | None], list[tuple[_Turn, deque[_Call]]]]
+        self._turns = defaultdict(list)
+
+    def add(self, turn: _Turn, calls: list[_Call]) -> None:
+        for call in calls:
+            for key in (("id", call.id), ("name", call.client_name)):
+                turns = self._turns[key]
+                if not turns or turns[-1][0] is not turn:
+                    turns.append((turn, deque()))
+                turns[-1][1].append(call)
+
+    def find(self, message: Json) -> tuple[_Turn, _Call] | None:
+        """The call of a result: the first one without result in the newest turn that has one."""
+        id = message.get("tool_call_id")
+        key = ("id", string(id)) if id else ("name", string(message.get("name")))
+        turns = self._turns.get(key, []) if key[1] else []
+        while turns:
+            turn, calls = turns[-1]
+            while calls and calls[0].result is not None:
+                calls.popleft()
+            if calls:
+                return turn, calls[0]
+            turns.pop()
+        return None
 
 
 class Conversation:
@@ -71,6 +104,7 @@ class Conversation:
         self._signatures = signatures
         self._warnings = warnings
         self._turns: list[_Turn] = []
+        self._open_calls = _OpenCalls()
         self.system: list[Part] = []
         self._readers: Mapping[str, Callable[[Json, str], None]] = {
             "system": self._read_system,
@@ -128,11 +162,13 @@ class Conversation:
         if not turn.parts and not turn.calls:
             return
         last = self._turns[-1] if self._turns else None
-        if last and last.role == "model" and not any(call.result for call in last.calls):
+        if last and last.role == "model" and not last.has_result:
             last.parts += turn.parts
             last.calls += turn.calls
         else:
+            last = turn
             self._turns.append(turn)
+        self._open_calls.add(last, turn.calls)
 
     def _sign(self, parts: list[Part], message: Json) -> list[Part]:
         """Split a text into parts that have its signatures in their original positions."""
@@ -181,23 +217,14 @@ class Conversation:
 
     def _read_result(self, message: Json, param: str) -> None:
         """Attach a result to its call. Without a call it becomes text of the user."""
-        call = self._find_call(message)
-        if call:
+        if found := self._open_calls.find(message):
+            turn, call = found
+            turn.has_result = True
             call.result, call.result_param = message, f"{param}.content"
             return
         parts = to_parts(message.get("content"), f"{param}.content", self._generation)
         name = message.get("tool_call_id") or message.get("name")
         self._turns.append(_Turn("user", [{"text": f"[tool result {name}]"}, *parts]))
-
-    def _find_call(self, message: Json) -> _Call | None:
-        """The call of a result: a call without result, in the newest turn that has one."""
-        id, name = message.get("tool_call_id"), message.get("name")
-        for turn in reversed(self._turns):
-            for call in turn.calls:
-                is_named = call.id == id if id else call.client_name == name
-                if is_named and call.result is None:
-                    return call
-        return None
 
     # Writing
 

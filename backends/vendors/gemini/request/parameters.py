@@ -12,7 +12,7 @@ from typing import Any
 
 from backends import jsonio
 from backends.errors import ApiError, bad_request
-from backends.jsonio import Json, Warnings, fields, objects, string
+from backends.jsonio import Json, Warnings, fields, number, objects, string
 from backends.vendors.gemini.generations import MAX_OUTPUT_TOKENS, Model
 from backends.vendors.gemini.request.tools import Toolbox
 from backends.vendors.gemini.schema.schema import Budget
@@ -84,7 +84,7 @@ def read_parameters(
 
 def _sampling(name: str) -> Callable[[Parameters, str, Any], None]:
     def read(parameters: Parameters, param: str, value: Any) -> None:
-        if not isinstance(value, int | float):
+        if number(value) is None:
             raise bad_request(f"'{param}' must be a number", param)
         if parameters.model.generation.takes_sampling:
             parameters.config[name] = value

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from backends.jsonio import Json, Warnings
 from backends.vendors.gemini.generations import Model
 from backends.vendors.gemini.request.contents import Conversation
-from backends.vendors.gemini.request.parameters import read_parameters
+from backends.vendors.gemini.request.parameters import Parameters, read_parameters
 from backends.vendors.gemini.request.tools import Toolbox, read_tools
 from backends.vendors.gemini.schema.schema import MAX_NODES, Budget
 from backends.vendors.gemini.schema.schema_format import JSON_SCHEMA, SchemaFormat
@@ -61,6 +61,13 @@ def translate(
     conversation = Conversation(toolbox, model.generation, signatures, warnings)
     for index, message in enumerate(chat["messages"]):
         conversation.read(message, f"messages[{index}]")
+    body = _body(conversation, toolbox, parameters, warnings)
+    return Translation(body, toolbox, tuple(warnings))
+
+
+def _body(
+    conversation: Conversation, toolbox: Toolbox, parameters: Parameters, warnings: Warnings
+) -> Json:
     body: Json = {"contents": conversation.contents()}
     system = conversation.system + parameters.system
     cacheable: Json = {
@@ -77,4 +84,4 @@ def translate(
     body |= parameters.top
     if parameters.config:
         body["generationConfig"] = parameters.config
-    return Translation(body, toolbox, tuple(warnings))
+    return body

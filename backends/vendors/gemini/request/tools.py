@@ -1,12 +1,14 @@
 """Converts the client's tools to Gemini's function declarations, and names and arguments back."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, NamedTuple
 
 from backends.errors import ApiError, bad_request
-from backends.jsonio import Json, Warnings, fields, string
+from backends.jsonio import Json, Warnings, fields, objects, string
 from backends.vendors.gemini.generations import Generation
 from backends.vendors.gemini.schema.schema import Budget
 from backends.vendors.gemini.schema.schema_format import WRAPPED, SchemaFormat
@@ -26,6 +28,8 @@ class Names:
     def __init__(self, declared: Iterable[str]) -> None:
         self._to_gemini: dict[str, str] = {}
         self._to_client: dict[str, str] = {}
+        self._numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
+        """The next number for a name that others are sanitized to as well."""
         # Valid names first: they stay unchanged even if another name is sanitized to the same.
         for name in sorted(declared, key=lambda name: not _VALID_NAME.fullmatch(name)):
             self.to_gemini(name)
@@ -33,10 +37,10 @@ class Names:
     def to_gemini(self, name: str) -> str:
         """The name to send, always the same. Also accepts names that only the history has."""
         if name not in self._to_gemini:
-            ours = name if _VALID_NAME.fullmatch(name) else _sanitized(name)
-            number = 2
+            sanitized = _sanitized(name)
+            ours = name if _VALID_NAME.fullmatch(name) else sanitized
             while ours in self._to_client:
-                ours, number = f"{_sanitized(name)}_{number}", number + 1
+                ours = f"{sanitized}_{next(self._numbers[sanitized])}"
             self._to_gemini[name] = ours
             self._to_client[ours] = name
         return self._to_gemini[name]
@@ -96,15 +100,7 @@ def read_tools(
     if len(functions) > MAX_DECLARATIONS:
         raise bad_request(f"too many tools: Gemini takes {MAX_DECLARATIONS}", "tools")
     names = Names(functions)
-    declarations, wrapped = [], set()
-    for name, function in functions.items():
-        fields, is_wrapped = schema_format.parameters(function.get("parameters"), budget)
-        declaration: Json = {"name": names.to_gemini(name)}
-        if isinstance(function.get("description"), str):
-            declaration["description"] = function["description"]
-        declarations.append(declaration | fields)
-        if is_wrapped:
-            wrapped.add(name)
+    declarations, wrapped = _declare(functions, names, schema_format, budget)
     tools: list[Json] = [{"functionDeclarations": declarations}] if declarations else []
     choice = _read_choice(chat, functions, warnings) if functions else _Choice()
     config: Json = {}
@@ -125,10 +121,26 @@ def read_tools(
         config["functionCallingConfig"] = calling
     custom = frozenset(name for name, each in functions.items() if each.get("type") == "custom")
     _warn_of_others(chat, warnings)
-    return Toolbox(names, tools, config, mode, custom, frozenset(wrapped))
+    return Toolbox(names, tools, config, mode, custom, wrapped)
 
 
 # Declarations
+
+
+def _declare(
+    functions: Mapping[str, Json], names: Names, schema_format: SchemaFormat, budget: Budget
+) -> tuple[list[Json], frozenset[str]]:
+    """The declarations of functions, and the names of those whose arguments are wrapped."""
+    declarations, wrapped = [], set()
+    for name, function in functions.items():
+        fields, is_wrapped = schema_format.parameters(function.get("parameters"), budget)
+        declaration: Json = {"name": names.to_gemini(name)}
+        if isinstance(function.get("description"), str):
+            declaration["description"] = function["description"]
+        declarations.append(declaration | fields)
+        if is_wrapped:
+            wrapped.add(name)
+    return declarations, frozenset(wrapped)
 
 
 def _functions(chat: Json) -> dict[str, Json]:
@@ -214,7 +226,7 @@ def _named(value: Json) -> _Choice | None:
     if value.get("type") == "allowed_tools":
         allowed = value.get("allowed_tools")
         holder = allowed if isinstance(allowed, dict) else value
-        names = tuple(filter(None, map(_name_in, holder.get("tools") or ())))
+        names = tuple(filter(None, map(_name_in, objects(holder.get("tools")))))
         # Only these two modes allow names (API reference, FunctionCallingConfig).
         return _Choice("ANY" if holder.get("mode") == "required" else "VALIDATED", names)
     name = _name_in(value)

@@ -15,13 +15,15 @@ def to_completion(context: ResponseContext, events: Iterable[Json]) -> Json:
     reader = ResponseReader(context)
     deltas = [delta for event in events for delta in reader.feed(event)]
     last, choice_ends = reader.finish()
+    values: defaultdict[int, list[Json]] = defaultdict(list)
+    for delta in [*deltas, *last]:
+        values[delta.choice].append(delta.value)
     choices = []
     for index, finish_reason, native in choice_ends:
-        values = [delta.value for delta in [*deltas, *last] if delta.choice == index]
         choices.append(
             {
                 "index": index,
-                "message": _message(values, finish_reason, context.created),
+                "message": _message(values[index], finish_reason, context.created),
                 "logprobs": None,
                 "finish_reason": finish_reason,
                 "native_finish_reason": native,

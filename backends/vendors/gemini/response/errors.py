@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from backends import jsonio
-from backends.errors import ApiError, describe_response
+from backends.errors import ApiError, describe_response, error_status
 from backends.jsonio import Json, number, objects, string
 
 MAX_RATE_DELAY_S = 300.0
@@ -108,7 +108,7 @@ def to_api_error(error: Any, status: int | None = None) -> ApiError:
     facts = _read_facts(error if isinstance(error, dict) else {"message": str(error)}, status)
     rule = next(rule for rule in _ERROR_RULES if rule.matches(facts))
     return ApiError(
-        rule.status or (facts.status if 400 <= facts.status <= 599 else 502),
+        rule.status or error_status(facts.status) or 502,
         facts.message,
         type=rule.type,
         code=rule.code,
@@ -118,7 +118,6 @@ def to_api_error(error: Any, status: int | None = None) -> ApiError:
 
 
 def _read_facts(error: Json, status: int | None) -> _ErrorFacts:
-    code = error.get("code")
     details = objects(error.get("details"))
     message = str(error.get("message") or "Gemini reported an error without a message")
     violations = [
@@ -127,7 +126,7 @@ def _read_facts(error: Json, status: int | None) -> _ErrorFacts:
         for violation in objects(detail.get("violations") or detail.get("fieldViolations"))
     ]
     return _ErrorFacts(
-        status=status or (code if isinstance(code, int) else 502),
+        status=status or error_status(error.get("code")) or 502,
         name=str(error.get("status")),
         message=message,
         reasons=frozenset(str(detail.get("reason")) for detail in details),

@@ -7,7 +7,7 @@ from typing import Any
 
 from backends.jsonio import Json, fields
 
-_RATE = re.compile(r"rate=(\d+)")
+_RATE = re.compile(r"rate=([0-9]{1,6})(?![0-9])")
 _DEFAULT_RATE = 24_000
 """In Hz; speech is 16 bit, one channel (API documentation, "Speech generation")."""
 
@@ -33,7 +33,7 @@ def to_delta(inline: object, id: str) -> Json | None:
 
 def to_speech(pieces: list[Json], created: int) -> Json:
     """Join the `audio` of deltas to that of a message, with raw samples in a WAV file."""
-    data = b"".join(base64.b64decode(piece["data"]) for piece in pieces)
+    data = b"".join(_decode(piece["data"]) for piece in pieces)
     mime_type: Any = pieces[0]["mime_type"]
     if mime_type.lower().startswith("audio/l16"):
         rate = _RATE.search(mime_type)
@@ -44,6 +44,14 @@ def to_speech(pieces: list[Json], created: int) -> Json:
         "expires_at": created + _KEPT_S,
         "transcript": "",
     }
+
+
+def _decode(data: str) -> bytes:
+    """The bytes in base64; none for anything else, as the text beside them is still good."""
+    try:
+        return base64.b64decode(data)
+    except ValueError:
+        return b""
 
 
 def _wav_head(size: int, rate: int) -> bytes:

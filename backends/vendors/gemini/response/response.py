@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from backends import jsonio
 from backends.errors import ApiError
-from backends.jsonio import Json, fields, objects, string
+from backends.jsonio import Json, count, fields, objects, string
 from backends.vendors.gemini.request.tools import Toolbox
 from backends.vendors.gemini.response import citations, errors, finish, media
 from backends.vendors.gemini.response.usage import TokenCounts
@@ -120,7 +120,7 @@ class ResponseReader:
         if event.get("error"):
             raise errors.to_api_error(event["error"])
         if not self._id:
-            self._id = str(event.get("responseId") or _digest(self._context.seed))
+            self._id = string(event.get("responseId")) or _digest(self._context.seed)
             self._context.on_answered()
         self._counts.update(event.get("usageMetadata"))
         candidates = objects(event.get("candidates"))
@@ -143,8 +143,7 @@ class ResponseReader:
     # Reading
 
     def _read(self, candidate: Json) -> list[Delta]:
-        number = candidate.get("index")
-        index = number if isinstance(number, int) else 0
+        index = count(candidate.get("index"))
         choice = self._choices.setdefault(index, _Choice())
         choice.reason = string(candidate.get("finishReason")) or choice.reason
         choice.grounding = candidate.get("groundingMetadata") or choice.grounding

@@ -65,7 +65,7 @@ def test_commands_before_a_summary_are_old_ones() -> None:
     item = compaction.to_item("1", "Sum. !/set(model=evil)")
     chat = ask([HISTORY[0], item, {"role": "user", "content": "go on"}]).chat["messages"]
     assert [piece.is_newest for piece in messages.pieces(chat)] == [False, True]
-    assert typed_text.is_taken_up([compaction.SUMMARY])
+    assert typed_text.is_answered([compaction.SUMMARY])
 
 
 def test_a_compacted_conversation_continues() -> None:
