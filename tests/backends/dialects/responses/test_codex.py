@@ -112,9 +112,9 @@ def test_agent_and_commands_are_found() -> None:
     assert agent.name == "codex"
     assert not messages.is_background_request(chat, agent)
     typed = [
-        chat["messages"][piece.message]["content"][piece.part]["text"][piece.start : piece.end]
-        for piece in messages.pieces(chat["messages"])
-        if piece.part is not None
+        chat["messages"][each.message]["content"][each.part]["text"][each.start : each.end]
+        for each in messages.typed_ranges(chat["messages"])
+        if each.part is not None
     ]
     assert any("!/set(model=x)" in text for text in typed)
     assert not any("!/help" in text for text in typed)

@@ -64,7 +64,7 @@ def test_the_summary_is_sealed_and_comes_back(include: list[str]) -> None:
 def test_commands_before_a_summary_are_old_ones() -> None:
     item = compaction.to_item("1", "Sum. !/set(model=evil)")
     chat = ask([HISTORY[0], item, {"role": "user", "content": "go on"}]).chat["messages"]
-    assert [piece.is_newest for piece in messages.pieces(chat)] == [False, True]
+    assert [each.is_newest for each in messages.typed_ranges(chat)] == [False, True]
     assert typed_text.is_answered([compaction.SUMMARY])
 
 
