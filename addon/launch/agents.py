@@ -1,6 +1,6 @@
-"""How each agent is put to use the proxy: a row of `AGENTS` tells all that is particular to it.
+"""The table of agents: what each needs in its environment and on its command line.
 
-Who sent a request is another question, with a table of its own: `commands.agents`.
+To recognize the agent that sent a request there is another table: `commands.agents`.
 """
 
 import os
@@ -11,10 +11,10 @@ from pathlib import Path
 from string import Template
 
 CA_VARIABLES = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""Each names a file of certificates, for one family of programs or another."""
+"""Each names a file of trusted certificates, for some family of programs."""
 
 PLACEHOLDER = "sk-placeholder"
-"""For agents that do not start without a key of their own; where it goes, nobody looks at it."""
+"""A key for agents that do not start without one of their own; the proxy ignores it."""
 
 
 class Mode(StrEnum):
@@ -26,19 +26,18 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What an agent needs for one mode.
-
-    `variables` are set, `defaults` only where there is no value. `arguments` go before the user's.
-    In these `$url` is the proxy's address, `$login` the same with the client key as password,
-    `$key` that key (`$json_key` in quotes), `$bundle` the file of trusted certificates. `note`
-    tells what the user has to do or know, `unsupported_reason` that it cannot be done at all.
-    """
+    """What an agent needs in one mode. Its texts hold placeholders, see `Proxy.template_values`."""
 
     variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables to set."""
     defaults: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables to set if they have no value."""
     arguments: tuple[str, ...] = ()
+    """Arguments before the user's."""
     note: str | None = None
+    """What the user has to do or know."""
     unsupported_reason: str | None = None
+    """Why the agent cannot use this mode."""
 
 
 COMMON = {
@@ -55,30 +54,30 @@ COMMON = {
         {"OPENAI_BASE_URL": "$url/v1", "OPENAI_API_BASE": "$url/v1", "OPENAI_API_KEY": "$key"}
     ),
 }
-"""For every agent, and all there is for one that has no row."""
+"""For every agent; the only setup of an agent without a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A row. `example` is a command that shows its use.
-
-    `trusts`: any of these variables makes it trust a CA. `keeps_bang`: a line that begins with `!`
-    goes to a shell and not to the model. `obeys_all_proxy`: ALL_PROXY alone would do. `tried`: the
-    version that `make test-agents` ran; where that was in one mode only, it says so.
-    """
+    """A row of the table."""
 
     name: str
     executable: str
     example: str
+    """A command line that uses it."""
     trusts: tuple[str, ...] = CA_VARIABLES
+    """Any of these variables makes it trust a CA."""
     proxy: Setup = Setup()
     base_url: Setup = Setup()
     keeps_bang: bool = False
+    """It runs a line that starts with `!` in a shell instead of sending it."""
     obeys_all_proxy: bool = False
+    """It uses ALL_PROXY."""
     tried: str = ""
+    """The version that `make test-agents` ran, and the mode if it was only one."""
 
     def setup(self, mode: Mode) -> Setup:
-        """What it needs beyond what all need."""
+        """What it needs in addition to `COMMON`."""
         return self.proxy if mode is Mode.PROXY else self.base_url
 
 
@@ -86,7 +85,7 @@ _NODE = ("NODE_EXTRA_CA_CERTS",)
 _OPENSSL = ("SSL_CERT_FILE",)
 
 _OPENROUTER_TOO = Setup(defaults={"OPENROUTER_API_KEY": PLACEHOLDER})
-# Instead of a provider of its own: so all models that opencode knows can be named as ever.
+# It overrides known providers instead of adding one, so opencode's names of models still work.
 _OPENCODE_CONFIG = (
     '{"provider":{'
     '"openai":{"options":{"baseURL":"$url/v1","apiKey":$json_key}},'
@@ -98,8 +97,8 @@ _CODEX_PROVIDER = (
 )
 _COPILOT = {"COPILOT_PROVIDER_TYPE": "openai", "COPILOT_OFFLINE": "true"}
 _COPILOT_MODEL = {"COPILOT_MODEL": "gpt-4o"}
-_UNSERVED_API = "it speaks {}'s own API, which the proxy does not serve"
-_SHOWN = f"{_UNSERVED_API} but only shows; it needs a key of its own"
+_UNSERVED_API = "it uses {}'s API, which the proxy does not serve"
+_SHOWN = f"{_UNSERVED_API} but only shows; the agent needs its own key"
 
 AGENTS = (
     Agent(
@@ -240,7 +239,7 @@ AGENTS = (
         "node agent.js",
         _NODE,
         Setup(
-            note="before Node 24 fetch() ignores HTTPS_PROXY: then use --mode base-url, or give "
+            note="before Node 24 fetch() ignores HTTPS_PROXY: use --mode base-url, or pass "
             "undici's ProxyAgent to the SDK"
         ),
         tried="20, OpenAI's SDK 6.49",
@@ -249,7 +248,7 @@ AGENTS = (
 
 
 def find_agent(word: str) -> Agent:
-    """The row of a name or of a program's path; for a stranger one that says nothing special."""
+    """The row for a name or a program's path; an empty row for an unknown agent."""
     name = Path(word).name
     stem = os.path.splitext(name)[0].lower()
     known = (agent for agent in AGENTS if stem in (agent.name, agent.executable))

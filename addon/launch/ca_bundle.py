@@ -1,4 +1,4 @@
-"""mitmproxy's CA, and the file of certificates that makes programs trust it beside all others."""
+"""Makes the certificate bundle with which agents trust mitmproxy's CA and all other CAs."""
 
 import os
 import re
@@ -17,7 +17,7 @@ CONFDIR = Path(CONF_DIR).expanduser()
 CERTIFICATE = CONFDIR / f"{CONF_BASENAME}-ca-cert.pem"
 BUNDLE = CONFDIR / "llm-proxy-ca-bundle.pem"
 
-# Where systems keep what they trust, in one file.
+# Bundles of trusted certificates on common systems.
 SYSTEM_FILES = (
     Path("/etc/ssl/certs/ca-certificates.crt"),
     Path("/etc/pki/tls/certs/ca-bundle.crt"),
@@ -29,13 +29,13 @@ _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", 
 
 
 def prepare(environ: Mapping[str, str]) -> None:
-    """Write the bundle: our CA behind all that `environ` and the system trust without it.
+    """Write the bundle: mitmproxy's CA after everything that `environ` and the system trust.
 
-    Without that, SSL_CERT_FILE would put our CA in the place of the system's. If there is no CA yet
-    it is made, just as mitmproxy does at its first start.
+    SSL_CERT_FILE replaces the system's certificates, so the bundle has to repeat them. Creates the
+    CA if there is none, as mitmproxy does at its first start.
     """
     if not CERTIFICATE.exists():
-        from mitmproxy.certs import CertStore  # only here: it is needed once in a lifetime
+        from mitmproxy.certs import CertStore  # slow to import, and needed once
 
         CertStore.from_store(CONFDIR, CONF_BASENAME, KEY_SIZE)
     named = (Path(environ[name]) for name in CA_VARIABLES if environ.get(name))
@@ -49,7 +49,7 @@ def prepare(environ: Mapping[str, str]) -> None:
 
 
 def certificates_in(files: Iterable[Path]) -> Iterator[bytes]:
-    """The certificates in files of PEM, each as DER; what cannot be read holds none."""
+    """The certificates in PEM files, as DER. Skips unreadable files."""
     for path in files:
         with suppress(OSError, ValueError):
             for block in _BLOCK.findall(path.read_text("utf-8", "replace")):
@@ -57,5 +57,5 @@ def certificates_in(files: Iterable[Path]) -> Iterator[bytes]:
 
 
 def holds_ca(files: Iterable[Path]) -> bool:
-    """Whether our CA's certificate is in one of these files."""
+    """Whether one of the files holds mitmproxy's CA certificate."""
     return not set(certificates_in([CERTIFICATE])).isdisjoint(certificates_in(files))

@@ -1,4 +1,4 @@
-"""`llm-proxy env`: what `run` would put into an agent's environment, as lines for a shell."""
+"""`llm-proxy env`: prints an agent's environment for the proxy as lines for a shell."""
 
 import argparse
 import os
@@ -16,12 +16,12 @@ from commands.config.levels import ConfigError
 from commands.config.load import load
 from commands.config.model import CONFIG_FIELDS
 
-# In a shell they would be taken for the proxy's own at its next start.
+# Exported to a shell, the proxy would read them at its next start.
 OURS = frozenset(setting.env for setting in CONFIG_FIELDS if setting.env)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print `export` lines, and comments about the rest; 1 if the key or the port is not known."""
+    """Print `export` lines and comments. Returns 1 if the client key or the port is unknown."""
     flags = vars(_parser().parse_args(arguments))
     try:
         settings = load(flags, os.environ, None)
@@ -29,27 +29,29 @@ def main(arguments: Sequence[str]) -> int:
     except (ConfigError, proxy_process.LaunchError) as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
-    known = settings.client_key
-    if known is None and not settings.disable_auth:
+    client_key = settings.client_key
+    if client_key is None and not settings.disable_auth:
         _comment(
-            f"No client key is configured, and the proxy makes a new one at each start: set "
+            f"No client key is configured, and each start of the proxy generates one: set "
             f"{CLIENT_KEY_NAME} for the proxy and here, or use llm-proxy run."
         )
         return 1
     if settings.port == 0:
-        _comment("With port 0 nobody knows where the proxy will be: choose one with --port.")
+        _comment("Port 0 means any free port, which env cannot know: choose one with --port.")
         return 1
     ca_bundle.prepare(os.environ)
-    proxy = Proxy(url, known.value if known else PLACEHOLDER)
+    proxy = Proxy(url, client_key.value if client_key else PLACEHOLDER)
     agent, mode = find_agent(flags["agent"]), Mode(flags["mode"])
     added = additions(agent, mode, proxy, os.environ, settings.intercept_hosts)
     for name, value in added.items():
         if name not in OURS:
             print(f"export {name}={shlex.quote(value)}")
-    for line in _not_by_environment(agent, mode, proxy):
+    for line in _remaining_steps(agent, mode, proxy):
         _comment(line)
     for name in sorted(OURS & added.keys()):
-        _comment(f"For {agent.name} alone, as the proxy reads it too: {name}={added[name]}")
+        _comment(
+            f"Set it for {agent.name} only, because the proxy reads it too: {name}={added[name]}"
+        )
     return 0
 
 
@@ -57,17 +59,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="llm-proxy env",
         usage="llm-proxy env AGENT [--mode proxy|base-url] [settings]",
-        description="Print what an agent needs in its environment to use a proxy that runs. In a "
+        description="Print the environment with which an agent uses a running proxy. In a "
         'shell: eval "$(llm-proxy env codex)"',
         allow_abbrev=False,
     )
-    parser.add_argument("agent", help="its name, or the program that starts it")
+    parser.add_argument("agent", help="its name or its program")
     add_mode(parser)
     setting_flags.add_settings(parser)
     return parser
 
 
-def _not_by_environment(agent: Agent, mode: Mode, proxy: Proxy) -> Iterator[str]:
+def _remaining_steps(agent: Agent, mode: Mode, proxy: Proxy) -> Iterator[str]:
     setup = agent.setup(mode)
     if setup.unsupported_reason:
         yield f"{agent.name} cannot use --mode {mode}: {setup.unsupported_reason}"
@@ -81,7 +83,7 @@ def _not_by_environment(agent: Agent, mode: Mode, proxy: Proxy) -> Iterator[str]
 
 
 def _comment(line: str) -> None:
-    """A line that `eval` skips, and a human sees nevertheless."""
+    """Print a line that `eval` skips and the user still sees."""
     print(f"# {line}")
     if not sys.stdout.isatty():
         print(f"llm-proxy: {line}", file=sys.stderr)

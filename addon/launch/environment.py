@@ -1,4 +1,4 @@
-"""The environment in which an agent uses the proxy, and what in it would keep it from that."""
+"""Computes the environment in which an agent uses the proxy."""
 
 import json
 import re
@@ -14,14 +14,14 @@ _LOOPBACK = ("localhost", "127.0.0.1")
 
 
 class Proxy(NamedTuple):
-    """A proxy and the key that it wants of its clients."""
+    """A proxy's URL and its client key."""
 
     url: str
     key: str
 
     @property
     def template_values(self) -> Mapping[str, str]:
-        """What the table of agents has gaps for."""
+        """Values of the `$placeholders` in the table of agents."""
         login = self.url.replace("://", f"://x:{quote(self.key, safe='')}@")
         return {
             "url": self.url,
@@ -39,23 +39,23 @@ def additions(
     inherited: Mapping[str, str],
     llm_hosts: Iterable[str],
 ) -> dict[str, str]:
-    """The variables to set, beside the `inherited` ones."""
+    """The variables to set in addition to the `inherited` ones."""
     common, own = COMMON[mode], agent.setup(mode)
     defaults = {
         name: value
         for name, value in {**common.defaults, **own.defaults}.items()
         if not inherited.get(name)
     }
-    wanted = {**defaults, **common.variables, **own.variables}
+    templates = {**defaults, **common.variables, **own.variables}
     direct = ",".join(_direct_hosts(inherited, llm_hosts))
-    filled = {name: fill(value, proxy.template_values) for name, value in wanted.items()}
+    filled = {name: fill(value, proxy.template_values) for name, value in templates.items()}
     return filled | {"NO_PROXY": direct, "no_proxy": direct}
 
 
 def without_secrets(environ: Mapping[str, str], secrets: Iterable[str]) -> dict[str, str]:
-    """`environ` with a placeholder for each secret, wherever in a value it stands."""
-    known = sorted(secrets, key=len, reverse=True)  # one may be the beginning of another
-    # Anything shorter stands by chance inside of other values.
+    """`environ` with each secret replaced by a placeholder, also inside other values."""
+    known = sorted(secrets, key=len, reverse=True)  # a secret may start with another
+    # Shorter ones occur inside other values by chance.
     long = [re.escape(each) for each in known if len(each) >= MIN_LENGTH]
     anywhere = re.compile("|".join(long) or "(?!)")
     return {
@@ -65,7 +65,7 @@ def without_secrets(environ: Mapping[str, str], secrets: Iterable[str]) -> dict[
 
 
 def _direct_hosts(inherited: Mapping[str, str], llm_hosts: Iterable[str]) -> list[str]:
-    """Whom to reach without a proxy: this machine, and whom the user has named but for ours."""
+    """NO_PROXY: this machine and the user's entries, without the LLM hosts."""
     named = [*direct_hosts(inherited.get("NO_PROXY")), *direct_hosts(inherited.get("no_proxy"))]
     hosts = tuple(llm_hosts)
     kept = [entry for entry in named if not any(is_direct(host, [entry]) for host in hosts)]
@@ -78,6 +78,6 @@ def direct_hosts(no_proxy: str | None) -> list[str]:
 
 
 def is_direct(host: str, entries: Iterable[str]) -> bool:
-    """Whether such entries keep `host` from the proxy; each is a name, a domain or `*`."""
+    """Whether NO_PROXY `entries` exclude `host`; each is a name, a domain or `*`."""
     domains = (entry.partition(":")[0].lstrip("*.").lower() for entry in entries)
     return any(not domain or f".{host}".endswith(f".{domain}") for domain in domains)

@@ -1,4 +1,4 @@
-"""The proxy for an agent: the one that runs already, or one of our own for the time being."""
+"""Finds the proxy for an agent, or starts one for as long as the agent runs."""
 
 import contextlib
 import re
@@ -23,18 +23,18 @@ from commands.config.model import Config
 
 LOG = CONFDIR / "llm-proxy-run.log"
 TIMEOUT_S = 3.0
-"""Nothing on this machine takes longer, unless it does not speak HTTP."""
+"""A server on this machine that takes longer does not speak HTTP."""
 
 _READY = re.compile(r"LLM proxy ready: HTTPS_PROXY=http://\S*:(\d+)")
 _START_S, _STOP_S = 30.0, 10.0
 
 
 class LaunchError(Exception):
-    """Why an agent cannot be started, and the cure, fit for the user's eyes."""
+    """Why an agent cannot be started, and what to do; shown to the user."""
 
 
 class PortOwner(Enum):
-    """Who listens at an address."""
+    """What listens at an address."""
 
     NOBODY = "nobody"
     PROVEN = "knows our client key"
@@ -43,20 +43,20 @@ class PortOwner(Enum):
 
 
 def url_of(settings: Config, port: int) -> str:
-    """Where programs on this machine reach a proxy with these settings; LaunchError if nowhere."""
+    """The URL of a proxy with these settings. Raises LaunchError if its host does not resolve."""
     try:
         found = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise LaunchError(f"{settings.host} is no address to listen on: {error.strerror}") from None
+        raise LaunchError(f"cannot listen on {settings.host}: {error.strerror}") from None
     return local_url(str(found[0][4][0]), port)
 
 
 def port_owner(url: str, client_key: Key | None) -> PortOwner:
-    """Who listens at `url`; it is not shown the key."""
+    """What listens at `url`; it never receives the client key."""
     nonce = secrets.token_hex()
     try:
-        answer = httpx.get(url, params={"nonce": nonce}, trust_env=False, timeout=TIMEOUT_S)
-        about = answer.json()
+        response = httpx.get(url, params={"nonce": nonce}, trust_env=False, timeout=TIMEOUT_S)
+        about = response.json()
         name, proof = about["name"], about.get("proof")
     except httpx.ConnectError:
         return PortOwner.NOBODY
@@ -69,7 +69,7 @@ def port_owner(url: str, client_key: Key | None) -> PortOwner:
 
 
 def running_proxy(url: str, owner: PortOwner, settings: Config) -> Proxy | None:
-    """The proxy that runs at `url`, with the key to show; None if its key is not known here."""
+    """The running proxy with the key to send; None if the configuration lacks its key."""
     known = settings.client_key
     if known and not settings.disable_auth:
         return Proxy(url, known.value) if owner is PortOwner.PROVEN else None
@@ -78,18 +78,18 @@ def running_proxy(url: str, owner: PortOwner, settings: Config) -> Proxy | None:
 
 
 def accepts(proxy: Proxy) -> bool:
-    """Whether a running proxy lets clients in with this key. No upstream is asked."""
-    answer = httpx.get(
+    """Whether a running proxy accepts this client key. Sends no request to an upstream."""
+    response = httpx.get(
         f"{proxy.url}/v1/chat/completions",
         headers={"authorization": f"Bearer {proxy.key}"},
         trust_env=False,
         timeout=TIMEOUT_S,
     )
-    return answer.status_code != httpx.codes.UNAUTHORIZED
+    return response.status_code != httpx.codes.UNAUTHORIZED
 
 
 def shows_another_ca(proxy: Proxy, llm_host: str) -> bool:
-    """Whether a running proxy opens TLS with a CA that is not the one in our folder."""
+    """Whether a running proxy intercepts TLS with another CA than the one in `CONFDIR`."""
     context = ssl.create_default_context(cafile=CERTIFICATE)
     try:
         httpx.get(
@@ -108,17 +108,17 @@ def shows_another_ca(proxy: Proxy, llm_host: str) -> bool:
 def available_proxy(
     settings: Config, flags: Sequence[str], environ: Mapping[str, str]
 ) -> Iterator[tuple[Proxy, str]]:
-    """A proxy while the block runs, and a line that tells about it. LaunchError if there is none.
+    """Provide a proxy while the block runs, and a line about it for the user.
 
-    `flags` and `environ` are for one of our own, which must come to the same `settings`.
+    `flags` and `environ` are for a proxy that it starts; they must lead to the same `settings`.
+    Raises LaunchError if there is no usable proxy.
     """
     url = url_of(settings, settings.port)
     owner = port_owner(url, settings.client_key) if settings.port else PortOwner.NOBODY
     match owner:
         case PortOwner.STRANGER:
             raise LaunchError(
-                f"{url} is taken by another program: choose another port with --port, "
-                "0 for any free one"
+                f"another program uses {url}: choose another port with --port, 0 for any free one"
             )
         case PortOwner.OURS | PortOwner.PROVEN:
             yield (
@@ -129,30 +129,30 @@ def available_proxy(
             key = settings.client_key.value if settings.client_key else secrets.token_urlsafe(24)
             with _started(flags, {**environ, CLIENT_KEY_NAME: key}) as port:
                 url = url_of(settings, port)
-                yield Proxy(url, key), f"started a proxy at {url}, its log: {LOG}"
+                yield Proxy(url, key), f"started a proxy at {url}; its log is {LOG}"
 
 
 def _running(url: str, owner: PortOwner, settings: Config) -> Proxy:
     if proxy := running_proxy(url, owner, settings):
         return proxy
     reason = (
-        f"does not know the key in {CLIENT_KEY_NAME}"
+        f"rejects the key in {CLIENT_KEY_NAME}"
         if settings.client_key
-        else "has a key that is not known here"
+        else "requires a client key, and none is configured"
     )
     raise LaunchError(
         f"The proxy at {url} {reason}: set {CLIENT_KEY_NAME} to the client key that it printed, "
-        "or use one of your own with --port=0"
+        "or start another one with --port=0"
     )
 
 
 @contextlib.contextmanager
 def _started(flags: Sequence[str], environ: Mapping[str, str]) -> Iterator[int]:
-    """The port of a proxy of our own. It has its own session: Ctrl-C is for the agent alone."""
-    LOG.unlink(missing_ok=True)  # the one before may still be written to
+    """Run a proxy and yield its port. In a session of its own, because Ctrl-C is for the agent."""
+    LOG.unlink(missing_ok=True)  # an earlier proxy may still write to its log
     with LOG.open("x", buffering=1, encoding="utf-8") as log:
         process = subprocess.Popen(
-            # -P: no module in the working directory can take the place of ours.
+            # -P: modules in the working directory must not replace ours.
             [sys.executable, "-u", "-P", "-m", "addon.cli", "--ignore-folder", *flags],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -186,11 +186,11 @@ def _started(flags: Sequence[str], environ: Mapping[str, str]) -> Iterator[int]:
 
 
 def _copy_until_ready(output: IO[str], log: IO[str]) -> int:
-    """The port that it says it listens on; LaunchError with what it said else."""
-    said = []
+    """The port that the proxy logs. Raises LaunchError with its output if it ends before."""
+    lines = []
     for line in output:
         log.write(line)
-        said.append(line)
+        lines.append(line)
         if found := _READY.search(line):
             return int(found[1])
-    raise LaunchError(f"The proxy did not start:\n{''.join(said).rstrip()}")
+    raise LaunchError(f"The proxy did not start:\n{''.join(lines).rstrip()}")

@@ -1,4 +1,4 @@
-"""The guide to agents as Markdown: `python -m addon.launch.reference > docs/agents.md`."""
+"""Writes the guide to agents as Markdown: `python -m addon.launch.reference > docs/agents.md`."""
 
 import shlex
 from collections.abc import Iterable, Mapping
@@ -13,65 +13,65 @@ INTRODUCTION = """\
     llm-proxy run -- codex                    # as an HTTPS proxy
     llm-proxy run --mode base-url -- codex    # by its base URL
 
-starts an agent so that it uses the proxy. One that runs already at the configured address is used
-as it is; else one is started with the settings given before `--`, in the background, for as long as
-the agent runs. The agent has the terminal, its exit code is passed on, and no configuration file is
-changed: all is in the agent's environment or on its command line. What cannot be told there is
-printed. If several agents are to share a proxy, start `llm-proxy` by itself, with a client key in
-`LLM_INTERACTIVE_PROXY_API_KEY` that is set for the agents too.
+starts an agent that uses the proxy. If a proxy runs at the configured address, the agent uses that
+one. Otherwise `run` starts a proxy in the background, with the settings before `--`, and stops it
+after the agent. The agent has the terminal, and `run` returns its exit code. No configuration file
+changes: `run` sets the agent's environment and command line, and prints what you have to do
+yourself. To share a proxy among agents, start `llm-proxy` by itself, with a client key in
+`LLM_INTERACTIVE_PROXY_API_KEY`, and set the same variable for the agents.
 
-    eval "$(llm-proxy env codex)"             # the same environment for the shell you are in
-    llm-proxy doctor codex                    # what is wrong, and the cure
+    eval "$(llm-proxy env codex)"             # the same environment for the current shell
+    llm-proxy doctor codex                    # find what is wrong, and how to fix it
 
-Exit codes of `run` beside the agent's own: 2 for wrong usage or settings, 125 if there is no proxy
-to be had, 126 and 127 if the agent cannot be run or is not found, 128 + n if signal n ended it.
+Besides the agent's own exit code `run` returns 2 for wrong usage or settings, 125 if no proxy can
+be used, 126 if the agent cannot run, 127 if it is not found, and 128 + n after signal n.
 
-`run`, `env` and `doctor` do not read `.env` and `proxy.yaml` of the working directory, which may be
-a stranger's repository. Keep settings in `~/.config/llm-proxy`, or name a file with `--settings`.
+`run`, `env` and `doctor` do not read `.env` and `proxy.yaml` in the working directory, which may be
+an untrusted repository. Keep settings in `~/.config/llm-proxy`, or name a file with `--settings`.
 
-Configured upstream keys are hidden wherever they stand in the agent's environment. Agents
-that want a key of their own get a placeholder if there is none.
+`run` replaces configured API keys in the agent's environment with a placeholder. An agent that
+needs a key of its own gets a placeholder if it has none.
 """
 
 COMMON_NOTE = """
-In both modes `NO_PROXY` is set to this machine and to what was in it, without the LLM hosts.
-`$url` is the proxy's address, `$login` the same with the client key as password
-(`http://x:KEY@127.0.0.1:8000`), `$key` that key (`$json_key` in quotes), and `$bundle` a file
-with mitmproxy's CA behind everything that was trusted before.
+In both modes `NO_PROXY` holds this machine and the entries it had before, without the LLM hosts.
+`$url` is the proxy's URL, `$login` that URL with the client key as password
+(`http://x:KEY@127.0.0.1:8000`), `$key` the client key (`$json_key` in quotes), and `$bundle` a file
+with mitmproxy's CA and all certificates that were trusted before.
 
-Programs that are not listed get this much, which suits the SDKs of OpenAI and what is built on
-them. In VS Code (Cline, Roo Code, Kilo Code, Continue) choose the provider "OpenAI Compatible" with
-the base URL `http://127.0.0.1:8000/v1` and the client key.
+Agents without a row get only this, which suits OpenAI's SDKs and programs built on them. In VS Code
+(Cline, Roo Code, Kilo Code, Continue) choose the provider "OpenAI Compatible" with the base URL
+`http://127.0.0.1:8000/v1` and the client key.
 """
 
 ABOUT_TRIED = """
-The versions under *tried* were run for real, by `make test-agents` with simulated models, in both
-modes if none is named: a prompt, a command alone and before other words, a conversation that is
-taken up again (but for Cline), and a tool that the model calls (aider has none). So were OpenAI's
-Python SDK 3.54, opencode with either of its providers, and Codex with a history that it sums up.
-The other rows are made after the agents' documentation.\
+`make test-agents` runs the versions under *tried* against simulated models, in both modes unless
+one is named. It tries a prompt, a command alone and before other words, a resumed conversation (not
+with Cline), and a tool call (not with aider, which has no tools). It also runs OpenAI's Python SDK
+3.54, opencode with both of its providers, and Codex when it compacts a history. The other rows
+follow the agents' documentation.\
 """
 
 ABOUT_BANG = """
 ## A leading `!`
 
-Some agents take a line that begins with `!` for a shell command, so that it never gets to the
-proxy. Put something before the command (`. !/help`; punctuation around a command does not count),
-or choose another prefix, such as `COMMAND_PREFIX=%/`. In headless mode (`exec`, `run`, `-p`) all
-but aider send the line as it is. These are the agents:
+Some agents run a line that begins with `!` in a shell instead of sending it. Type something before
+the command (`. !/help`; the proxy ignores punctuation around a command), or choose another prefix,
+such as `COMMAND_PREFIX=%/`. In headless mode (`exec`, `run`, `-p`) all of them but aider send the
+line. These agents do it:
 {agents}.
 """
 
 
 def reference() -> str:
-    """The whole page."""
+    """The page."""
     return "\n".join(
         (
             INTRODUCTION,
-            "## What every agent gets\n",
+            "## Every agent\n",
             *_table(("mode", "in its environment"), map(_common, Mode)),
             COMMON_NOTE,
-            "## What is particular to each\n",
+            "## Each agent\n",
             *_table(
                 (
                     *("agent", "tried", "start", "trusts the CA by"),
@@ -101,7 +101,7 @@ def _setup(setup: Setup) -> str:
         f"if unset {_codes(_assignments(setup.defaults))}" if setup.defaults else "",
         f"arguments {_codes([shlex.join(setup.arguments)])}" if setup.arguments else "",
         setup.note or "",
-        f"no: {setup.unsupported_reason}" if setup.unsupported_reason else "",
+        f"unsupported: {setup.unsupported_reason}" if setup.unsupported_reason else "",
     )
     return "; ".join(filter(None, parts))
 

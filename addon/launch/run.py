@@ -1,4 +1,4 @@
-"""`llm-proxy run`: start an agent that uses the proxy, and a proxy for it if none runs."""
+"""`llm-proxy run`: starts an agent that uses the proxy, and a proxy for it if none runs."""
 
 import argparse
 import os
@@ -17,23 +17,24 @@ from addon.program import flags as setting_flags
 from commands.config.levels import FILE_FLAG, ConfigError, unread_files
 from commands.config.load import Configuration, read
 
-# The terminal sends these to the agent as well as to us; the others only one of us gets.
-OF_THE_TERMINAL = ("SIGINT", "SIGQUIT")
-OF_OTHERS = ("SIGTERM", "SIGHUP")
+# The terminal sends these to the agent too ...
+TERMINAL_SIGNALS = ("SIGINT", "SIGQUIT")
+# ... and these reach only this process, which forwards them.
+FORWARDED_SIGNALS = ("SIGTERM", "SIGHUP")
 
-# Exit codes as of env, timeout and the shells.
+# Exit codes as in env, timeout and shells.
 WRONG_USAGE, NO_PROXY, CANNOT_RUN, NOT_FOUND, BY_SIGNAL = 2, 125, 126, 127, 128
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Returns the agent's exit code, 128 + n if signal n ended it, or one of those above."""
+    """Returns the agent's exit code, 128 + n after signal n, or one of the codes above."""
     ours, command = setting_flags.split(arguments)
     parser = _parser()
     flags = vars(parser.parse_args(ours))
     if not command:
         parser.error("no agent given: llm-proxy run -- AGENT ARGUMENTS...")
-    for number in _numbers(*OF_THE_TERMINAL, *OF_OTHERS):
-        signal.signal(number, _leave)
+    for number in _signals(*TERMINAL_SIGNALS, *FORWARDED_SIGNALS):
+        signal.signal(number, _exit_on_signal)
     try:
         configured = read(flags, os.environ, None)
         return _run(command, Mode(flags["mode"]), configured, setting_flags.to_argv(flags))
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return WRONG_USAGE
     except proxy_process.LaunchError as error:
-        _tell(str(error))
+        _print(str(error))
         return NO_PROXY
 
 
@@ -49,9 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="llm-proxy run",
         usage="llm-proxy run [--mode proxy|base-url] [settings] -- AGENT ARGUMENTS...",
-        description="Start a coding agent so that it uses the proxy. One that runs already at the "
-        "configured address is used as it is, else one is started for as long as the agent runs.",
-        epilog="The settings are those of llm-proxy: see llm-proxy --help.",
+        description="Start a coding agent so that it uses the proxy: the one that runs at the "
+        "configured address, or else a new one for as long as the agent runs.",
+        epilog="For the settings see llm-proxy --help.",
         allow_abbrev=False,
     )
     add_mode(parser)
@@ -60,12 +61,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def add_mode(parser: argparse.ArgumentParser) -> None:
-    """The flag that `env` has too."""
+    """Add `--mode`, which `run` and `env` share."""
     parser.add_argument(
         "--mode",
         choices=list(Mode),
         default=Mode.PROXY,
-        help="how the agent reaches it: as an HTTPS proxy (default) or by its base URL",
+        help="how the agent reaches the proxy: as its HTTPS proxy (default) or by base URL",
     )
 
 
@@ -76,20 +77,20 @@ def _run(
     agent = find_agent(command[0])
     setup = agent.setup(mode)
     if setup.unsupported_reason:
-        _tell(f"{agent.name} cannot use --mode {mode}: {setup.unsupported_reason}")
+        _print(f"{agent.name} cannot use --mode {mode}: {setup.unsupported_reason}")
         return WRONG_USAGE
     executable = shutil.which(command[0])
     if executable is None:
-        _tell(f"{command[0]}: not found, or not executable")
+        _print(f"{command[0]}: not found, or not executable")
         return NOT_FOUND
     ca_bundle.prepare(os.environ)
-    with proxy_process.available_proxy(settings, flags, os.environ) as (proxy, what):
-        _tell(what)
+    with proxy_process.available_proxy(settings, flags, os.environ) as (proxy, message):
+        _print(message)
         if not settings.api_keys and not settings.is_demo and not settings.playback:
             for name in unread_files(Path.cwd()):
-                _tell(f"no key is configured; {name} here is not read without {FILE_FLAG} {name}")
+                _print(f"no API key is configured; to read {name} here, add {FILE_FLAG} {name}")
         if setup.note:
-            _tell(f"{agent.name}: {fill(setup.note, proxy.template_values)}")
+            _print(f"{agent.name}: {fill(setup.note, proxy.template_values)}")
         added = additions(agent, mode, proxy, os.environ, settings.intercept_hosts)
         arguments = [fill(argument, proxy.template_values) for argument in setup.arguments]
         environ = {**without_secrets(os.environ, configured.secrets), **added}
@@ -97,29 +98,29 @@ def _run(
 
 
 def _in_foreground(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run a program on our terminal until it ends; returns its exit code."""
-    for number in _numbers(*OF_THE_TERMINAL):
+    """Run a program in this terminal. Returns its exit code."""
+    for number in _signals(*TERMINAL_SIGNALS):
         signal.signal(number, lambda number, frame: None)
     try:
         process = subprocess.Popen(command, env=environ)
     except OSError as error:
-        _tell(f"{command[0]}: {error.strerror}")
+        _print(f"{command[0]}: {error.strerror}")
         return CANNOT_RUN
-    for number in _numbers(*OF_OTHERS):
+    for number in _signals(*FORWARDED_SIGNALS):
         signal.signal(number, lambda number, frame: process.send_signal(number))
     code = process.wait()
     return code if code >= 0 else BY_SIGNAL - code
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    """As long as there is no agent: end, and the proxy with us."""
+def _exit_on_signal(number: int, frame: FrameType | None) -> None:
+    """Before the agent runs, a signal ends this process and its proxy."""
     raise SystemExit(BY_SIGNAL + number)
 
 
-def _numbers(*names: str) -> list[signal.Signals]:
-    """Those signals that this system has."""
+def _signals(*names: str) -> list[signal.Signals]:
+    """The signals by name, without those that this system lacks."""
     return [number for name in names if (number := getattr(signal, name, None))]
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     print(f"llm-proxy: {line}", file=sys.stderr, flush=True)

@@ -80,8 +80,8 @@ def has(lines: list[str], *parts: str) -> bool:
 def test_all_is_well(examine: Examine) -> None:
     found = examine()
     assert (found.code, found.problems) == (0, [])
-    assert has(found.ok, "OpenRouter: takes the key OPENROUTER_API_KEY")
-    assert has(found.ok, "Google Gemini: takes the key GEMINI_API_KEY")
+    assert has(found.ok, "OpenRouter: accepts the key OPENROUTER_API_KEY")
+    assert has(found.ok, "Google Gemini: accepts the key GEMINI_API_KEY")
     assert has(found.ok, "is free")
     assert has(found.ok, "environment: nothing")
 
@@ -90,14 +90,14 @@ def test_a_refused_key_and_an_upstream_that_is_not_there(examine: Examine) -> No
     refusal = json_answer({"error": {"code": 401, "message": "User not found."}}, 401)
     found = examine(key=refusal, GEMINI_API_BASE_URL=CLOSED)
     assert found.code == 1
-    assert has(found.problems, "OpenRouter: refuses the key OPENROUTER_API_KEY (HTTP 401)")
+    assert has(found.problems, "OpenRouter: rejects the key OPENROUTER_API_KEY (HTTP 401)")
     assert has(found.problems, "Google Gemini: cannot reach 127.0.0.1")
     assert len(found.problems) == 2
 
 
 def test_a_gateway_that_knows_nothing_of_keys_is_asked_for_its_models(examine: Examine) -> None:
     found = examine(key=json_answer({"error": "no such path"}, 404))
-    assert has(found.ok, "OpenRouter: takes the key")
+    assert has(found.ok, "OpenRouter: accepts the key")
 
 
 def test_a_silent_upstream_is_not_waited_for(examine: Examine) -> None:
@@ -107,7 +107,7 @@ def test_a_silent_upstream_is_not_waited_for(examine: Examine) -> None:
 
 def test_without_keys(examine: Examine) -> None:
     found = examine(OPENROUTER_API_KEY="", GEMINI_API_KEY="")
-    assert has(found.problems, "there is no key")
+    assert has(found.problems, "no API key")
     assert has(found.fixes, "OPENROUTER_API_KEY or GEMINI_API_KEY")
     assert examine("--demo", OPENROUTER_API_KEY="", GEMINI_API_KEY="").code == 0
 
@@ -132,10 +132,10 @@ def test_an_environment_that_leads_elsewhere(examine: Examine, tmp_path: Path) -
     )
     assert has(found.warnings, "HTTPS_PROXY points at proxy.corp:3128,")
     assert has(found.warnings, "HTTPS_PROXY and https_proxy differ")
-    assert has(found.warnings, "NO_PROXY keeps from the proxy: api.openai.com")
+    assert has(found.warnings, "NO_PROXY bypasses the proxy for api.openai.com")
     assert has(found.warnings, "OPENAI_BASE_URL points at llm.corp,")
     assert not has(found.warnings, "OPENAI_API_BASE")
-    assert has(found.warnings, "missing in the file of SSL_CERT_FILE")
+    assert has(found.warnings, "missing from the file in SSL_CERT_FILE")
     assert not has(found.warnings, "secret")
     assert found.code == 0
 
@@ -152,26 +152,26 @@ def test_an_agent_and_its_version(examine: Examine, tmp_path: Path, script: str)
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o700)
     found = examine("codex", "--demo", PATH=f"{tmp_path}:{os.defpath}")
-    version = "codex-cli 9.8.7" if "9.8.7" in script else "does not tell its version"
+    version = "codex-cli 9.8.7" if "9.8.7" in script else "version unknown"
     assert has(found.ok, f"codex: {program}", version)
-    assert has(found.warnings, "begins with ! for a shell")
+    assert has(found.warnings, "begins with ! as a shell")
     assert has(found.fixes, "'. !/help'")
 
 
 def test_an_agent_that_is_not_there(examine: Examine) -> None:
     found = examine("codex", "--demo", COMMAND_PREFIX="%/", PATH="/nowhere")
     assert found.code == 1
-    assert has(found.problems, "there is no program codex")
+    assert has(found.problems, "program codex not found")
     assert not has(found.warnings, "begins with !")
 
 
 def test_the_proxy_that_runs(examine: Examine, proxy: RunningProxy) -> None:
     found = examine("--demo", "--port", str(proxy.port))
-    assert has(found.ok, f"the proxy runs at {proxy.url} and takes the client key")
+    assert has(found.ok, f"the proxy runs at {proxy.url} and accepts the client key")
     found = examine("--demo", "--port", str(proxy.port), LLM_INTERACTIVE_PROXY_API_KEY="wrong-key")
-    assert has(found.warnings, "with another client key")
+    assert has(found.warnings, "requires another client key")
 
 
 def test_a_port_that_another_program_has(examine: Examine, upstream: UpstreamThread) -> None:
     found = examine("--demo", "--port", upstream.simulator.url.rpartition(":")[2])
-    assert has(found.problems, "is taken by another program")
+    assert has(found.problems, "another program uses")

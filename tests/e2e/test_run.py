@@ -114,8 +114,8 @@ def test_its_exit_code_is_the_agent_s(
 @pytest.mark.parametrize(
     ("environ", "reason"),
     [
-        ({}, "has a key that is not known here"),
-        ({KEY_NAME: "another-key"}, f"does not know the key in {KEY_NAME}"),
+        ({}, "requires a client key, and none is configured"),
+        ({KEY_NAME: "another-key"}, f"rejects the key in {KEY_NAME}"),
     ],
 )
 def test_a_proxy_whose_key_is_not_known_is_of_no_use(
@@ -131,7 +131,7 @@ def test_a_port_that_another_program_has(home: Path, upstream: UpstreamThread) -
     port = upstream.simulator.url.rpartition(":")[2]
     ended = llm_proxy(home, "run", "--demo", "--port", port, "--", "true")
     assert ended.returncode == 125
-    assert "taken by another program" in ended.stderr
+    assert "another program uses" in ended.stderr
     assert "--port" in ended.stderr
 
 
@@ -142,7 +142,11 @@ def test_a_port_that_another_program_has(home: Path, upstream: UpstreamThread) -
         ([], 2, "no agent given"),
         (["--port", "x", "--", "true"], 2, "--port x: must be"),
         (["--mode=base-url", "--", "claude"], 2, "claude-code cannot use --mode base-url"),
-        (["--host", "no.such.host.invalid", "--", "true"], 125, "is no address to listen on"),
+        (
+            ["--host", "no.such.host.invalid", "--", "true"],
+            125,
+            "cannot listen on no.such.host.invalid",
+        ),
     ],
 )
 def test_what_cannot_be_started(home: Path, arguments: list[str], code: int, said: str) -> None:
@@ -225,7 +229,8 @@ def test_env_comments_on_what_is_no_variable(home: Path) -> None:
     assert "# Start it with: codex -c model_provider=llm-proxy" in printed
     printed = llm_proxy(home, "env", "aider", environ=environ).stdout
     assert (
-        f"# For aider alone, as the proxy reads it too: OPENROUTER_API_KEY={PLACEHOLDER}" in printed
+        f"# Set it for aider only, because the proxy reads it too: OPENROUTER_API_KEY={PLACEHOLDER}"
+        in printed
     )
     assert all(f"export {name}=" in printed for name in CA_VARIABLES)
 
@@ -243,8 +248,8 @@ def test_the_doctor_knows_by_what_an_agent_trusts(home: Path) -> None:
     environ["NODE_EXTRA_CA_CERTS"] = str(home / ".mitmproxy" / "llm-proxy-ca-bundle.pem")
     environ["SSL_CERT_FILE"] = "/no/such/file"
     for agent, finding in (
-        ("opencode", "ok       trust: the CA is known through NODE_EXTRA_CA_CERTS"),
-        ("codex", "warning  trust: the CA is missing in the file of SSL_CERT_FILE"),
+        ("opencode", "ok       trust: NODE_EXTRA_CA_CERTS contains the CA"),
+        ("codex", "warning  trust: the CA is missing from the file in SSL_CERT_FILE"),
     ):
         arguments = ("doctor", agent, "--demo", "--port=0")
         assert finding in llm_proxy(home, *arguments, environ=environ).stdout
@@ -256,5 +261,5 @@ def test_the_doctor_compares_the_ca(home: Path, tmp_path: Path, running: Running
     for directory, is_another in ((home, False), (tmp_path, True)):
         arguments = ("doctor", "--demo", "--port", port_of(running))
         found = llm_proxy(directory, *arguments, environ=environ).stdout
-        assert "takes the client key" in found
+        assert "accepts the client key" in found
         assert ("does not use the CA in" in found) is is_another

@@ -1,1 +1,1 @@
-"""Finds out what is wrong with the proxy, an agent or their surroundings."""
+"""`llm-proxy doctor`: checks the proxy, an agent and their environment."""

@@ -1,4 +1,4 @@
-"""What in the environment would lead an agent elsewhere, or make it distrust the proxy."""
+"""Checks the environment for variables that bypass the proxy or break trust in its CA."""
 
 import re
 from collections.abc import Iterator
@@ -9,34 +9,34 @@ from addon.launch.ca_bundle import SYSTEM_FILES, holds_ca
 from addon.launch.doctor.findings import Finding, Severity, Subject
 from addon.launch.environment import direct_hosts, is_direct
 
-USE_RUN = "llm-proxy run sets it right for the agent alone"
+USE_RUN = "llm-proxy run sets it for the agent"
 
 
 def check_environment(subject: Subject) -> Iterator[Finding]:
-    """Every clash; that there is none is said too."""
+    """A finding for each conflict, or one that there is none."""
     found = [
-        Finding(Severity.WARNING, text, USE_RUN) for clash in _CLASHES for text in clash(subject)
+        Finding(Severity.WARNING, text, USE_RUN) for check in _CONFLICTS for text in check(subject)
     ]
-    yield from found or [Finding(Severity.OK, "environment: nothing in it is against the proxy")]
+    yield from found or [Finding(Severity.OK, "environment: nothing in it bypasses the proxy")]
 
 
 def check_trust(subject: Subject) -> Iterator[Finding]:
-    """Through what the agent knows our CA, and what would make it forget."""
-    wanted = subject.agent.trusts if subject.agent else CA_VARIABLES
+    """Whether the agent trusts mitmproxy's CA."""
+    variables = subject.agent.trusts if subject.agent else CA_VARIABLES
     who = subject.agent.name if subject.agent else "AGENT"
     fix = f'start it with llm-proxy run, or: eval "$(llm-proxy env {who})"'
-    named = {name: Path(subject.environ[name]) for name in wanted if subject.environ.get(name)}
+    named = {name: Path(subject.environ[name]) for name in variables if subject.environ.get(name)}
     knowing = [name for name, path in named.items() if holds_ca([path])]
     lacking = [name for name in named if name not in knowing]
     is_in_system = holds_ca(SYSTEM_FILES)
     if lacking and not (knowing and subject.agent):
-        text = f"trust: the CA is missing in the file of {', '.join(lacking)}"
+        text = f"trust: the CA is missing from the file in {', '.join(lacking)}"
         yield Finding(Severity.WARNING, text, fix)
     elif knowing or is_in_system:
         sources = [*knowing, *(["the system's store"] if is_in_system else [])]
-        yield Finding(Severity.OK, f"trust: the CA is known through {', '.join(sources)}")
+        yield Finding(Severity.OK, f"trust: {', '.join(sources)} contains the CA")
     else:
-        text = f"trust: the CA is not known; {' or '.join(wanted)} can tell"
+        text = f"trust: nothing makes programs trust the CA; set {' or '.join(variables)}"
         yield Finding(Severity.WARNING, text, fix)
 
 
@@ -52,7 +52,7 @@ def _all_proxy(subject: Subject) -> Iterator[str]:
     has_https = subject.environ.get("HTTPS_PROXY") or subject.environ.get("https_proxy")
     for name in ("ALL_PROXY", "all_proxy"):
         if subject.environ.get(name) and not has_https and not is_enough:
-            who = subject.agent.name if subject.agent else "many an agent"
+            who = subject.agent.name if subject.agent else "most agents"
             yield f"{name} alone is not enough: {who} ignores it"
 
 
@@ -61,14 +61,14 @@ def _direct(subject: Subject) -> Iterator[str]:
         entries = direct_hosts(subject.environ.get(name))
         hosts = [host for host in subject.settings.intercept_hosts if is_direct(host, entries)]
         if hosts:
-            yield f"{name} keeps from the proxy: {', '.join(hosts)}"
+            yield f"{name} bypasses the proxy for {', '.join(hosts)}"
 
 
 def _two_spellings(subject: Subject) -> Iterator[str]:
     for name in ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         values = {subject.environ.get(name), subject.environ.get(name.lower())} - {None}
         if len(values) > 1:
-            yield f"{name} and {name.lower()} differ: agents read one or the other"
+            yield f"{name} and {name.lower()} differ, and agents read only one of them"
 
 
 def _other_base(subject: Subject) -> Iterator[str]:
@@ -79,10 +79,10 @@ def _other_base(subject: Subject) -> Iterator[str]:
             yield f"{name} points at {_host_and_port(value)}, which is not the proxy"
 
 
-_CLASHES = (_other_proxy, _all_proxy, _direct, _two_spellings, _other_base)
+_CONFLICTS = (_other_proxy, _all_proxy, _direct, _two_spellings, _other_base)
 
 
 def _host_and_port(url: str) -> str:
-    """The host and port of a URL, whatever is wrong with it; without its password."""
+    """Host and port of a URL, which may be malformed, without its password."""
     rest = re.sub(r"^\w+://", "", url.strip())
     return rest.partition("/")[0].rpartition("@")[2].replace("localhost", "127.0.0.1")

@@ -1,4 +1,4 @@
-"""What the doctor is asked about, and what it says."""
+"""The subject of the checks, and the findings that they return."""
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
@@ -9,7 +9,7 @@ from commands.config.model import Config
 
 
 class Severity(StrEnum):
-    """A problem keeps the proxy from working, a warning an agent from using it."""
+    """A problem stops the proxy, a warning may stop an agent from using it."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One line, and the cure on another one."""
+    """A line about one thing, and what to do about it."""
 
     severity: Severity
     text: str
@@ -25,10 +25,11 @@ class Finding(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What is looked at. `url` is where the proxy is, or would be."""
+    """What the checks look at."""
 
     settings: Config
     url: str
+    """Where the proxy runs or would run."""
     environ: Mapping[str, str]
     agent: Agent | None
 

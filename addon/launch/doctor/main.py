@@ -1,4 +1,4 @@
-"""`llm-proxy doctor`: look for what keeps the proxy, or an agent, from working."""
+"""`llm-proxy doctor`: runs all checks and prints their findings."""
 
 import argparse
 import os
@@ -25,7 +25,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the findings; 1 if there is a problem among them."""
+    """Print the findings. Returns 1 if one of them is a problem."""
     flags = vars(_parser().parse_args(arguments))
     severities = set()
     for finding in _findings(flags):
@@ -40,10 +40,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="llm-proxy doctor",
         usage="llm-proxy doctor [AGENT] [settings]",
-        description="Look for what keeps the proxy from working, or an agent from using it.",
+        description="Find what keeps the proxy from working or an agent from using it.",
         allow_abbrev=False,
     )
-    parser.add_argument("agent", nargs="?", help="its name, or the program that starts it")
+    parser.add_argument("agent", nargs="?", help="its name or its program")
     setting_flags.add_settings(parser)
     return parser
 

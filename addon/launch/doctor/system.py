@@ -1,4 +1,4 @@
-"""What this machine has: the programs, the port, the CA, the agent."""
+"""Checks this machine: programs, port, client key, CA, agent."""
 
 import operator
 import platform
@@ -21,27 +21,27 @@ from backends.vendors.registry import address_of
 from commands.config.levels import FILE_FLAG, unread_files
 
 VERSION_S = 5.0
-"""Agents that are slow to tell their version are not waited for."""
+"""Timeout for an agent's `--version`."""
 
 _COMPARED = {">=": operator.ge, "<": operator.lt}
 
 
 def check_programs() -> Iterator[Finding]:
-    """Versions, and mitmproxy's private API; needs no settings."""
+    """Check versions and mitmproxy's private API; needs no settings."""
     found = f"Python {platform.python_version()}, mitmproxy {version('mitmproxy')}"
-    wanted = next(line for line in requires(PRODUCT) or () if line.startswith("mitmproxy"))
-    if not _fits(version("mitmproxy"), wanted):
-        fix = f"pip install '{wanted}'"
-        yield Finding(Severity.PROBLEM, f"{found}: made for {wanted}", fix)
+    requirement = next(line for line in requires(PRODUCT) or () if line.startswith("mitmproxy"))
+    if not _fits(version("mitmproxy"), requirement):
+        fix = f"pip install '{requirement}'"
+        yield Finding(Severity.PROBLEM, f"{found}: llm-proxy requires {requirement}", fix)
     elif incompatibility := layers.incompatibility():
-        fix = f"without it there is no failover; pip install --force-reinstall '{wanted}'"
+        fix = f"failover and timeouts are disabled; pip install --force-reinstall '{requirement}'"
         yield Finding(Severity.WARNING, incompatibility, fix)
     else:
         yield Finding(Severity.OK, found)
 
 
-def _fits(found: str, wanted: str) -> bool:
-    limits = re.findall(r"(>=|<)([\d.]+)", wanted)
+def _fits(found: str, requirement: str) -> bool:
+    limits = re.findall(r"(>=|<)([\d.]+)", requirement)
     return all(_COMPARED[sign](_numbers(found), _numbers(limit)) for sign, limit in limits)
 
 
@@ -50,19 +50,19 @@ def _numbers(text: str) -> list[int]:
 
 
 def check_files(files: Sequence[str], directory: Path) -> Iterator[Finding]:
-    """Where the settings are from, and that those of the working directory are left out."""
+    """Name the files that were read, and those of the working directory that were not."""
     text = f"settings: read from {', '.join(files) or 'no file'}"
     if unread := unread_files(directory):
-        text += f", not from {' and '.join(unread)} here: only a plain start and {FILE_FLAG} do"
+        text += f", not from {' and '.join(unread)} here (only llm-proxy itself and {FILE_FLAG} do)"
     yield Finding(Severity.OK, text)
 
 
 def check_address(subject: Subject) -> Iterator[Finding]:
-    """Whether the proxy runs, or could."""
+    """Check that the proxy runs or could."""
     owner = proxy_process.port_owner(subject.url, subject.settings.client_key)
     match owner:
         case PortOwner.STRANGER:
-            text = f"{subject.url} is taken by another program"
+            text = f"another program uses {subject.url}"
             yield Finding(Severity.PROBLEM, text, "choose another port with --port or PROXY_PORT")
         case PortOwner.OURS | PortOwner.PROVEN:
             yield from _running(subject, owner)
@@ -73,15 +73,15 @@ def check_address(subject: Subject) -> Iterator[Finding]:
 def _running(subject: Subject, owner: PortOwner) -> Iterator[Finding]:
     proxy = proxy_process.running_proxy(subject.url, owner, subject.settings)
     if proxy is None:
-        text = f"the proxy runs at {subject.url} with another client key than is known here"
-        yield Finding(Severity.WARNING, text, f"set {CLIENT_KEY_NAME} to the key it printed")
+        text = f"the proxy at {subject.url} requires another client key"
+        yield Finding(Severity.WARNING, text, f"set {CLIENT_KEY_NAME} to the key that it printed")
         return
-    yield Finding(Severity.OK, f"the proxy runs at {subject.url} and takes the client key")
+    yield Finding(Severity.OK, f"the proxy runs at {subject.url} and accepts the client key")
     hosts = subject.settings.intercept_hosts
     if hosts and CERTIFICATE.exists() and proxy_process.shows_another_ca(proxy, hosts[0]):
         text = f"the proxy at {subject.url} does not use the CA in {CERTIFICATE.parent}"
         yield Finding(
-            Severity.WARNING, text, "start it without another confdir, or trust that one's CA"
+            Severity.WARNING, text, "start it without a confdir of its own, or trust that CA"
         )
 
 
@@ -90,8 +90,8 @@ def _free(subject: Subject) -> Finding:
     try:
         socket.create_server((host, port), family=_family(host)).close()
     except OSError as error:
-        text = f"{subject.url} cannot be listened on: {error.strerror}"
-        return Finding(Severity.PROBLEM, text, "choose another one with --host and --port")
+        text = f"cannot listen on {subject.url}: {error.strerror}"
+        return Finding(Severity.PROBLEM, text, "choose another address with --host and --port")
     return Finding(Severity.OK, f"{subject.url} is free; llm-proxy run starts a proxy there")
 
 
@@ -100,45 +100,45 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 def check_client_key(subject: Subject) -> Iterator[Finding]:
-    """Whether agents in other terminals can know it."""
+    """Check that agents in other terminals can know the client key."""
     if subject.settings.client_key or subject.settings.disable_auth:
-        yield Finding(Severity.OK, "client key: configured, or not asked for")
+        yield Finding(Severity.OK, "client key: configured, or not required")
     else:
-        fix = f"set {CLIENT_KEY_NAME} to choose one; llm-proxy run needs none"
+        fix = f"set {CLIENT_KEY_NAME} to choose one, or use llm-proxy run"
         yield Finding(Severity.WARNING, "client key: a new one at each start", fix)
 
 
 def check_ca(subject: Subject) -> Iterator[Finding]:
-    """Whether there is a CA."""
+    """Check that there is a CA."""
     if CERTIFICATE.exists():
         yield Finding(Severity.OK, f"CA: {CERTIFICATE}")
     else:
-        yield Finding(Severity.WARNING, f"CA: no {CERTIFICATE} yet", "the first start makes it")
+        yield Finding(Severity.WARNING, f"CA: no {CERTIFICATE} yet", "the first start creates it")
 
 
 def check_agent(subject: Subject) -> Iterator[Finding]:
-    """The agent's program, or which agents there are."""
+    """Check the agent's program, or list the agents on this machine."""
     agent = subject.agent
     if agent is None:
         found = [each.name for each in AGENTS if shutil.which(each.executable)]
-        yield Finding(Severity.OK, f"agents here: {', '.join(found) or 'none that is known'}")
+        yield Finding(Severity.OK, f"agents here: {', '.join(found) or 'no known ones'}")
         return
     path = shutil.which(agent.executable)
     if path is None:
-        text = f"{agent.name}: there is no program {agent.executable} on the PATH"
-        yield Finding(Severity.PROBLEM, text, "install it, or put its folder on the PATH")
+        text = f"{agent.name}: program {agent.executable} not found on the PATH"
+        yield Finding(Severity.PROBLEM, text, "install it, or add its folder to PATH")
         return
     yield Finding(Severity.OK, f"{agent.name}: {path}, {_version_of(path)}")
     prefix = subject.settings.command_prefix
     if agent.keeps_bang and prefix.startswith("!"):
-        text = f"{agent.name} takes a line that begins with ! for a shell command"
+        text = f"{agent.name} runs a line that begins with ! as a shell command"
         yield Finding(Severity.WARNING, text, f"type '. {prefix}help', or choose a COMMAND_PREFIX")
 
 
 def _version_of(path: str) -> str:
-    """The first line that the program says about itself."""
+    """The first line that `--version` prints."""
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [path, "--version"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -149,5 +149,5 @@ def _version_of(path: str) -> str:
             check=False,
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
-        said = ""
-    return said.strip().partition("\n")[0] or "which does not tell its version"
+        output = ""
+    return output.strip().partition("\n")[0] or "version unknown"

@@ -1,4 +1,4 @@
-"""Whether the upstreams can be reached, and take their keys: all are asked at once."""
+"""Checks that the upstreams are reachable and accept their keys, all at the same time."""
 
 import threading
 import time
@@ -15,37 +15,39 @@ from backends.vendors.registry import make_backends
 
 TIMEOUT_S = 3.0
 
-# OpenRouter lists its models to everybody, and tells about a key elsewhere; a gateway in its place
-# may know nothing of that, and is asked for its models.
+# OpenRouter lists its models without a key and describes a key at another path. A gateway in its
+# place may lack that path; then its list of models is requested.
 KEY_PATHS: dict[BackendName, str] = {"openrouter": "/key"}
 _REFUSALS = (400, 401, 403)  # Gemini answers 400 to a wrong key
 
 
 def check_upstreams(subject: Subject) -> Iterator[Finding]:
-    """A finding for each key."""
+    """A finding for each API key."""
     settings = subject.settings
     if settings.playback or settings.is_demo:
-        yield Finding(Severity.OK, "upstreams: none is asked, so no key is needed")
+        yield Finding(Severity.OK, "upstreams: not used, so no API key is needed")
         return
     if not settings.api_keys:
-        fix = "set OPENROUTER_API_KEY or GEMINI_API_KEY, in ~/.config/llm-proxy/.env for good"
-        yield Finding(Severity.PROBLEM, "upstreams: there is no key", f"{fix}; or use --demo")
+        fix = "set OPENROUTER_API_KEY or GEMINI_API_KEY, permanently in ~/.config/llm-proxy/.env"
+        yield Finding(
+            Severity.PROBLEM, "upstreams: no API key is configured", f"{fix}; or use --demo"
+        )
     backends = make_backends(settings.base_urls)
-    questions = [
-        _Question(name, backends[name], key)
+    checks = [
+        _KeyCheck(name, backends[name], key)
         for name, keys in settings.api_keys.items()
         for key in keys
     ]
     deadline = time.monotonic() + TIMEOUT_S
-    for question in questions:
-        question.start()
-    for question in questions:
-        question.join(max(0, deadline - time.monotonic()))
-        yield question.finding
+    for check in checks:
+        check.start()
+    for check in checks:
+        check.join(max(0, deadline - time.monotonic()))
+        yield check.finding
 
 
-class _Question(threading.Thread):
-    """One key's trial. A daemon: the wait for a name server cannot be cut short in another way."""
+class _KeyCheck(threading.Thread):
+    """Tries one key. A daemon thread, because a name lookup cannot be cancelled."""
 
     def __init__(self, name: BackendName, backend: Backend, key: Key) -> None:
         super().__init__(daemon=True)
@@ -60,33 +62,31 @@ class _Question(threading.Thread):
     def run(self) -> None:
         for request in self._requests:
             try:
-                answer = _ask(request)
+                response = _send(request)
             except (httpx.HTTPError, OSError) as error:
                 self.finding = self._unreachable(request, str(error) or type(error).__name__)
                 return
-            if answer.status_code != httpx.codes.NOT_FOUND:
+            if response.status_code != httpx.codes.NOT_FOUND:
                 break
-        self.finding = self._judge(answer)
+        self.finding = self._judge(response)
 
-    def _judge(self, answer: httpx.Response) -> Finding:
-        if answer.status_code in _REFUSALS:
-            text = f"{self._title}: refuses the key {self._key.name} (HTTP {answer.status_code})"
-            return Finding(Severity.PROBLEM, text, "replace the key by one that is valid")
-        if answer.status_code != httpx.codes.OK:
-            text = f"{self._title}: HTTP {answer.status_code} from {answer.url.host}"
-            return Finding(Severity.PROBLEM, text, "look at its address, or try again later")
-        return Finding(Severity.OK, f"{self._title}: takes the key {self._key.name}")
+    def _judge(self, response: httpx.Response) -> Finding:
+        if response.status_code in _REFUSALS:
+            text = f"{self._title}: rejects the key {self._key.name} (HTTP {response.status_code})"
+            return Finding(Severity.PROBLEM, text, "replace the key with a valid one")
+        if response.status_code != httpx.codes.OK:
+            text = f"{self._title}: HTTP {response.status_code} from {response.url.host}"
+            return Finding(Severity.PROBLEM, text, "check its address, or try again later")
+        return Finding(Severity.OK, f"{self._title}: accepts the key {self._key.name}")
 
     def _unreachable(self, request: UpstreamRequest, reason: str) -> Finding:
         text = f"{self._title}: cannot reach {httpx.URL(request.url).host} ({reason})"
-        return Finding(
-            Severity.PROBLEM, text, "look at the network, or at the address in the settings"
-        )
+        return Finding(Severity.PROBLEM, text, "check the network and the configured address")
 
 
-def _ask(request: UpstreamRequest) -> httpx.Response:
+def _send(request: UpstreamRequest) -> httpx.Response:
     headers = request.all_headers()
-    # HTTPS_PROXY may point at the proxy, hence no settings from the environment.
+    # trust_env=False: HTTPS_PROXY may point at the proxy.
     return httpx.request(
         request.method, request.url, headers=headers, trust_env=False, timeout=TIMEOUT_S
     )
