@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from backends import openai_wire
 from backends.dialect import Reader
 from backends.dialects import completions
 from backends.dialects.chat import read_chat
@@ -32,8 +31,6 @@ class Dialect:
     """Makes the reader of requests. It may remember conversations."""
     error_body: Callable[[ApiError], Json] = ApiError.body
     """Writes the body of an error response."""
-    models_list: Callable[[list[Json]], Json] = openai_wire.models_list
-    """Writes the model list from models in OpenAI's form."""
     from_response: Callable[[bytes], Json | None] | None = None
     """Reads a complete or streamed response back as a completion; None if it was cut off.
 
