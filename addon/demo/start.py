@@ -18,12 +18,11 @@ async def upstreams(settings: Config) -> AsyncIterator[ConfiguredBackends]:
 
     simulator = await Simulator.start(keep_requests=1)
     try:
+        urls = {"openrouter": simulator.openrouter_url, "gemini": simulator.gemini_url}
         backends = make_backends(
-            {"openrouter": simulator.openrouter_url, "gemini": simulator.gemini_url},
-            settings.app_site_url,
-            settings.app_x_title,
+            {**settings.base_urls, **urls}, settings.app_site_url, settings.app_x_title
         )
-        yield ConfiguredBackends(backends, {name: [KEY] for name in backends})
+        yield ConfiguredBackends(backends, {name: [KEY] for name in urls})
     finally:
         await simulator.close()
 

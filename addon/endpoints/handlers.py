@@ -9,6 +9,7 @@ from addon.endpoints.deps import EndpointDeps
 from addon.endpoints.embeddings import EmbeddingsEndpoint
 from addon.exchange.exchange import Exchange
 from addon.exchange.http_responses import json_reply
+from backends import openai_wire
 from backends.dialects.registry import DIALECTS
 from backends.errors import ApiError
 from backends.keys import Key
@@ -59,7 +60,7 @@ class Handlers:
             for name in self._deps.proxy_state.routes.by_name
         ]
         models = [*routes, *await self._deps.models.list_all()]
-        return json_reply(200, DIALECTS["chat"].models_list(models))
+        return json_reply(200, openai_wire.models_list(models))
 
     async def _show_model(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
         name, default = exchange.model_id, self._deps.proxy_state.settings.default_backend

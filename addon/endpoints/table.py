@@ -52,8 +52,11 @@ ENDPOINTS = (
     # Model ids hold slashes and colons. OpenRouter's .../endpoints lists providers: passed through.
     Endpoint("model", ("GET", "HEAD"), _pattern(rf"{_PREFIX}/models/(?P<id>.+)(?<!/endpoints)")),
     Endpoint("embeddings", ("POST",), _pattern(f"{_ANY_PREFIX}/embeddings")),
-    # They take a prompt as `responses` does, so a listed host must never receive them.
-    Endpoint("unsupported", ("POST",), _pattern(f"{_ANY_PREFIX}/responses/(compact|input_tokens)")),
+    *(
+        Endpoint("unsupported", ("POST",), _pattern(_ANY_PREFIX + path))
+        for dialect in DIALECTS.values()
+        for path in dialect.unserved_paths
+    ),
 )
 
 

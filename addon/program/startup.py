@@ -12,7 +12,7 @@ from mitmproxy.utils import human
 
 from addon.program.product import CLIENT_KEY_NAME
 from backends.keys import Key
-from backends.vendors.registry import ConfiguredBackends
+from backends.vendors.registry import KEY_VARIABLES, ConfiguredBackends
 from commands.config.model import Config
 from commands.config.values import is_loopback
 
@@ -151,7 +151,7 @@ def announce(
         "LLM proxy ready: HTTPS_PROXY=%s or base URL %s/v1; backends: %s",
         url,
         url,
-        backends or "none, set OPENROUTER_API_KEY or GEMINI_API_KEY",
+        backends or f"none, set {KEY_VARIABLES}",
     )
     key_text = f"${CLIENT_KEY_NAME}" if client_key else None
     if client_key and settings.client_key is None:

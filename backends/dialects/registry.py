@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from backends import openai_wire
 from backends.dialect import Reader
 from backends.dialects import completions
 from backends.dialects.chat import read_chat
@@ -30,19 +29,20 @@ class Dialect:
     """A pattern for the end of the path, after any prefix."""
     make_reader: Callable[[Clock, NewId], Reader]
     """Makes the reader of requests. It may remember conversations."""
-    error_body: Callable[[ApiError], Json] = ApiError.body
-    """Writes the body of an error response."""
-    models_list: Callable[[list[Json]], Json] = openai_wire.models_list
-    """Writes the model list from models in OpenAI's form."""
-    from_response: Callable[[bytes], Json | None] | None = None
+    from_response: Callable[[bytes], Json | None] | None
     """Reads a complete or streamed response back as a completion; None if it was cut off.
 
     The field is None where responses already are chat completions.
     """
+    error_body: Callable[[ApiError], Json] = ApiError.body
+    """Writes the body of an error response."""
+    unserved_paths: tuple[str, ...] = ()
+    """Patterns like `path` of other endpoints that take a prompt. The proxy refuses them, so that
+    no listed host receives them."""
 
 
 _ROWS = (
-    Dialect("chat", "/chat/completions", lambda clock, new_id: read_chat),
+    Dialect("chat", "/chat/completions", lambda clock, new_id: read_chat, from_response=None),
     Dialect(
         "completions",
         "/completions",
@@ -54,6 +54,7 @@ _ROWS = (
         "/responses",
         lambda clock, new_id: Responses(ResponseStore(), clock, new_id),
         from_response=from_response.to_completion,
+        unserved_paths=("/responses/(compact|input_tokens)",),
     ),
 )
 

@@ -92,7 +92,7 @@ class Cassette:
         found: dict[str, None] = {}
         for recording, request in zip(self.recordings, self._requests, strict=True):
             answering = model_id.parse(recording.model, self.backends)
-            if (answering.backend or "openrouter") == backend:
+            if (answering.backend or next(iter(self.backends))) == backend:
                 requested = request.fields.get("model")
                 found |= dict.fromkeys(
                     filter(None, (requested and requested.value, answering.name))

@@ -25,6 +25,8 @@ class Vendor(NamedTuple):
     base_url: str
     """The vendor's own; the configuration may name another."""
     key_variable: str
+    key_path: str = ""
+    """Where a key can be checked, after the base URL; empty if the model list needs a valid key."""
 
 
 _ROWS = (
@@ -34,6 +36,7 @@ _ROWS = (
         OpenRouter,
         "https://openrouter.ai/api/v1",
         "OPENROUTER_API_KEY",
+        key_path="/key",
     ),
     Vendor(
         "gemini",
@@ -46,15 +49,19 @@ _ROWS = (
 VENDORS: Mapping[BackendName, Vendor] = {row.name: row for row in _ROWS}
 """All vendors by name. No other place lists them; the first is the default."""
 
+KEY_VARIABLES = " or ".join(row.key_variable for row in _ROWS)
+"""What to set, for people: each variable gives a backend its key."""
+
 
 def make_backends(
     base_urls: Mapping[BackendName, str],
     site_url: str | None = None,
     app_title: str | None = None,
 ) -> Mapping[BackendName, Backend]:
-    """The backends of all vendors, with or without keys."""
+    """The backends of the vendors that have a base URL, with or without keys."""
     return {
-        name: vendor.make(base_urls[name], site_url, app_title) for name, vendor in VENDORS.items()
+        name: VENDORS[name].make(base_url, site_url, app_title)
+        for name, base_url in base_urls.items()
     }
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -24,20 +25,21 @@ from addon.inspect.views.facts import facts_text
 from addon.inspect.views.json_text import pretty_source, printable
 from addon.inspect.views.parse import read
 from addon.inspect.views.transcript import to_text
+from backends.dialects.registry import DIALECTS
 
 logger = logging.getLogger(__name__)
 
 ABOVE_JSON, NEVER = 2, -1
 
-PATHS = (
-    "/completions",
+_OTHER_PATHS = (
     "/embeddings",
-    "/responses",
     ":generateContent",
     ":streamGenerateContent",
     ":embedContent",
     ":batchEmbedContents",
 )
+_LLM_PATHS = (*(dialect.path for dialect in DIALECTS.values()), *_OTHER_PATHS)
+_IS_LLM_PATH = re.compile(rf"(?:{'|'.join(_LLM_PATHS)})\Z")
 
 MAX_RAW_BYTES = 2**20
 UNREADABLE = "This cannot be read as a conversation."
@@ -92,7 +94,9 @@ def _is_llm(flow: Flow | None) -> bool:
         return False
     if any(isinstance(name, str) and name.startswith(PREFIX) for name in flow.metadata):
         return True
-    return isinstance(flow, http.HTTPFlow) and flow.request.path.partition("?")[0].endswith(PATHS)
+    if not isinstance(flow, http.HTTPFlow):
+        return False
+    return _IS_LLM_PATH.search(flow.request.path.partition("?")[0]) is not None
 
 
 def _unreadable(data: bytes) -> str:

@@ -11,13 +11,10 @@ from addon.launch.doctor.findings import Finding, Severity, Subject
 from backends.backend import Backend, UpstreamRequest
 from backends.keys import Key
 from backends.model_id import BackendName
-from backends.vendors.registry import make_backends
+from backends.vendors.registry import KEY_VARIABLES, VENDORS, make_backends
 
 TIMEOUT_S = 3.0
 
-# OpenRouter lists its models without a key and describes a key at another path. A gateway in its
-# place may lack that path; then its list of models is requested.
-KEY_PATHS: dict[BackendName, str] = {"openrouter": "/key"}
 _REFUSALS = (400, 401, 403)  # Gemini answers 400 to a wrong key
 
 
@@ -28,7 +25,7 @@ def check_upstreams(subject: Subject) -> Iterator[Finding]:
         yield Finding(Severity.OK, "upstreams: not used, so no API key is needed")
         return
     if not settings.api_keys:
-        fix = "set OPENROUTER_API_KEY or GEMINI_API_KEY, permanently in ~/.config/llm-proxy/.env"
+        fix = f"set {KEY_VARIABLES}, permanently in ~/.config/llm-proxy/.env"
         yield Finding(
             Severity.PROBLEM, "upstreams: no API key is configured", f"{fix}; or use --demo"
         )
@@ -54,8 +51,9 @@ class _KeyCheck(threading.Thread):
         self._key = key
         self._title = backend.title
         models = backend.models_request(key, None)
-        path = KEY_PATHS.get(name)
+        path = VENDORS[name].key_path
         about_key = [replace(models, url=models.url.removesuffix("/models") + path)] if path else []
+        # A gateway in the vendor's place may not know that path, and is asked for its models.
         self._requests = [*about_key, models]
         self.finding = self._unreachable(models, f"no answer within {TIMEOUT_S:.0f} s")
 
