@@ -81,7 +81,8 @@ USED = {
         "Http1Server.send",
         "make_body_reader",
     ),
-    "mitmproxy.proxy.layers.http._http2": ("Http2Client",),
+    "mitmproxy.proxy.layers.http._http2": ("Http2Client", "Http2Server"),
+    "mitmproxy.proxy.layers.http._http_h2": ("BufferedH2Connection",),
     "mitmproxy.proxy.layers.http._events": (
         "ErrorCode.CANCEL",
         "ErrorCode.CONNECT_FAILED",

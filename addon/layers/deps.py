@@ -60,6 +60,9 @@ class LayerDeps:
 
 @dataclass
 class Tick(events.Event):
-    """Time has passed; `now` is monotonic."""
+    """Time has passed."""
 
     now: float
+    """Monotonic."""
+    excuses_upstream: bool = False
+    """The upstream's silence is ours: the client takes nothing, or the proxy stood still."""

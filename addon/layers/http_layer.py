@@ -18,6 +18,7 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._events import ResponseHeaders
 from mitmproxy.proxy.layers.http._http1 import Http1Server
+from mitmproxy.proxy.layers.http._http2 import Http2Server
 
 from addon.exchange.credentials import ClientCredentials
 from addon.exchange.exchange import Exchange
@@ -26,12 +27,20 @@ from addon.layers.connect import notice_death
 from addon.layers.deps import LayerDeps, Tick
 from addon.layers.http1 import ClientHttp1, replace_client
 from addon.layers.http_stream import LlmHttpStream
-from addon.layers.pooled_server import OpenPooledServer, PooledServer, handler_of, writer_of
+from addon.layers.pooled_server import (
+    RESUME_UNSENT,
+    OpenPooledServer,
+    PooledServer,
+    handler_of,
+    writer_of,
+)
 from addon.layers.upstream_layer import PooledHttp1Layer, UpstreamLayer, transport_connection
 from backends.errors import INTERRUPTS, internal_error
 
 logger = logging.getLogger(__name__)
 
+MAX_TICKS_LATE = 3
+"""A tick that takes more intervals starts the clocks of the timeouts again."""
 PROGRESS_INTERVAL_S = 0.5
 """Each update makes mitmweb compute a digest of the response."""
 
@@ -47,6 +56,7 @@ class LlmHttpLayer(HttpLayer):
         super().__init__(context, mode)
         self.deps = deps
         self._wakeup: commands.RequestWakeup | None = None
+        self._wakeup_requested_at = 0.0
         self._pooled_servers: dict[Connection, PooledServer] = {}
         self._connecting: dict[Connection, float] = {}  # the first tick that saw it, monotonic
         self._waiting: list[GetHttpConnection] = []  # all of `max_connections` are in use
@@ -78,7 +88,11 @@ class LlmHttpLayer(HttpLayer):
             context.server = Server(address=event.address, tls=event.tls)
             context.server.sni = event.address[0] if event.tls else None
             upstream = PooledHttp1Layer(
-                context, self.deps, handler, needs_new=stream.needs_new_connection
+                context,
+                self.deps,
+                handler,
+                needs_new=stream.needs_new_connection,
+                queued=self._queued,
             )
             self.connections[context.server] = upstream
             self.waiting_for_establishment[context.server].append(event)
@@ -133,7 +147,11 @@ class LlmHttpLayer(HttpLayer):
                     command.pooled.open(command)
                     continue
             yield command
+        if isinstance(event, events.DataReceived) and event.connection is self.context.client:
+            for pooled in self._pooled_servers.values():
+                pooled.on_client_data()
         if self._wakeup is None and any(map(_exchange_of, self.streams.values())):
+            self._wakeup_requested_at = time.monotonic()
             self._wakeup = commands.RequestWakeup(self.deps.tick_s)
             yield self._wakeup
 
@@ -202,8 +220,26 @@ class LlmHttpLayer(HttpLayer):
             and event.connection is not self.context.server
         )
 
+    def _queued(self, stream_id: int) -> int:
+        """Bytes of a stream that wait for the client's HTTP/2 window."""
+        client = self.connections[self.context.client]
+        if not isinstance(client, Http2Server):
+            return 0
+        buffer = client.h2_conn.stream_buffers.get(stream_id, ())
+        return sum(len(each.data) for each in buffer)
+
+    def _is_client_slow(self, stream_id: int) -> bool:
+        handler = handler_of(self.context.client)
+        writer = handler and writer_of(handler, self.context.client)
+        unsent = writer.transport.get_write_buffer_size() if writer else 0
+        return unsent + self._queued(stream_id) > RESUME_UNSENT
+
     def _tick(self) -> layer.CommandGenerator[None]:
         now = time.monotonic()
+        # After a pause of the whole proxy the tick comes before the data that waits in the sockets.
+        is_late = now - self._wakeup_requested_at > MAX_TICKS_LATE * self.deps.tick_s
+        if is_late:
+            self._connecting.clear()
         yield from self._close_slow_connections(now)
         for connection in list(self.connections):
             upstream = self._upstream(connection)
@@ -211,11 +247,11 @@ class LlmHttpLayer(HttpLayer):
             # is being written to, and sometimes the close event with it.
             if upstream and upstream.missed_close_event(connection):
                 yield from self.event_to_child(upstream, events.ConnectionClosed(connection))
-        tick = Tick(now)
-        for stream in list(self.streams.values()):
+        for stream_id, stream in list(self.streams.items()):
             if _exchange_of(stream) and not stream._paused:
+                tick = Tick(now, is_late or self._is_client_slow(stream_id))
                 yield from self.event_to_child(stream, tick)
-                self._report_progress(stream, tick.now)
+                self._report_progress(stream, now)
 
     def _close_slow_connections(self, now: float) -> layer.CommandGenerator[None]:
         # Closing a connection that waits for a free slot would leave its streams hanging.

@@ -98,7 +98,7 @@ class LlmHttpStream(HttpStream):
             if self._state.is_listening:
                 yield from super()._handle_event(event)
         elif isinstance(event, Tick):
-            yield from self._on_tick(event.now)
+            yield from self._on_tick(event)
         else:
             yield from super()._handle_event(event)
 
@@ -239,24 +239,24 @@ class LlmHttpStream(HttpStream):
 
     # Time
 
-    def _on_tick(self, now: float) -> Commands:
+    def _on_tick(self, tick: Tick) -> Commands:
         is_waiting = self._state.upstream is Upstream.WAITING
         if not (self.exchange and self.exchange.upstream and is_waiting):
             return
+        if tick.excuses_upstream:
+            self._upstream_at = tick.now
         pipe = self.exchange.pipe
-        silence = now - self._upstream_at
+        silence = tick.now - self._upstream_at
         limit = self.exchange.upstream.read_timeout_s or self.deps.read_timeout_s
         if pipe and pipe.has_ended:
             if silence >= AFTER_END_S:
                 yield from self._cancel_upstream()
                 yield from self._end()
-        elif silence >= (
-            limit := self.exchange.upstream.read_timeout_s or self.deps.read_timeout_s
-        ):
+        elif silence >= limit:
             has_no_head = self.server_state == self.state_wait_for_response_headers
             title = self.exchange.upstream.title
             yield from self._fail(self.deps.timeout_error(title, limit, is_waiting=has_no_head))
-        elif self.exchange.encoder and now - self._client_at >= self.deps.keepalive_s:
+        elif self.exchange.encoder and tick.now - self._client_at >= self.deps.keepalive_s:
             yield from self._send([self.exchange.encoder.keep_alive()], Client.HEAD)
 
     # Failure

@@ -28,7 +28,9 @@ from addon.layers.pool import Moment, PoolKey, RawConnection, is_usable
 from addon.layers.tls import client_context
 
 MAX_UNSENT = 65536
-"""Bytes waiting to be sent to the client; at asyncio's limit draining begins to wait."""
+"""Bytes that wait for the client, above which the upstream is not read."""
+RESUME_UNSENT = 16384
+"""Bytes that wait for the client, below which reading goes on. Both are asyncio's limits, too."""
 
 
 def handler_of(client: Client) -> ConnectionHandler | None:
@@ -51,6 +53,8 @@ class PooledServer:
     """The connection has served another client connection before."""
     is_closed = False
     """No more events follow."""
+    _is_paused = False
+    """The upstream is not read, since the client is slow."""
     _connection: RawConnection | None = None
 
     def __init__(
@@ -59,12 +63,18 @@ class PooledServer:
         handler: ConnectionHandler,
         server: Server,
         is_idle: Callable[[], bool],
+        queued: Callable[[], int],
     ) -> None:
-        """`is_idle`: every request on the connection has its whole response."""
+        """`is_idle`: every request on the connection has its whole response.
+
+        `queued`: bytes of the current response that wait for the client's HTTP/2 window.
+        """
         self.server = server
         self._deps = deps
         self._handler = handler
         self._is_idle = is_idle
+        self._queued = queued
+        self._client_progress = asyncio.Event()
         self._client_writer = writer_of(handler, handler.client)
         self._last_received_at = Moment.now()
         self._closed = asyncio.Event()
@@ -143,16 +153,27 @@ class PooledServer:
         self._last_received_at = Moment.now()
         self._run_eagerly(self._handler.server_event(events.DataReceived(self.server, data)))
         assert self._connection
-        if (
-            self._client_writer
-            and self._client_writer.transport.get_write_buffer_size() > MAX_UNSENT
-        ):
+        if not self._is_paused and self._unsent() > MAX_UNSENT:
+            self._is_paused = True
             self._connection.transport.pause_reading()
             self._run_eagerly(self._wait_for_client(self._connection.transport))
 
+    def on_client_data(self) -> None:
+        """The client may have opened its HTTP/2 window."""
+        self._client_progress.set()
+
+    def _unsent(self) -> int:
+        writer = self._client_writer
+        return self._queued() + (writer.transport.get_write_buffer_size() if writer else 0)
+
     async def _wait_for_client(self, upstream: asyncio.Transport) -> None:
+        while self._queued() > RESUME_UNSENT and self.server.state is ConnectionState.OPEN:
+            self._client_progress.clear()
+            await self._client_progress.wait()
         await self._handler.drain_writers()
-        upstream.resume_reading()
+        self._is_paused = False
+        if not upstream.is_closing():
+            upstream.resume_reading()
 
     def _run_eagerly(self, coroutine: Coroutine[None, None, None]) -> None:
         """Run the coroutine eagerly; keep the task if it blocks."""
@@ -165,6 +186,7 @@ class PooledServer:
         """Take the connection from the handler; return it to the pool, or close it."""
         self._handler.transports.pop(self.server)
         is_ready, self.server.state = self.is_ready, ConnectionState.CLOSED
+        self._client_progress.set()
         if self._connection:
             if is_ready:
                 self._deps.pool.release(self._connection)

@@ -46,17 +46,27 @@ class PooledHttp1Layer(layer.Layer):
     """Opens a pooled server for HTTP/1.1. Once that is open, `client` takes this layer's place."""
 
     def __init__(
-        self, context: Context, deps: LayerDeps, handler: ConnectionHandler, *, needs_new: bool
+        self,
+        context: Context,
+        deps: LayerDeps,
+        handler: ConnectionHandler,
+        *,
+        needs_new: bool,
+        queued: Callable[[int], int],
     ) -> None:
+        """`queued`: bytes of a stream that wait for the client's HTTP/2 window."""
         super().__init__(context)
         self.client = UpstreamHttp1(context)
-        self.pooled = PooledServer(
-            deps, handler, context.server, lambda: self.client.stream_id is None
-        )
+        self.pooled = PooledServer(deps, handler, context.server, self._is_idle, self._queued)
+        self._queued_of = queued
         self._needs_new = needs_new
 
     def _is_idle(self) -> bool:
         return self.client.stream_id is None
+
+    def _queued(self) -> int:
+        stream_id = self.client.stream_id
+        return 0 if stream_id is None else self._queued_of(stream_id)
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         yield from self.client.handle_event(event)

@@ -6,7 +6,6 @@ from typing import Never
 
 import pytest
 from mitmproxy import ctx
-from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.http import Request
 from mitmproxy.proxy import commands, events, layer
@@ -22,7 +21,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 from mitmproxy.proxy.tunnel import TunnelLayer
-from mitmproxy.test import taddons, tflow
+from mitmproxy.test import tflow
 
 from addon.exchange.exchange import Exchange
 from addon.exchange.http_responses import ResponseBuilder
@@ -34,13 +33,6 @@ from addon.layers.stream_state import Client as StreamClient, IllegalMove
 from addon.layers.upstream_layer import UpstreamLayer
 from backends.dialects.chat import ChatEncoder
 from backends.redact import Redactor
-
-
-@pytest.fixture(autouse=True)
-def master() -> Iterator[None]:
-    """mitmproxy's context, which other tests may have set to a master of theirs."""
-    with taddons.context(Proxyserver()):
-        yield
 
 
 class Bug(BaseException):
@@ -158,7 +150,7 @@ def test_a_bug_on_the_clients_side_is_a_500(caplog: pytest.LogCaptureFixture) ->
 class Confused(LlmHttpStream):
     """Does what its state does not allow, at the next tick."""
 
-    def _on_tick(self, now: float) -> Iterator[commands.Command]:
+    def _on_tick(self, tick: Tick) -> Iterator[commands.Command]:
         raise IllegalMove("a bug")
         yield
 
