@@ -29,7 +29,7 @@ client connection does the I/O. The layers of a claimed request, from the client
    parent proxy, mitmproxy opens its own connection.
 3. A `PooledServer` (`pooled_server`) takes a `RawConnection` from the `Pool` (`pool`), or makes one
    (`connect`). It fires the usual server hooks, passes data on as events, and returns the
-   connection to the pool when the client leaves it idle.
+   connection to the pool when the client leaves it idle. While the client is slow it does not read.
 4. `UpstreamLayer` adds the credential to the copy of the request head that is sent. It knows which
    streams wait for a response, so that an upstream that breaks becomes an error of each.
 5. The stream handles the response. It translates a complete one at its end, and a stream piece by
