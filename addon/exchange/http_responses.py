@@ -118,7 +118,10 @@ class ResponseBuilder:
 
         The body is chunked if the client's HTTP version has chunks.
         """
-        headers = dict(reply_headers(exchange)) | dict(from_upstream(upstream) if upstream else ())
+        if upstream:
+            headers = dict(reply_headers(exchange)) | dict(from_upstream(upstream))
+        else:  # another attempt may follow
+            headers = dict(exchange.reply_headers)
         headers.setdefault("content-type", SSE)
         if flow.request.http_version == "HTTP/1.1":
             headers["transfer-encoding"] = "chunked"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addon.demo.simulator import ScriptedResponse, Send, json_answer, sse_answer
+from addon.demo.simulator import Gate, ScriptedResponse, Send, Wait, json_answer, sse_answer
 from tests.harness import CLIENT_KEY, UPSTREAM_KEY, RunningProxy, running_proxy
 from tests.upstream import UpstreamThread
 
@@ -30,7 +30,9 @@ ANSWERS = {
 @pytest.fixture(scope="module")
 def viewed(confdir: Path, upstream: UpstreamThread) -> Iterator[RunningProxy]:
     url = upstream.simulator.openrouter_url
-    with running_proxy(confdir, with_view=True, openrouter_api_base_url=url) as running:
+    with running_proxy(
+        confdir, with_view=True, keep_alive=0.2, openrouter_api_base_url=url
+    ) as running:
         yield running
 
 
@@ -67,3 +69,20 @@ def test_a_model_cannot_add_headers(
     answer = ask(viewed, model=f"openrouter:a\r\nx-evil: {CLIENT_KEY}", stream=stream)
     assert "x-evil" not in answer.headers
     assert answer.headers["x-llm-proxy-model"].startswith("a%0D%0Ax-evil: (")
+
+
+def test_a_head_before_the_response_names_no_model(
+    upstream: UpstreamThread, viewed: RunningProxy
+) -> None:
+    """Another attempt may follow."""
+    gate = Gate()
+    upstream.script(ScriptedResponse.raw(Wait(gate), *ANSWERS["stream"].wire_steps))
+    body = {"model": "m", "messages": [{}], "stream": True}
+    with (
+        viewed.client() as client,
+        client.stream("POST", "/v1/chat/completions", json=body) as answer,
+    ):
+        assert "x-request-id" in answer.headers
+        assert "x-llm-proxy-model" not in answer.headers
+        gate.open()
+        assert b"".join(answer.iter_raw()).endswith(b"[DONE]\n\n")
