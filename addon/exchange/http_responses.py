@@ -107,7 +107,7 @@ class ResponseBuilder:
         shaped = request.render(completion) if request else completion
         if shaped is not completion or has_note or not call.speaks_openai:
             body, content_type = jsonio.encode(shaped), JSON
-        made = _response(200, body, self._headers(content_type, headers))
+        made = _response(200, body, self._headers(content_type or JSON, headers))
         made.timestamp_start = response.timestamp_start
         return made
 

@@ -58,7 +58,9 @@ def test_the_reason_phrase_is_ours(viewed: RunningProxy, upstream: UpstreamThrea
     assert isinstance(body, Send)
     head = f"HTTP/1.1 200 {UPSTREAM_KEY}\r\ncontent-length: {len(body.data)}\r\n\r\n"
     upstream.script(ScriptedResponse.raw(head.encode() + body.data))
-    assert ask(viewed).reason_phrase == "OK"
+    answer = ask(viewed)
+    assert answer.reason_phrase == "OK"
+    assert answer.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize("stream", [False, True])
