@@ -63,7 +63,7 @@ ROOMS = {
     "addon/demo/simulator": ("addon/loopback",),
     "addon/demo": ("backends/*", "commands/config", "addon/demo/simulator"),
     "addon/program": ("backends/*", "commands/config", "addon/exchange"),
-    "addon/launch": ("backends/*", "commands/*", "addon/program"),
+    "addon/launch": ("backends/*", "commands/*", "addon/exchange", "addon/program"),
     "addon/launch/doctor": (
         "backends/*",
         "commands/*",

@@ -3,7 +3,9 @@
 A recorded file also opens in mitmweb, and a file that mitmproxy saved can be played back.
 """
 
+import io
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +16,7 @@ from mitmproxy.exceptions import FlowReadException
 from mitmproxy.flow import Flow
 from mitmproxy.io import FlowReader, FlowWriter
 
-from addon.exchange import flow_record
+from addon.exchange import flow_record, private_files
 from addon.exchange.response_headers import from_upstream
 from backends import jsonio, openai_wire
 from backends.dialects.registry import DIALECTS
@@ -42,7 +44,7 @@ class Recorder:
         self._path = path
         self._has_failed = False
         try:
-            path.open("ab").close()
+            private_files.append_to(path).close()
             deque(_flows(path), maxlen=0)
         except OSError as error:
             raise ConfigError(f"{path}: cannot record to it: {error.strerror}") from None
@@ -52,18 +54,31 @@ class Recorder:
             ) from None
 
     def add(self, flow: http.HTTPFlow) -> None:
-        """Append a flow and flush it to disk. The first failure ends the recording.
+        """Append a flow. The first failure ends the recording, and takes back half a flow.
 
         Nothing after a truncated flow could be read.
         """
         if self._has_failed:
             return
+        data = io.BytesIO()
+        FlowWriter(data).add(flow)
         try:
-            with self._path.open("ab") as file:
-                FlowWriter(file).add(flow)
+            _append(self._path, data.getbuffer())
         except OSError as error:
             self._has_failed = True
             logger.error("Recording to %s stopped: %s", self._path, error.strerror)
+
+
+def _append(path: Path, data: memoryview) -> None:
+    """Append all of `data` or nothing. Raises OSError."""
+    with private_files.append_to(path) as file:
+        end = os.fstat(file.fileno()).st_size
+        try:
+            while data:
+                data = data[file.write(data) :]
+        except OSError:
+            file.truncate(end)
+            raise
 
 
 def load(path: Path, known: Collection[BackendName]) -> Cassette:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from addon.exchange import private_files
 from addon.exchange.exchange import Exchange, PromptContext
 from backends import jsonio
 from backends.usage import read_usage
@@ -18,6 +19,8 @@ Clean = Callable[[str], str]
 """Removes secrets from a text."""
 
 _MAX_NAME = 100
+_RESERVED = re.compile(r"con|prn|aux|nul|(com|lpt)\d", re.IGNORECASE)
+"""Windows opens a device by these names, whatever their ending."""
 
 
 def entry_of(exchange: Exchange, prompt: PromptContext, clean: Clean, now: float) -> Entry:
@@ -59,14 +62,14 @@ class SessionLog:
     """Appends entries to `<session>.jsonl` in a folder; each is on disk at once."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(folder)
         self._folder = folder
 
     def write(self, session_id: str, entry: Entry) -> None:
         """Append one entry. An OSError, such as a full disk, is only logged."""
         line = jsonio.encode({**entry._asdict(), "attempts": list(map(str, entry.attempts))})
         try:
-            with (self._folder / file_name(session_id)).open("ab") as file:
+            with private_files.append_to(self._folder / file_name(session_id)) as file:
                 file.write(line + b"\n")
         except OSError as error:
             logger.warning("Cannot write the log of session %s: %s", session_id, error)
@@ -75,9 +78,11 @@ class SessionLog:
 def file_name(session_id: str) -> str:
     """A file name without path separators for any session id.
 
-    An altered id gets a hash, so that two sessions never share a file.
+    An id that is altered, has capital letters or names a device gets a hash behind a sign that no
+    other name has. So two sessions never share a file, even if the file system ignores case.
     """
     safe = re.sub(r"[^A-Za-z0-9_-]", "_", session_id)[:_MAX_NAME]
-    if safe == session_id:
+    if safe == session_id == safe.lower() and safe and not _RESERVED.fullmatch(safe):
         return f"{safe}.jsonl"
-    return f"{safe}-{hashlib.sha256(session_id.encode()).hexdigest()[:12]}.jsonl"
+    digest = hashlib.sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{safe}+{digest}.jsonl"

@@ -1,6 +1,7 @@
 """Finds the proxy for an agent, or starts one for as long as the agent runs."""
 
 import contextlib
+import io
 import re
 import secrets
 import socket
@@ -14,6 +15,7 @@ from typing import IO
 
 import httpx
 
+from addon.exchange import private_files
 from addon.launch.agents import PLACEHOLDER
 from addon.launch.ca_bundle import CERTIFICATE, CONFDIR
 from addon.launch.environment import Proxy
@@ -150,7 +152,8 @@ def _running(url: str, owner: PortOwner, settings: Config) -> Proxy:
 def _started(flags: Sequence[str], environ: Mapping[str, str]) -> Iterator[int]:
     """Run a proxy and yield its port. In a session of its own, because Ctrl-C is for the agent."""
     LOG.unlink(missing_ok=True)  # an earlier proxy may still write to its log
-    with LOG.open("x", buffering=1, encoding="utf-8") as log:
+    file = private_files.append_to(LOG, is_new=True)
+    with io.TextIOWrapper(io.BufferedWriter(file), "utf-8", line_buffering=True) as log:
         process = subprocess.Popen(
             # -P: modules in the working directory must not replace ours.
             [sys.executable, "-u", "-P", "-m", "addon.cli", "--ignore-folder", *flags],

@@ -1,5 +1,6 @@
 """Files of flows: what is appended to them, what is read from them, how its answers are played."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,25 @@ def test_a_recording_that_fails_ends_with_one_line(
         f"Recording to {folder / 'run.mitm'} stopped: No such file or directory"
     ]
     assert not list(folder.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits are POSIX's")
+def test_half_a_flow_is_taken_back_when_the_disk_is_full(tmp_path: Path) -> None:
+    import resource
+
+    path = tmp_path / "run.mitm"
+    recorder = Recorder(path)
+    recorder.add(flow_of(body=b"1"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, hard))
+        recorder.add(flow_of(body=b"2"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert bodies(path) == [b"1"]
+    Recorder(path).add(flow_of(body=b"3"))
+    assert bodies(path) == [b"1", b"3"]
+    assert path.stat().st_mode & 0o077 == 0
 
 
 # Reading
