@@ -101,7 +101,7 @@ class Config(BaseModel):
     default_backend: Backend | None = setting(
         None,
         f"backend for models named without one: {' or '.join(VENDORS)}; "
-        "needed if both have keys, else the one that has",
+        "needed if several have keys, else the one that has",
         Risk.NONE,
         flag=True,
         env="LLM_BACKEND",

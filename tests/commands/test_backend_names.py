@@ -26,6 +26,10 @@ def test_every_vendor_has_a_backend_and_settings() -> None:
     assert [urls[name] for name in VENDORS] == [each.base_url for each in VENDORS.values()]
 
 
+def test_backends_of_some_vendors() -> None:
+    assert list(make_backends({"gemini": "http://g"})) == ["gemini"]
+
+
 def test_target_and_mapping() -> None:
     mapping = {"llama*": ("local:{model}",)}
     inputs = RoutingInputs("openrouter", KNOWN, available=KNOWN, mapping=mapping)
@@ -66,7 +70,7 @@ def test_configuration() -> None:
     settings = Config.model_validate(values, context=KNOWN)
     assert settings.default_backend == "local"
     assert settings.failover_routes["n"].elements == (LLAMA,)
-    with pytest.raises(ValidationError, match="must be openrouter or gemini"):
+    with pytest.raises(ValidationError, match=f"must be {' or '.join(VENDORS)}"):
         Config.model_validate({"default_backend": "local"}, context=VENDORS)
 
 

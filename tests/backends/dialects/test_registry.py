@@ -27,6 +27,10 @@ COMPLETION = {
 EACH = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 
 
+def test_each_dialect_has_a_request_here() -> None:
+    assert not DIALECTS.keys() - REQUESTS, "REQUESTS lacks a request of these dialects"
+
+
 @EACH
 def test_a_prompt_is_read_and_its_response_read_back(dialect: Dialect) -> None:
     read = dialect.make_reader(lambda: 5.0, lambda: "id")

@@ -5,13 +5,10 @@ import pytest
 
 from backends.model_id import ModelId
 from commands.language.registry import CommandContext
-from commands.settings import AvailableBackend, ProxySettings
+from commands.settings import SETTINGS, AvailableBackend, ProxySettings
 from tests.commands.builtin.chat import new_context, refused, run
 
-VALID = (
-    "backend, command-prefix, default-backend, interactive, model, project, "
-    "redact-api-keys-in-prompts"
-)
+VALID = ", ".join(sorted(row.name for row in SETTINGS))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.keys import Key
+from backends.vendors.registry import VENDORS
 from commands.config.levels import ConfigError
 from commands.config.load import load
 from commands.config.model import CONFIG_FIELDS, Config
@@ -243,6 +244,7 @@ ORIGIN_RULE = "must be a browser origin such as https://app.example"
 PORT_RULE = "must be a whole number between 0 and 65535"
 SECONDS_RULE = "must be a number of seconds greater than 0"
 KEY_RULE = "must be one word of printable ASCII characters"
+BACKENDS = " or ".join(VENDORS)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +259,7 @@ KEY_RULE = "must be one word of printable ASCII characters"
         ({"PROXY_TIMEOUT": "0"}, f"PROXY_TIMEOUT=0 (environment): {SECONDS_RULE}"),
         ({"PROXY_TIMEOUT": "nan"}, f"PROXY_TIMEOUT=nan (environment): {SECONDS_RULE}"),
         ({"PROXY_TIMEOUT": "inf"}, f"PROXY_TIMEOUT=inf (environment): {SECONDS_RULE}"),
-        ({"LLM_BACKEND": "foo"}, "LLM_BACKEND=foo (environment): must be openrouter or gemini"),
+        ({"LLM_BACKEND": "foo"}, f"LLM_BACKEND=foo (environment): must be {BACKENDS}"),
         ({"DISABLE_AUTH": "maybe"}, "DISABLE_AUTH=maybe (environment): must be true or false"),
         (
             {"PROXY_HOST": "http://localhost"},
@@ -381,7 +383,7 @@ def test_fault_in_prefix(tmp_path: Path, prefix: str, rule: str) -> None:
     ("arguments", "fault"),
     [
         (["--timeout", "-3"], f"--timeout -3: {SECONDS_RULE}"),
-        (["--default-backend="], "--default-backend '': must be openrouter or gemini"),
+        (["--default-backend="], f"--default-backend '': must be {BACKENDS}"),
         (["--demo=maybe"], "--demo maybe: must be on, off or auto"),
         (["--log="], "--log '': must be the path of a file"),
         (
@@ -406,7 +408,7 @@ def test_fault_in_env_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LLM_BACKEND=foo\nGEMINI_API_KEY='a b'\n")
     assert faults_of(tmp_path) == [
         f".env: GEMINI_API_KEY: {KEY_RULE}",
-        ".env: LLM_BACKEND=foo: must be openrouter or gemini",
+        f".env: LLM_BACKEND=foo: must be {BACKENDS}",
     ]
 
 
