@@ -31,26 +31,12 @@ _NAMES = frozenset(
         b"set-cookie",
     }
 )
-# The flow must hold these: they choose the host, or say how the message ends.
-_STRUCTURAL = frozenset(
-    {
-        b"host",
-        b"origin",
-        b"connection",
-        b"upgrade",
-        b"te",
-        b"expect",
-        b"content-length",
-        b"content-type",
-        b"content-encoding",
-        b"transfer-encoding",
-    }
-)
-# Words, text, ids and digests look random, but give no access.
+# They choose the host, say how the message ends, or are words, text, ids and digests.
 _HARMLESS_NAMES = re.compile(
-    rb"accept(-.*)?|content-.*|user-agent|originator|x-title|(http-)?referer|via|date|range|if-.*"
-    rb"|cache-control|pragma|traceparent|tracestate|baggage|sentry-trace|idempotency-key"
-    rb"|sec-(ch|fetch)-.*|sec-websocket-(key|version|extensions)|access-control-.*|x-forwarded-.*"
+    rb"host|origin|connection|upgrade|te|expect|transfer-encoding|content-.*|accept(-.*)?"
+    rb"|user-agent|originator|x-title|http-referer|via|date|range|if-.*|cache-control|pragma"
+    rb"|traceparent|tracestate|baggage|sentry-trace|idempotency-key|access-control-.*"
+    rb"|sec-(ch|fetch)-.*|sec-websocket-(key|version|extensions)|x-forwarded-.*"
     rb"|x-stainless-.*|x-openrouter-.*|x-goog-api-client|x-codex-.*"
     rb"|.*[-_](id|session|affinity|version|betas?|organization|project)"
 )
@@ -146,21 +132,15 @@ def client_headers(request: http.Request) -> Headers:
 
 def _is_credential(name: bytes, value: bytes) -> bool:
     """A header of a request gives access, by its name or by its looks."""
-    name = name.lower()
-    if name in _NAMES:
-        return True
-    if name in _STRUCTURAL:
-        return False
-    if _has_key(value):
-        return True
-    is_long = len(value) >= _MIN_LENGTH
-    return is_long and not _HARMLESS_NAMES.fullmatch(name) and _is_random(value)
+    return _is_response_credential(name, value) or (
+        not _HARMLESS_NAMES.fullmatch(name.lower()) and _is_random(value)
+    )
 
 
 def _is_response_credential(name: bytes, value: bytes) -> bool:
     """The same for a response. Its random ids give no access."""
     name = name.lower()
-    return name in _NAMES or (name not in _STRUCTURAL and _has_key(value))
+    return name in _NAMES or (not _HARMLESS_NAMES.fullmatch(name) and _has_key(value))
 
 
 def _has_key(value: bytes) -> bool:

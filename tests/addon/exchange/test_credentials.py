@@ -30,7 +30,6 @@ SECRET_HEADERS = [
     ("x-a", ANY),
     ("x-a", HEX),
     ("x-a", f"id={ANY}; secure"),
-    ("user-agent", f"agent/1 sk-ant-api03-{ANY}"),
     ("referer", "https://a.example/?key=abc"),
     ("x-a", "(hidden)"),
 ]
@@ -50,7 +49,8 @@ HARMLESS_HEADERS = [
     ("x-stainless-runtime-version", "v24.1.0-nightly.20251001.9f86d081884c7d"),
     ("x-openrouter-categories", "cli-agent,ide-extension,programming-app"),
     ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ("referer", "https://a.example/docs?page=intro"),
+    ("http-referer", f"https://a.example/{ANY}"),
+    ("x-a", "https://a.example/docs?page=intro"),
     ("x-a", "a sentence of words"),
     ("x-a", "sk-learn"),
 ]
