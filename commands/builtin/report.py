@@ -56,7 +56,7 @@ def explain(context: CommandContext, arguments: Arguments) -> str:
             key = f" with {entry.key_name}" if entry.key_name else ""
             end = f"failed: {entry.error}" if entry.error else f"served by {entry.model}{key}"
             return "; ".join([*map(str, entry.attempts), f"last answer {end}"])
-    return "no backend has been asked in this session"
+    return "no backend has had a request in this session"
 
 
 @command("usage", "shows the tokens and the cost of this session", ui_name="llm.usage")

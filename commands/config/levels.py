@@ -5,7 +5,6 @@ The working directory may belong to a stranger, such as a repository that was ju
 
 import io
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -20,9 +19,6 @@ FILE_FLAG = "--settings"
 FILE_VARIABLE = "LLM_PROXY_SETTINGS"
 
 _NO_FILE = read_yaml("", "")
-
-# A URL with a user name and password or a query, which may be secrets, with or without its scheme.
-_MAY_HOLD_SECRET = re.compile(r"//.*[@?]|:.*@", re.DOTALL)
 
 
 class ConfigError(Exception):
@@ -164,6 +160,12 @@ def _read_text(path: Path) -> str | None:
 def shown(value: object) -> str:
     """The value on one line, quoted if it is not visible; hidden if it may hold a secret."""
     text = str(value)
-    if _MAY_HOLD_SECRET.search(text):
+    if _may_hold_secret(text):
         return "(hidden)"
     return text if text and text.isprintable() else repr(text)
+
+
+def _may_hold_secret(text: str) -> bool:
+    """Whether it may be a URL with a password or a query, with or without its scheme."""
+    after_slashes, after_colon = text.partition("//")[2], text.partition(":")[2]
+    return "?" in after_slashes or "@" in after_slashes or "@" in after_colon

@@ -162,7 +162,7 @@ def drop_old_commands(
 
 
 def is_background_request(chat: Chat, agent: Agent | None) -> bool:
-    """Whether an agent quotes the human in a request of its own: for a title, summary or memory.
+    """Whether an agent quotes the human in its own request, for a title, summary or memory.
 
     Commands in such a request are removed but do not run.
     """
