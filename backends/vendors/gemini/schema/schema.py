@@ -22,7 +22,7 @@ MAX_DEPTH = 64
 """Of nested schemas, and of refs that lead to refs."""
 MAX_NODES = 20_000
 """Of all schemas in one request. Inlined refs can make a huge tree of a small schema."""
-MAX_INLINED = 3_000
+MAX_INLINED = 2_000
 """Those of them that are converted in the place of a ref. Copies of a converted one are free."""
 NODE_BYTES = 500
 """A larger node counts as several: refs can repeat a long description or enum, too."""
