@@ -14,6 +14,7 @@ from backends.redact import Redactor
 from backends.vendors.registry import VENDORS, ConfiguredBackends, make_backends
 from commands.config.model import Config
 from commands.routing.routes import Route, Routes
+from commands.routing.target import NameTables
 from commands.sessions.session import Sessions
 from commands.settings import ProxySettings, SessionSettings
 from commands.turns.processor import CommandProcessor
@@ -29,7 +30,6 @@ def make_deps(settings: Config, redactor: Redactor) -> EndpointDeps:
         processor=_command_processor(settings),
         sessions=_sessions(settings),
         redactor=redactor,
-        mapping=settings.model_mapping,
         readers={
             name: dialect.make_reader(time.time, lambda: uuid.uuid4().hex)
             for name, dialect in DIALECTS.items()
@@ -70,6 +70,8 @@ def _command_processor(settings: Config) -> CommandProcessor:
         f"{PRODUCT} {VERSION}",
         VENDORS,
         routes=Routes(routes),
+        names=NameTables(settings.aliases, settings.model_mapping),
+        is_sticky=settings.sticky,
         state_file=settings.config,
         chat_may_change=settings.chat_may_change,
     )

@@ -137,6 +137,7 @@ class LlmProxy:
                 self._settings,
                 configured,
                 self._client_key,
+                default_backend=deps.proxy_state.settings.default_backend,
                 warnings=[
                     self._warning,
                     self._incompatibility and f"{NO_LAYERS}: {self._incompatibility}",

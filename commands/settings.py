@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from backends.model_id import BackendName, ModelId
-from commands.errors import CommandError, ModelNotAvailable, did_you_mean
+from commands.errors import CommandError, did_you_mean
 
 DEFAULT_PREFIX = "!/"
 
@@ -84,6 +84,13 @@ def parse_model(text: str, known: Collection[BackendName]) -> ModelId:
     return ModelId(parse_backend(backend, known), name)
 
 
+def parse_name(text: str, known: Collection[BackendName]) -> ModelId:
+    """A model with or without its backend; without one also the name of a route or an alias."""
+    backend, colon, _ = text.partition(":")
+    is_plain = text and text.isprintable() and (not colon or "/" in backend)
+    return ModelId(None, text) if is_plain else parse_model(text, known)
+
+
 def parse_line(text: str) -> str:
     if not text or not text.isprintable():
         raise ValueError("must be one line of text")
@@ -112,14 +119,6 @@ def check_nothing(value: object, backends: AvailableBackends) -> None:
 def check_backend(name: BackendName | None, backends: AvailableBackends) -> None:
     if name not in backends:
         raise CommandError(f"backend {name} not functional")
-
-
-def check_model(model: ModelId, backends: AvailableBackends) -> None:
-    check_backend(model.backend, backends)
-    offered = backends[model.backend].models if model.backend else None
-    if offered is not None and model.name not in offered:
-        hint = did_you_mean(model.name, offered, limit=3, form=f"{model.backend}:{{}}")
-        raise ModelNotAvailable(f"model {model} not available{hint}")
 
 
 def _nothing(configured: ProxySettings) -> None:
@@ -165,16 +164,17 @@ class Setting:
 SETTINGS = (
     Setting(
         "model",
-        "backend and model for this session, in place of those in requests",
-        "<backend>:<model>",
+        "model for this session, in place of that in requests: <backend>:<model>, a route, an "
+        "alias, or a name that only one model has or contains",
+        "<model>",
         scope="session",
         field="model",
-        parse=parse_model,
-        check=check_model,
+        parse=parse_name,
     ),
     Setting(
         "backend",
-        "backend for this session; the model stays the requested one",
+        "backend for this session; it has to offer the requested model, and requested routes keep "
+        "their own backends",
         "<backend>",
         scope="session",
         field="backend",

@@ -14,6 +14,7 @@ from addon.exchange.history import entry_of
 from addon.exchange.http_responses import encode, json_reply, sse_reply
 from backends import openai_wire
 from backends.backend import ModelRequest
+from backends.errors import ApiError
 from backends.notes import Note
 from backends.openai_wire import Chat
 from commands.agents.table import Agent, ToolCall, detect, fit_note, wrap_reply
@@ -25,7 +26,6 @@ from commands.routing.planner import Plan, PlanInputs
 from commands.routing.target import RoutingInputs, resolve
 from commands.sessions.session import Entry, Session
 from commands.sessions.session_id import session_id
-from commands.settings import AvailableBackend
 from commands.turns.processor import once_model
 
 OWN_ID = "proxy_cmd_processed"
@@ -49,18 +49,17 @@ class ChatEndpoint:
         agent = detect(exchange.headers, original)
         session = deps.sessions.get(session_id(exchange.headers, original, agent))
         session.agent = agent.name if agent else None
-        turn = deps.processor.process(
-            original, session, agent, self._availability(), request.typed_from
-        )
+        availability = self._availability()
+        turn = deps.processor.process(original, session, agent, availability, request.typed_from)
         chat, prompt = deps.redact(request.body, turn.chat, turn.prompt)
         exchange.prompt = PromptContext(session, prompt, time.time(), time.monotonic())
         exchange.prompt.commands = [deps.redactor.scrub(each) for each in turn.commands]
         is_same = chat is request.chat and request.body is not None
         deps.capture(exchange, body, chat, is_same=is_same)
-        routing = self._routing(original, session)
+        routing = self._routing(original, session, availability)
         if turn.reply is not None:
             exchange.outcome.text = turn.reply
-            exchange.prompt.model = str(resolve(exchange.requested, routing))
+            exchange.prompt.model = _model_of(exchange, routing)
             return _reply(exchange, chat, agent, turn.reply)
         if turn.note and not deps.configured.is_playback:
             exchange.note = Note(fit_note(agent, turn.note))
@@ -76,19 +75,15 @@ class ChatEndpoint:
         return self._deps.proxy_state.snapshot(self._deps.sessions, self._availability())
 
     def _availability(self) -> Availability:
-        backends = {
-            name: AvailableBackend(len(keys), self._deps.models.names_of(name))
-            for name, keys in self._deps.configured.keys.items()
-        }
-        return Availability(backends, self._cooldowns.active(time.monotonic()))
+        cooldowns = self._cooldowns.active(time.monotonic())
+        return Availability(self._deps.available_backends(), cooldowns)
 
-    def _routing(self, original: Chat, session: Session) -> RoutingInputs:
-        return replace(
-            self._deps.routing(),
-            once=once_model(original, session),
-            model=session.settings.model,
-            backend=session.settings.backend,
-        )
+    def _routing(
+        self, original: Chat, session: Session, availability: Availability
+    ) -> RoutingInputs:
+        once = once_model(original, session)
+        proxy = self._deps.proxy_state.snapshot([session], availability)
+        return replace(proxy.routing(*proxy.sessions), once=once)
 
     def _plan_inputs(self, routing: RoutingInputs, session: Session) -> PlanInputs:
         deps = self._deps
@@ -96,10 +91,8 @@ class ChatEndpoint:
             routing,
             session.settings,
             deps.configured,
-            deps.proxy_state.routes.by_name,
             session.last_target if deps.is_sticky else None,
             deps.is_project_required,
-            deps.proxy_state.settings.command_prefix,
         )
 
     def _send(
@@ -133,6 +126,14 @@ class ChatEndpoint:
         if self._deps.log:
             self._deps.log.write(prompt.session.id, entry)
         return entry
+
+
+def _model_of(exchange: Exchange, routing: RoutingInputs) -> str:
+    """The target that the prompt would have had; the requested model if it has none."""
+    try:
+        return str(resolve(exchange.requested, routing).target)
+    except ApiError:
+        return exchange.requested or ""
 
 
 def _reply(exchange: Exchange, chat: Chat, agent: Agent | None, text: str) -> http.Response:

@@ -1,7 +1,7 @@
 """Dependencies of the endpoints that send a request to an upstream, and their common steps."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from addon.endpoints.model_catalog import ModelCatalog
@@ -15,8 +15,10 @@ from backends.model_id import BackendName
 from backends.openai_wire import Chat
 from backends.redact import Redactor
 from backends.vendors.registry import ConfiguredBackends
+from commands.language.snapshot import Availability
 from commands.routing.target import RoutingInputs
 from commands.sessions.session import Sessions
+from commands.settings import AvailableBackend, AvailableBackends
 from commands.turns.processor import CommandProcessor
 from commands.turns.proxy_state import ProxyState
 
@@ -33,7 +35,6 @@ class EndpointDeps:
     processor: CommandProcessor
     sessions: Sessions
     redactor: Redactor
-    mapping: Mapping[str, Sequence[str]]
     readers: Mapping[str, Reader]
     """Read prompts, by the name of the endpoint."""
     read_timeout_s: Mapping[BackendName, float]
@@ -46,11 +47,16 @@ class EndpointDeps:
     def proxy_state(self) -> ProxyState:
         return self.processor.proxy_state
 
+    def available_backends(self) -> AvailableBackends:
+        return {
+            name: AvailableBackend(len(keys), self.models.names_of(name))
+            for name, keys in self.configured.keys.items()
+        }
+
     def routing(self) -> RoutingInputs:
         """The routing inputs of a request without a session."""
-        settings = self.proxy_state.settings
-        backends, keys = self.configured.backends, self.configured.keys
-        return RoutingInputs(settings.default_backend, backends.keys(), keys.keys(), self.mapping)
+        availability = Availability(self.available_backends())
+        return self.proxy_state.snapshot((), availability).routing()
 
     def redact_headers(self, headers: Headers) -> Headers:
         """Replace the proxy's own keys in headers that may be forwarded, if redaction is on."""

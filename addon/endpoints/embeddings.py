@@ -23,7 +23,7 @@ class EmbeddingsEndpoint:
         original = openai_wire.read_embeddings(body)
         request, _ = deps.redact(body, original, "")
         deps.capture(exchange, body, request, is_same=request is original)
-        target = resolve(request.get("model"), deps.routing())
+        target = resolve(request.get("model"), deps.routing()).target
         deps.configured.check(target.backend)
         backend, key = deps.configured.with_first_key()[target.backend]
         same = body if request is original else None

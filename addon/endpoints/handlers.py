@@ -7,6 +7,7 @@ from mitmproxy import http
 from addon.endpoints.chat import ChatEndpoint
 from addon.endpoints.deps import EndpointDeps
 from addon.endpoints.embeddings import EmbeddingsEndpoint
+from addon.endpoints.model_catalog import Model
 from addon.exchange.exchange import Exchange
 from addon.exchange.http_responses import json_reply
 from backends import openai_wire
@@ -14,6 +15,8 @@ from backends.dialects.registry import DIALECTS
 from backends.errors import ApiError
 from backends.keys import Key
 from commands.config.values import is_loopback
+from commands.routing import model_list
+from commands.routing.target import resolve
 
 Handler = Callable[[http.HTTPFlow, Exchange], Awaitable[http.Response | None]]
 """Returns the response, or None once the request goes to an upstream. Raises ApiError."""
@@ -55,19 +58,30 @@ class Handlers:
         return json_reply(200, {"status": "ok"})
 
     async def _list_models(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
-        routes = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "failover-route"}
-            for name in self._deps.proxy_state.routes.by_name
-        ]
-        models = [*routes, *await self._deps.models.list_all()]
+        models = [*self._own_names(), *await self._deps.models.list_all()]
         return json_reply(200, openai_wire.models_list(models))
 
+    def _own_names(self) -> list[Model]:
+        """The routes and aliases, as entries of the list of models."""
+        names = dict.fromkeys(self._deps.proxy_state.names.aliases, "alias")
+        names |= dict.fromkeys(self._deps.proxy_state.routes.by_name, "failover-route")
+        return [
+            {"id": name, "object": "model", "created": 0, "owned_by": owner}
+            for name, owner in names.items()
+        ]
+
     async def _show_model(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
-        name, default = exchange.model_id, self._deps.proxy_state.settings.default_backend
-        model = await self._deps.models.find(name, default)
+        """The entry of the name itself, else that of the model which a prompt would get."""
+        name = exchange.model_id
+        models = {each["id"]: each for each in await self._deps.models.list_all()}
+        models |= {each["id"]: each for each in self._own_names()}
+        model = models.get(name) or models.get(str(resolve(name, self._deps.routing()).target))
         if model is None:
             raise ApiError(
-                404, f"The model '{name}' does not exist", param="model", code="model_not_found"
+                404,
+                f"The model '{name}' does not exist{model_list.nearest(name, [*models])}",
+                param="model",
+                code="model_not_found",
             )
         return json_reply(200, model)
 

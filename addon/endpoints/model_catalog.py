@@ -63,11 +63,6 @@ class ModelCatalog:
         """The vendor's names of a backend's models; None until a list has arrived."""
         return self._names.get(name)
 
-    async def find(self, model_id: str, default: BackendName) -> Model | None:
-        """The entry of one model; an id without prefix belongs to the default backend."""
-        ids = {model_id, f"{default}:{model_id}"}
-        return next((model for model in await self.list_all() if model["id"] in ids), None)
-
     async def _refresh(self, name: BackendName) -> None:
         import httpx  # only here: importing it takes a fifth of the start
 

@@ -19,6 +19,7 @@ from backends.backend import Headers
 from backends.dialect import Encoder
 from backends.errors import INTERRUPTS, ApiError, internal_error
 from backends.redact import Redactor
+from commands.routing import failover
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class ResponseBuilder:
     def error(self, error: ApiError, exchange: Exchange | None = None) -> http.Response:
         """An error response with its status, in the client's dialect if that is known."""
         dialect = exchange and exchange.dialect
+        error = _for_client(error, exchange)
         value = dialect.error_body(error) if dialect else error.body()
         body = self._redactor.scrub_bytes(jsonio.encode(value))
         return _response(error.status, body, self._headers(JSON, error.headers))
@@ -62,7 +64,7 @@ class ResponseBuilder:
     def error_event(self, exchange: Exchange, error: ApiError) -> bytes:
         """The event that ends a started stream with an error."""
         assert exchange.encoder
-        return self._redactor.scrub_bytes(exchange.encoder.error(error))
+        return self._redactor.scrub_bytes(exchange.encoder.error(_for_client(error, exchange)))
 
     def complete(self, exchange: Exchange, response: http.Response) -> http.Response:
         """Translate an upstream's complete response. Raises ApiError if it is not a completion."""
@@ -179,6 +181,11 @@ def reply_headers(exchange: Exchange) -> Headers:
     if warnings:
         headers.append(("x-proxy-warnings", ", ".join(warnings)))
     return headers
+
+
+def _for_client(error: ApiError, exchange: Exchange | None) -> ApiError:
+    upstream = exchange and exchange.upstream
+    return failover.for_client(error, upstream.title, upstream.key_name) if upstream else error
 
 
 def _response(status: int, body: bytes, headers: http.Headers) -> http.Response:

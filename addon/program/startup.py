@@ -12,6 +12,7 @@ from mitmproxy.utils import human
 
 from addon.program.product import CLIENT_KEY_NAME
 from backends.keys import Key
+from backends.model_id import BackendName
 from backends.vendors.registry import KEY_VARIABLES, ConfiguredBackends
 from commands.config.model import Config
 from commands.config.values import is_loopback
@@ -101,6 +102,7 @@ async def start(
     configured: ConfiguredBackends,
     client_key: Key | None,
     *,
+    default_backend: BackendName,
     warnings: Iterable[str | None],
     hint: Callable[[str, str | None], str] | None,
 ) -> Address:
@@ -113,6 +115,12 @@ async def start(
     for warning in filter(None, warnings):
         logger.warning("%s", warning)
     announce(address, settings, configured, client_key, hint)
+    if len(settings.api_keys) > 1 and not settings.default_backend:
+        logger.info(
+            "Models that no other rule finds go to %s; --default-backend or LLM_BACKEND names "
+            "another backend",
+            default_backend,
+        )
     return address
 
 

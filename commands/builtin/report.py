@@ -3,7 +3,7 @@
 from commands.errors import did_you_mean
 from commands.language.registry import UNLIMITED, Arguments, CommandContext, command, words
 from commands.language.snapshot import ProxySnapshot, SessionSnapshot
-from commands.routing.target import RoutingInputs, resolve
+from commands.routing.target import arrow
 from commands.settings import SETTINGS, SessionSettings, Setting
 
 MAX_MODELS = 50
@@ -24,18 +24,9 @@ def show_status(context: CommandContext, arguments: Arguments) -> str:
 
 
 def _target(session: SessionSnapshot, proxy: ProxySnapshot) -> str:
-    settings = session.settings
-    inputs = RoutingInputs(
-        proxy.settings.default_backend,
-        proxy.known,
-        once=session.once,
-        model=settings.model,
-        backend=settings.backend,
-    )
-    target = resolve(None, inputs)
-    text = f"{target}" if target.model else f"the requested model at {target.backend}"
-    is_invalid = settings.is_model_invalid and not session.once
-    return f"{text} ({target.reason}{', not available' if is_invalid else ''})"
+    served = arrow(session.requested, proxy.routing(session))
+    is_invalid = session.settings.is_model_invalid and not session.once
+    return f"{served.removesuffix(')')}, not available)" if is_invalid else served
 
 
 def _value(row: Setting, session: SessionSnapshot, proxy: ProxySnapshot) -> str:

@@ -11,7 +11,9 @@ from commands.language.registry import (
     named,
     words,
 )
-from commands.routing.routes import find_policy, parse_element
+from commands.routing.choice import choose
+from commands.routing.routes import POLICIES, find_policy
+from commands.settings import parse_name
 
 NOW_INTERACTIVE = "This llm-interactive-proxy session is now set to interactive mode"
 
@@ -31,22 +33,33 @@ def _in_interactive_mode(handler: Handler) -> Handler:
 
 @command(
     "create-failover-route",
-    "creates an empty route; policy: k tries all keys of the first element, m all elements "
-    "with the first key, km all keys of each element, mk all elements with each key",
-    format="create-failover-route(name=<route>, policy=k|m|km|mk)",
-    examples=("create-failover-route(name=night, policy=m)",),
-    keys=("name", "policy"),
+    "creates a route; policy: k tries all keys of the first element, m all elements with the "
+    "first key, km (the default) all keys of each element, mk all elements with each key",
+    format="create-failover-route(name=<route>, policy=k|m|km|mk, <backend>:<model>, ...)",
+    examples=(
+        "create-failover-route(name=night, policy=m)",
+        "create-failover-route(name=best, gemini:gemini-2.5-pro, openrouter:openai/gpt-4o)",
+    ),
+    keys=("name", "policy", "elements"),
+    max_words=UNLIMITED,
     ui_name="llm.route.create",
     scope="proxy",
 )
 @_in_interactive_mode
 def create(context: CommandContext, arguments: Arguments) -> str:
-    values = named(arguments)
-    name, policy = values.get("name"), find_policy(values.get("policy", ""))
+    values = {"policy": "km", **named(arguments)}
+    name, policy = values.get("name"), find_policy(values["policy"])
     if not name or not policy:
-        raise CommandError("create-failover-route requires name and valid policy")
-    context.change_routes(context.routes.create(name, policy))
-    return f"failover route {name} created with policy {policy}"
+        known = f"policy must be one of {', '.join(POLICIES)}, not '{values['policy']}'"
+        raise CommandError(
+            "create-failover-route requires name and valid policy: "
+            f"{known if name else 'name is missing'}"
+        )
+    elements, notes = _elements(context, arguments, least=0)
+    context.change_routes(context.routes.create(name, policy).append(name, elements))
+    with_elements = f": {', '.join(map(str, elements))}" if elements else ""
+    created = f"failover route {name} created with policy {policy}{with_elements}"
+    return "; ".join((created, *notes))
 
 
 @command(
@@ -98,7 +111,7 @@ def list_elements(context: CommandContext, arguments: Arguments) -> str:
     "adds elements at the end of a route",
     format="route-append(name=<route>, <backend>:<model>, ...)",
     examples=("route-append(name=night, gemini:gemini-2.5-pro, openrouter:openai/gpt-4o)",),
-    keys=("name",),
+    keys=("name", "elements"),
     max_words=UNLIMITED,
     ui_name="llm.route.append",
     scope="proxy",
@@ -106,8 +119,9 @@ def list_elements(context: CommandContext, arguments: Arguments) -> str:
 @_in_interactive_mode
 def append(context: CommandContext, arguments: Arguments) -> str:
     name = _name(arguments, "route-append")
-    context.change_routes(context.routes.append(name, _elements(context, arguments)))
-    return f"elements appended to {name}"
+    elements, notes = _elements(context, arguments)
+    context.change_routes(context.routes.append(name, elements))
+    return "; ".join((f"elements appended to {name}", *notes))
 
 
 @command(
@@ -115,7 +129,7 @@ def append(context: CommandContext, arguments: Arguments) -> str:
     "adds elements at the front of a route",
     format="route-prepend(name=<route>, <backend>:<model>, ...)",
     examples=("route-prepend(name=night, gemini:gemini-2.5-flash)",),
-    keys=("name",),
+    keys=("name", "elements"),
     max_words=UNLIMITED,
     ui_name="llm.route.prepend",
     scope="proxy",
@@ -123,8 +137,9 @@ def append(context: CommandContext, arguments: Arguments) -> str:
 @_in_interactive_mode
 def prepend(context: CommandContext, arguments: Arguments) -> str:
     name = _name(arguments, "route-prepend")
-    context.change_routes(context.routes.prepend(name, _elements(context, arguments)))
-    return f"elements prepended to {name}"
+    elements, notes = _elements(context, arguments)
+    context.change_routes(context.routes.prepend(name, elements))
+    return "; ".join((f"elements prepended to {name}", *notes))
 
 
 @command(
@@ -150,8 +165,31 @@ def _name(arguments: Arguments, command_name: str) -> str:
     return name
 
 
-def _elements(context: CommandContext, arguments: Arguments) -> list[ModelId]:
-    elements = [parse_element(word, context.before.known) for word in words(arguments)]
-    if not elements:
+def _elements(
+    context: CommandContext, arguments: Arguments, *, least: int = 1
+) -> tuple[list[ModelId], list[str]]:
+    """The models of the words and of `elements='a, b'`, and notes about those to look at."""
+    elements, notes = [], []
+    texts = [named(arguments).get("elements", ""), *words(arguments)]
+    for word in filter(None, map(str.strip, ",".join(texts).split(","))):
+        element, note = _element(context, word)
+        elements.append(element)
+        notes += [note] if note else []
+    if len(elements) < least:
         raise CommandError("no route elements specified")
-    return elements
+    return elements, notes
+
+
+def _element(context: CommandContext, word: str) -> tuple[ModelId, str]:
+    """The model that a word names, and what there is to say about it."""
+    named_model = None
+    try:
+        named_model = parse_name(word, context.before.known)
+        if named_model.name in context.routes.by_name:
+            raise CommandError("is a route itself")
+        choice = choose(named_model, context.routing())
+    except CommandError as error:
+        if named_model and named_model.backend:
+            return named_model, f"warning: {error}"
+        raise CommandError(f"route element '{word}': {error}") from None
+    return choice.model, f"{word} -> {choice.model} ({choice.reason})" if choice.reason else ""

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+from backends.errors import ApiError
 from commands.errors import CommandError, ModelNotAvailable, did_you_mean
 from commands.language.registry import Arguments, CommandContext, command, named, words
 from commands.language.scanner import Argument
+from commands.routing.choice import Choice, choose
+from commands.routing.target import BY_BACKEND, arrow, resolve
 from commands.settings import NAMES, SETTINGS, Scope, Setting
 
 MODEL, BACKEND = NAMES["model"], NAMES["backend"]
@@ -46,7 +49,7 @@ def unset(context: CommandContext, arguments: Arguments) -> str:
 @command(
     "model",
     "sets the model of this session",
-    format="model(<backend>:<model>)",
+    format="model(<model>)",
     examples=("model(gemini:gemini-2.5-pro)",),
     max_words=1,
 )
@@ -68,15 +71,15 @@ def choose_backend(context: CommandContext, arguments: Arguments) -> str:
 @command(
     "once",
     "sets the model for this turn only",
-    format="once(model=<backend>:<model>)",
+    format="once(model=<model>)",
     examples=("once(model=gemini:gemini-2.5-pro)",),
     keys=("model",),
 )
 def choose_once(context: CommandContext, arguments: Arguments) -> str:
-    model = MODEL.read(named(arguments).get("model", ""), context.before.known)
-    MODEL.check(model, context.before.availability.backends)
-    context.once = model
-    return f"{MODEL.set_message(model)} for this turn"
+    text = named(arguments).get("model", "")
+    choice = choose(MODEL.read(text, context.before.known), context.routing())
+    context.once = choice.model
+    return f"{_chosen(text, choice, context)} for this turn"
 
 
 class _Changes:
@@ -89,17 +92,21 @@ class _Changes:
     def add(self, row: Setting, text: str, context: CommandContext) -> None:
         value = row.read(text, context.before.known)
         fields = self._fields[row.scope]
-        fields[row.field] = value
+        message = row.set_message(value)
+        row.check(value, context.before.availability.backends)
         if row is MODEL:
             fields["is_model_invalid"] = False
-        try:
-            row.check(value, context.before.availability.backends)
-        except ModelNotAvailable:
-            if context.session.is_interactive:
-                raise
-            # Nobody sees the error now, so the next prompt has to fail.
-            fields["is_model_invalid"] = True
-        self._messages.append(row.set_message(value))
+            try:
+                choice = choose(value, context.routing())
+            except ModelNotAvailable:
+                if context.session.is_interactive:
+                    raise
+                # Nobody sees the error now, so the next prompt has to fail.
+                fields["is_model_invalid"] = True
+            else:
+                value, message = choice.model, _chosen(text, choice, context)
+        fields[row.field] = value
+        self._messages.append(message)
 
     def unset(self, row: Setting, context: CommandContext) -> None:
         fields = self._fields[row.scope]
@@ -111,7 +118,31 @@ class _Changes:
     def apply(self, context: CommandContext) -> str:
         context.change_proxy(**self._fields["proxy"])
         context.change_session(**self._fields["session"])
+        if self._fields["session"].get(BACKEND.field):
+            self._messages += _beyond_reach(context)
         return "; ".join(self._messages)
+
+
+def _chosen(text: str, choice: Choice, context: CommandContext) -> str:
+    """The confirmation of a model, with the way from the name to it if they differ."""
+    if not choice.model.backend:
+        return MODEL.set_message(arrow(text, context.snapshot().routing()))
+    return MODEL.set_message(
+        f"{text} -> {choice.model} ({choice.reason})" if choice.reason else choice.model
+    )
+
+
+def _beyond_reach(context: CommandContext) -> Iterator[str]:
+    """If the backend that was set does not serve what this session last asked for: who does."""
+    (session,) = context.before.sessions
+    inputs = context.routing()
+    try:
+        decision = resolve(session.requested, inputs)
+    except ApiError as error:
+        yield f"but {error.message}"
+    else:
+        if decision.target.reason != BY_BACKEND:
+            yield f"but prompts go to {arrow(session.requested, inputs)}"
 
 
 def _assign_word(row: Setting, context: CommandContext, arguments: Arguments) -> str:

@@ -67,11 +67,6 @@ def _conflicts(settings: Config, sources: Sources) -> Iterator[str]:
     if settings.record and settings.playback:
         origin = [sources.given[name].origin for name in ("record", "playback")]
         yield f"{origin[0]}: cannot be set together with {origin[1]}"
-    if len(settings.api_keys) > 1 and not settings.default_backend and _uses_keys(settings):
-        yield (
-            "Multiple functional backends, specify --default-backend (LLM_BACKEND in the "
-            f"environment): {' or '.join(settings.api_keys)}"
-        )
 
 
 def _misdirected(settings: Config, sources: Sources) -> Iterator[str]:

@@ -18,6 +18,7 @@ from commands.config.sources import ConfigField, Risk
 from commands.config.values import (
     LLM_HOSTS,
     MODEL_MAPPING,
+    Aliases,
     Backend,
     BaseUrl,
     ClientKey,
@@ -100,8 +101,8 @@ class Config(BaseModel):
     )
     default_backend: Backend | None = setting(
         None,
-        f"backend for models named without one: {' or '.join(VENDORS)}; "
-        "needed if several have keys, else the one that has",
+        f"backend for models that no other rule finds: {' or '.join(VENDORS)}; default: the "
+        "first that has a key",
         Risk.NONE,
         flag=True,
         env="LLM_BACKEND",
@@ -202,6 +203,7 @@ class Config(BaseModel):
         env="REDACT_API_KEYS_IN_PROMPTS",
         const=False,
     )
+    aliases: Aliases = setting({}, "models by short names of your own", Risk.NONE)
     model_mapping: ModelMapping = setting(
         MODEL_MAPPING, "targets of models that are named without a backend, by pattern", Risk.NONE
     )

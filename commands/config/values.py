@@ -29,7 +29,7 @@ from backends.keys import Key
 from backends.model_id import BackendName, ModelId
 from commands.errors import CommandError
 from commands.routing.routes import POLICIES, Policy, Route, find_policy, parse_element
-from commands.settings import PROXY_WIDE, check_prefix, parse_line
+from commands.settings import PROXY_WIDE, check_prefix, parse_line, parse_model
 
 LLM_HOSTS = (
     "api.openai.com",
@@ -54,6 +54,10 @@ MODEL_MAPPING: Mapping[str, tuple[str, ...]] = {
     "codex-*": ("openrouter:openai/{model}",),
     "o[0-9]*": ("openrouter:openai/{model}",),
     "claude-*": ("openrouter:anthropic/{model}",),
+    "text-embedding-*": ("openrouter:openai/{model}",),
+    # Groq's names for two models that others call `-instruct`.
+    "llama-3.3-70b-versatile": ("openrouter:meta-llama/llama-3.3-70b-instruct",),
+    "llama-3.1-8b-instant": ("openrouter:meta-llama/llama-3.1-8b-instruct",),
 }
 
 _HTTP_URL = TypeAdapter(HttpUrl)
@@ -212,6 +216,20 @@ ModelMapping = Annotated[
 ]
 
 
+def _to_model(text: str, info: ValidationInfo) -> ModelId:
+    try:
+        return parse_model(text, known_backends(info))
+    except CommandError as error:
+        raise ValueError(str(error)) from None
+
+
+_Name = Annotated[str, AfterValidator(parse_line), rule("be one line of text")]
+Aliases = Annotated[
+    Mapping[_Name, Annotated[ModelId, BeforeValidator(_to_model), rule("be <backend>:<model>")]],
+    rule("be a mapping from names to <backend>:<model>"),
+]
+
+
 def _to_element(text: str, info: ValidationInfo) -> ModelId:
     try:
         return parse_element(text, known_backends(info))
@@ -241,9 +259,8 @@ class RouteSection(BaseModel):
         return Route(name, self.policy, self.elements)
 
 
-_RouteName = Annotated[str, AfterValidator(parse_line), rule("be one line of text")]
 type RoutesOf[Section: RouteSection] = Annotated[
-    Mapping[_RouteName, Annotated[Section, rule("be a mapping with policy and elements")]],
+    Mapping[_Name, Annotated[Section, rule("be a mapping with policy and elements")]],
     rule("be a mapping from names to a policy and elements"),
 ]
 

@@ -14,6 +14,7 @@ from commands.errors import CommandError, did_you_mean
 from commands.language.scanner import Argument
 from commands.language.snapshot import ProxySnapshot
 from commands.routing.routes import Routes
+from commands.routing.target import RoutingInputs
 from commands.sessions.session import Entry
 from commands.settings import PERSISTED, ROUTES, ProxySettings, SessionSettings
 
@@ -47,6 +48,11 @@ class CommandContext:
         (session,) = self.before.sessions
         session = replace(session, settings=self.session, once=self.once)
         return replace(self.before, settings=self.proxy, routes=self.routes, sessions=(session,))
+
+    def routing(self) -> RoutingInputs:
+        """The routing inputs of a prompt behind the commands so far."""
+        proxy = self.snapshot()
+        return proxy.routing(*proxy.sessions)
 
     def change_session(self, **changes: Any) -> None:
         """Replace fields of `session`. Switching the interactive mode on makes the banner due."""

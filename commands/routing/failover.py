@@ -64,13 +64,36 @@ def should_try_next(error: ApiError, has_route: bool) -> bool:
     return error.status in KEY_ERRORS or (has_route and error.status in UPSTREAM_ERRORS)
 
 
+def for_client(error: ApiError, title: str, key_name: str) -> ApiError:
+    """The error with the proxy's key named, if an upstream refuses it: a 401 blames the client."""
+    return _without_blame(error, f"{title} refused {key_name}: {error.message}")
+
+
+def _without_blame(error: ApiError, message: str) -> ApiError:
+    """The error with this message if it is about a key of the proxy, else the same error.
+
+    OpenRouter's 403 with `reasons` is about the prompt, which its moderation has flagged.
+    """
+    metadata = error.extra.get("metadata")
+    is_flagged = isinstance(metadata, dict) and "reasons" in metadata
+    if error.status not in (401, 403) or is_flagged:
+        return error
+    # The SDKs repeat a 502, which does not help here.
+    headers = (*error.headers, ("x-should-retry", "false"))
+    return ApiError(
+        502, message, code="upstream_authentication", headers=headers, extra=error.extra
+    )
+
+
 def all_failed(last: ApiError, attempts: Sequence[AttemptResult]) -> ApiError:
     """The error for the client: the last one, with the results of all attempts if several."""
     if len(attempts) < 2:
         return last
+    message = f"All backends failed: {'; '.join(map(str, attempts))}"
+    last = _without_blame(last, message)
     return ApiError(
         last.status,
-        f"All backends failed: {'; '.join(map(str, attempts))}",
+        message,
         type=last.type,
         code=last.code,
         param=last.param,

@@ -69,6 +69,8 @@ class Session:
     """Newest first."""
     once: tuple[ModelId, str] | None = None
     """The model of a single turn, and the id of that turn."""
+    requested: str | None = None
+    """The model that the newest prompt named; background requests do not count."""
     last_target: tuple[SessionSettings, Attempt] | None = None
     """The last attempt that succeeded, and the settings at that time."""
     note: str = ""

@@ -70,9 +70,11 @@ class CommandProcessor:
         `typed_from` is that of `ClientRequest`: with None nobody types, so nothing is searched.
         """
         messages: Messages = chat["messages"]
+        is_background = is_background_request(chat, agent)
+        if not is_background:
+            session.requested = chat.get("model")
         if typed_from is None:
             return TurnResult(chat, None, "", newest_text(messages))
-        is_background = is_background_request(chat, agent)
         found = typed_ranges(messages, typed_from) if self._may_hold_commands(messages) else []
         newest = [] if is_background else [each for each in found if each.is_newest]
         scanner = Scanner(COMMANDS.__contains__)

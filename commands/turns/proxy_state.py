@@ -13,12 +13,14 @@ from commands.language.changes import changes, proxy_facts
 from commands.language.registry import Arguments, CommandContext
 from commands.language.snapshot import Availability, ProxySnapshot, SessionSnapshot
 from commands.routing.routes import Route, Routes
+from commands.routing.target import NameTables
 from commands.sessions.session import Session
 from commands.settings import PROXY_WIDE, AvailableBackends, ProxySettings, overrides
 
 logger = logging.getLogger(__name__)
 
 NO_ROUTES = Routes()
+NO_NAMES = NameTables()
 
 
 class ProxyState:
@@ -34,6 +36,8 @@ class ProxyState:
         known: Collection[BackendName],
         *,
         routes: Routes = NO_ROUTES,
+        names: NameTables = NO_NAMES,
+        is_sticky: bool = True,
         state_file: Path | None = None,
         chat_may_change: Collection[str] | None = None,
     ) -> None:
@@ -45,6 +49,8 @@ class ProxyState:
         self._configured = configured
         self._product = product
         self._known = known
+        self.names = names
+        self._is_sticky = is_sticky
         self._state_file = state_file
         state = load_state(state_file, known) if state_file else State()
         self.settings = replace(configured, **state.defaults)
@@ -63,6 +69,8 @@ class ProxyState:
             self._known,
             availability,
             tuple(map(SessionSnapshot.of, sessions)),
+            self.names,
+            self._is_sticky,
         )
 
     def run(

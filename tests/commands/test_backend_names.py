@@ -12,7 +12,7 @@ from commands.config.model import Config
 from commands.config.state_file import State, load_state, save_state
 from commands.errors import CommandError
 from commands.routing.routes import Route, Routes, parse_element
-from commands.routing.target import RoutingInputs, resolve
+from commands.routing.target import NameTables, RoutingInputs, resolve
 from commands.settings import NAMES, AvailableBackend
 from tests.commands.builtin.chat import new_context, run
 
@@ -32,13 +32,12 @@ def test_backends_of_some_vendors() -> None:
 
 def test_target_and_mapping() -> None:
     mapping = {"llama*": ("local:{model}",)}
-    inputs = RoutingInputs("openrouter", KNOWN, available=KNOWN, mapping=mapping)
-    assert resolve("local:llama3:8b", inputs)[:2] == LLAMA
-    assert resolve("llama3:8b", inputs)[:2] == LLAMA
-    assert resolve("local:a", replace(inputs, known=tuple(VENDORS)))[:2] == (
-        "openrouter",
-        "local:a",
-    )
+    backends = dict.fromkeys(KNOWN, AvailableBackend(1))
+    inputs = RoutingInputs("openrouter", KNOWN, backends, names=NameTables(mapping=mapping))
+    assert resolve("local:llama3:8b", inputs).target[:2] == LLAMA
+    assert resolve("llama3:8b", inputs).target[:2] == LLAMA
+    unknown = resolve("local:a", replace(inputs, known=tuple(VENDORS))).target
+    assert unknown[:2] == ("openrouter", "local:a")
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,54 @@ def test_all_failed(chat: Chat, upstream: UpstreamThread, log_dir: Path, stream:
 
 
 @streams
+@pytest.mark.parametrize("backend", ["openrouter", "gemini"])
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_of_ours_is_not_the_client_s(
+    chat: Chat, upstream: UpstreamThread, status: int, backend: str, stream: bool
+) -> None:
+    name = f"refused-{status}"
+    names = {"openrouter": ["OPENROUTER_API_KEY_1", "OPENROUTER_API_KEY_2"]}
+    tried = names.get(backend, ["GEMINI_API_KEY"])
+    upstream.script(*(failing(status) for _ in tried))
+    answer = chat.ask(f"{backend}:{model_of(backend, name)}", f"{name}-{stream}", stream=stream)
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (502, "false")
+    body = answer.json()["error"]
+    assert (body["type"], body["code"]) == ("server_error", "upstream_authentication")
+    if backend == "gemini":
+        assert body["message"] == f"Google Gemini refused GEMINI_API_KEY: fault {status}"
+    else:
+        assert all(f"with {each}: {status} fault {status}" in body["message"] for each in tried)
+
+
+def test_a_refused_key_inside_a_stream(chat: Chat, upstream: UpstreamThread) -> None:
+    model = f"openrouter:{model_of('openrouter', 'refused-inside')}"
+    upstream.script(sse_answer(event("openrouter", "one"), error(401), done=False))
+    answer = told(chat.ask(model, "refused-inside", stream=True))
+    assert answer == ("one", ["OpenRouter refused OPENROUTER_API_KEY_1: fault 401"])
+
+
+@pytest.mark.parametrize("backend", ["openrouter", "gemini"])
+def test_a_refused_key_for_embeddings(
+    proxy: RunningProxy, upstream: UpstreamThread, backend: str
+) -> None:
+    upstream.script(failing(401))
+    body = {"model": f"{backend}:{model_of(backend, 'embedding')}", "input": "hi"}
+    answer = proxy.client().post("/v1/embeddings", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_authentication")
+
+
+@streams
+def test_a_prompt_that_moderation_flags_is_the_client_s(
+    chat: Chat, upstream: UpstreamThread, stream: bool
+) -> None:
+    flagged = {"error": {"code": 403, "message": "Flagged", "metadata": {"reasons": ["x"]}}}
+    upstream.script(json_answer(flagged, 403), json_answer(flagged, 403))
+    name = f"flagged-{stream}"
+    answer = chat.ask(f"openrouter:{model_of('openrouter', name)}", name, stream=stream)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "permission_denied")
+
+
+@streams
 @pytest.mark.parametrize("status", [400, 404, 413, 422])
 def test_what_the_client_did_wrong_is_not_tried_again(
     chat: Chat, upstream: UpstreamThread, status: int, stream: bool

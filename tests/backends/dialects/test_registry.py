@@ -24,7 +24,7 @@ COMPLETION = {
         }
     ],
 }
-EACH = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+EACH = pytest.mark.parametrize("dialect", list(DIALECTS.values()), ids=list(DIALECTS))
 
 
 def test_each_dialect_has_a_request_here() -> None:

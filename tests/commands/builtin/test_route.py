@@ -23,8 +23,32 @@ INTERACTIVE = "This llm-interactive-proxy session is now set to interactive mode
             "n:k, other:mk",
         ),
         ([CREATE, "route-list(name=n)"], "<empty>"),
-        ([CREATE, "route-append(name=n,openrouter:a)"], "elements appended to n"),
-        ([CREATE, "route-prepend(openrouter:a,name=n)"], "elements prepended to n"),
+        ([CREATE, "route-append(name=n,openrouter:foo)"], "elements appended to n"),
+        ([CREATE, "route-prepend(openrouter:foo,name=n)"], "elements prepended to n"),
+        ([CREATE, "route-append(name=n,elements='gemini:b, gemini:c')"], "elements appended to n"),
+        (["create-failover-route(name=n)"], "failover route n created with policy km"),
+        (
+            ["create-failover-route(name=n, gemini:a, openrouter:foo)"],
+            "failover route n created with policy km: gemini:a, openrouter:foo",
+        ),
+        (
+            ["create-failover-route(name=n, policy=m, elements=gemini:a, openrouter:foo)"],
+            "failover route n created with policy m: gemini:a, openrouter:foo",
+        ),
+        # A model that the list of its backend lacks is added all the same.
+        (
+            [CREATE, "route-append(name=n,gemini:a,openrouter:foot)"],
+            "elements appended to n; warning: model openrouter:foot not available; "
+            "did you mean 'openrouter:foo'?",
+        ),
+        (
+            [CREATE, "route-append(name=n,openrouter:foot)", "route-list(name=n)"],
+            "openrouter:foot",
+        ),
+        (
+            [CREATE, "route-append(name=n,barrel)"],
+            "elements appended to n; barrel -> openrouter:vendor/barrel (the models of openrouter)",
+        ),
         (
             [
                 CREATE,
@@ -51,12 +75,18 @@ def test_confirmations(texts: list[str], expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("create-failover-route()", "create-failover-route requires name and valid policy"),
-        ("create-failover-route(name=n)", "create-failover-route requires name and valid policy"),
-        ("create-failover-route(policy=k)", "create-failover-route requires name and valid policy"),
+        *(
+            (text, "create-failover-route requires name and valid policy: name is missing")
+            for text in ("create-failover-route()", "create-failover-route(policy=k)")
+        ),
         (
             "create-failover-route(name=n,policy=x)",
-            "create-failover-route requires name and valid policy",
+            "create-failover-route requires name and valid policy: policy must be one of k, m, "
+            "km, mk, not 'x'",
+        ),
+        (
+            "create-failover-route(name=n,nobody:a)",
+            "route element 'nobody:a': backend nobody not supported",
         ),
         (
             "create-failover-route(name='a\nb',policy=k)",
@@ -74,9 +104,10 @@ def test_confirmations(texts: list[str], expected: str) -> None:
         ("route-append(name=x,gemini:a)", "route x not found"),
         ("route-append(name=night)", "no route elements specified"),
         ("route-prepend(name=night)", "no route elements specified"),
+        ("route-append(name=night,night)", "route element 'night': is a route itself"),
         (
             "route-append(name=night,a)",
-            "route element 'a': model must be specified as <backend>:<model>",
+            "route element 'a': model a not available",
         ),
         ("route-prepend(name=night,gemini:a,x:b)", "route element 'x:b': backend x not supported"),
         ("route-clear(name=x)", "route x not found"),

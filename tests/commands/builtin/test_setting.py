@@ -5,10 +5,21 @@ import pytest
 
 from backends.model_id import ModelId
 from commands.language.registry import CommandContext
+from commands.routing.target import NameTables
 from commands.settings import SETTINGS, AvailableBackend, ProxySettings
 from tests.commands.builtin.chat import new_context, refused, run
 
 VALID = ", ".join(sorted(row.name for row in SETTINGS))
+
+
+def named_context() -> CommandContext:
+    """A chat with two routes and an alias."""
+    context = new_context()
+    names = NameTables({"sonnet": ModelId("gemini", "a")})
+    context.before = replace(context.before, names=names)
+    routes = context.routes.create("best", "km").create("empty", "km")
+    context.routes = routes.append("best", [ModelId("gemini", "b")])
+    return context
 
 
 @pytest.mark.parametrize(
@@ -19,6 +30,22 @@ VALID = ", ".join(sorted(row.name for row in SETTINGS))
         ("set(MODEL=OpenRouter:foo)", "model set to openrouter:foo"),
         ("set(model=gemini:whatever)", "model set to gemini:whatever"),
         ("model(openrouter:foo)", "model set to openrouter:foo"),
+        ("set(model=foo)", "model set to foo -> openrouter:foo (the models of openrouter)"),
+        (
+            "set(model=barrel)",
+            "model set to barrel -> openrouter:vendor/barrel (the models of openrouter)",
+        ),
+        (
+            "set(model=arrel)",
+            "model set to arrel -> openrouter:vendor/barrel (the only model with this in its name)",
+        ),
+        (
+            "model(openrouter:Barrel)",
+            "model set to openrouter:Barrel -> openrouter:vendor/barrel (the models of openrouter)",
+        ),
+        ("model(sonnet)", "model set to sonnet -> gemini:a (alias sonnet)"),
+        ("model(best)", "model set to best -> gemini:b (route best)"),
+        ("once(model=best)", "model set to best -> gemini:b (route best) for this turn"),
         ("once(model=openrouter:foo)", "model set to openrouter:foo for this turn"),
         ("set(backend=gemini)", "backend set to gemini"),
         ("backend(gemini)", "backend set to gemini"),
@@ -49,7 +76,7 @@ VALID = ", ".join(sorted(row.name for row in SETTINGS))
     ],
 )
 def test_confirmations(text: str, expected: str) -> None:
-    assert run(new_context(), text) == expected
+    assert run(named_context(), text) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,10 +86,19 @@ def test_confirmations(text: str, expected: str) -> None:
         ("set(backend=gemni)", "backend gemni not supported; did you mean 'gemini'?"),
         ("set(default-backend=x)", "backend x not supported"),
         ("backend()", "backend must be one of openrouter, gemini"),
-        ("set(model=foo)", "model must be specified as <backend>:<model>"),
+        ("set(model=zzz)", "model zzz not available"),
+        (
+            "set(model=vendor/ba)",
+            "model vendor/ba not available; did you mean 'vendor/barrel' or 'vendor/bar:free'?",
+        ),
+        (
+            "set(model=openrouter:vendor/barel)",
+            "model openrouter:vendor/barel not available; did "
+            "you mean 'openrouter:vendor/barrel' or 'openrouter:vendor/bar:free'?",
+        ),
+        ("set(model=empty)", "Route empty has no element with an API key"),
         ("set(model=:foo)", "model must be specified as <backend>:<model>"),
         ("set(model=gemini:)", "model must be specified as <backend>:<model>"),
-        ("set(model=vendor/bar:free)", "model must be specified as <backend>:<model>"),
         ("set(model=x:foo)", "backend x not supported"),
         ("set(model=openrouter:zzz)", "model openrouter:zzz not available"),
         (
@@ -76,8 +112,7 @@ def test_confirmations(text: str, expected: str) -> None:
         ("once()", "model must be specified as <backend>:<model>"),
         (
             "once(modle=gemini:a)",
-            "once: unknown parameter modle; did you mean 'model'?; "
-            "format: once(model=<backend>:<model>)",
+            "once: unknown parameter modle; did you mean 'model'?; format: once(model=<model>)",
         ),
         ("set()", f"set: no valid parameters; valid: {VALID}"),
         ("set(x=1)", f"set: no valid parameters; unknown parameter x; valid: {VALID}"),
@@ -103,7 +138,7 @@ def test_confirmations(text: str, expected: str) -> None:
     ],
 )
 def test_refusals(text: str, expected: str) -> None:
-    assert refused(new_context(), text) == expected
+    assert refused(named_context(), text) == expected
 
 
 def test_backend_without_key() -> None:

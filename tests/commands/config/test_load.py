@@ -290,11 +290,6 @@ BACKENDS = " or ".join(VENDORS)
             "GEMINI_API_KEY_21 (environment): keys are numbered from 1 to 20",
         ),
         (
-            {"GEMINI_API_KEY_1": "key-aaaa", "OPENROUTER_API_KEY": "key-bbbb"},
-            "Multiple functional backends, specify --default-backend (LLM_BACKEND in the "
-            "environment): openrouter or gemini",
-        ),
-        (
             {"DISABLE_AUTH": "1", "PROXY_HOST": "0.0.0.0"},
             "DISABLE_AUTH=1 (environment): needs a loopback host such as 127.0.0.1, "
             "not PROXY_HOST=0.0.0.0 (environment)",

@@ -12,7 +12,7 @@ from commands.routing.attempt import Attempt
 from commands.routing.planner import PlanInputs, plan
 from commands.routing.routes import Route
 from commands.routing.target import RoutingInputs
-from commands.settings import SessionSettings
+from commands.settings import AvailableBackend, SessionSettings
 
 O1, O2, G1 = Key("O1", "secret1"), Key("O2", "secret2"), Key("G1", "secret3")
 KEYS: dict[BackendName, list[Key]] = {"openrouter": [O1, O2], "gemini": [G1]}
@@ -32,14 +32,19 @@ def inputs(
 ) -> PlanInputs:
     return PlanInputs(
         RoutingInputs(
-            "openrouter", BACKENDS.keys(), keys.keys(), {}, once, settings.model, settings.backend
+            "openrouter",
+            BACKENDS.keys(),
+            {name: AvailableBackend(len(each)) for name, each in keys.items()},
+            {route.name: route for route in (FAST, NOTHING)},
+            once=once,
+            model=settings.model,
+            backend=settings.backend,
+            command_prefix="$/",
         ),
         settings,
         ConfiguredBackends(BACKENDS, keys),
-        {route.name: route for route in (FAST, NOTHING)},
         last,
         is_project_required,
-        "$/",
     )
 
 

@@ -106,9 +106,9 @@ class TestOnce:
         at, of = processor(), session()
         take("!/create-failover-route(name=r,policy=k)", at=at, of=of)
         for _ in range(3):
-            turn = take("!/route-append(name=r,gemini:x)", at=at, of=of)
+            turn = take("!/route-append(name=r,openrouter:a/b)", at=at, of=of)
             assert turn.reply == "elements appended to r"
-        assert at.proxy_state.routes.find("r").elements == (ModelId("gemini", "x"),)
+        assert at.proxy_state.routes.find("r").elements == (ModelId("openrouter", "a/b"),)
 
     def test_a_confirmation_tells_what_is_in_force(self) -> None:
         at, me, other = processor(), session(), session()

@@ -42,7 +42,15 @@ def test_snapshot() -> None:
     assert snapshot.availability.backends["openrouter"].key_count == 2
     assert snapshot.availability.cooldowns == [Cooldown(target, 4.0)]
     assert snapshot.sessions == (
-        SessionSnapshot("busy", SessionSettings(), "codex", None, target, 2, 2.5),
+        SessionSnapshot(
+            "busy",
+            SessionSettings(),
+            "codex",
+            last_target=target,
+            last_settings=SessionSettings(),
+            exchanges=2,
+            last_exchange=2.5,
+        ),
         SessionSnapshot("old", SessionSettings()),
     )
     assert "secret" not in repr(snapshot)
