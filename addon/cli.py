@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from addon.program import flags as setting_flags
+from addon.program import flags as setting_flags, logs
 from addon.program.product import VERSION
 from commands.config.levels import ConfigError
 from commands.config.load import read
@@ -38,6 +38,7 @@ def _proxy(arguments: Sequence[str]) -> int:
     if flags.pop("addon_path"):
         print(Path(__file__).with_name("llm_proxy.py"))
         return 0
+    logs.make_output_safe()
     from addon.program import lazy_addons  # here, because subcommands start without mitmproxy
 
     lazy_addons.install()

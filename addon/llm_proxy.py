@@ -11,10 +11,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from addon import layers, proxy, sentinel
+from addon.program import logs
 from commands.config import load
 from commands.config.levels import ConfigError
 
 sentinel.post(__file__)
+logs.escape_unencodable()
 try:
     configured = load.read({}, os.environ, Path.cwd())
     addons = [proxy.LlmProxy(configured.settings, layers.incompatibility(), configured.warning)]

@@ -32,7 +32,7 @@ from addon.inspect.ui_commands import UiCommands
 from addon.layers import fallback
 from addon.layers.deps import LayerDeps
 from addon.layers.pool import Pool
-from addon.program import logs, startup
+from addon.program import logs, shutdown, startup
 from addon.program.product import VERSION, local_url
 from addon.program.shutdown import GracefulShutdown
 from backends.errors import ApiError
@@ -65,6 +65,7 @@ class LlmProxy:
         upstream_keys = chain.from_iterable(settings.api_keys.values())
         self._redactor = redactor = Redactor((*upstream_keys, client_key))
         logs.keep_secrets_out(redactor)
+        self._log = logs.LogFile(settings.log) if settings.log else None
         self._responses = ResponseBuilder(redactor, settings.max_body_mib * 2**20)
         self._access = Access(self._client_key)
         self._deps = deps = make_deps(settings, redactor)
@@ -104,10 +105,12 @@ class LlmProxy:
     def load(self, loader: Loader) -> None:
         startup.set_options(self._settings)
         views.register()
-        if self._settings.log:
-            logs.write_to(self._settings.log)
+        if self._log:
+            logging.getLogger().addHandler(self._log)
 
     def configure(self, updated: Set[str]) -> None:
+        if "confdir" in updated:
+            startup.check_ca()
         self._admission.keeps_flows = self._recorder is not None or startup.keeps_flows()
         listed_only = startup.opens_listed_only(self._settings)
         self._admission.decrypts_listed_only = listed_only
@@ -116,6 +119,8 @@ class LlmProxy:
 
     def running(self) -> None:
         self.configure(set())
+        startup.check_ca()
+        shutdown.end_on_hangup()
         self._running = asyncio_utils.create_task(self._run(), name="llm-proxy", keep_ref=True)
 
     def done(self) -> Awaitable[None] | None:
@@ -125,6 +130,9 @@ class LlmProxy:
         if self._running:
             self._running.cancel()
         self._layer_deps.pool.close()
+        if self._log:
+            logging.getLogger().removeHandler(self._log)
+            self._log.close()
 
     async def _run(self) -> None:
         """From start to shutdown, which cancels it."""

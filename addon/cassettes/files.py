@@ -5,7 +5,6 @@ A recorded file also opens in mitmweb, and a file that mitmproxy saved can be pl
 
 import io
 import logging
-import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -63,22 +62,11 @@ class Recorder:
         data = io.BytesIO()
         FlowWriter(data).add(flow)
         try:
-            _append(self._path, data.getbuffer())
+            with private_files.append_to(self._path) as file:
+                private_files.write_whole(file, data.getbuffer())
         except OSError as error:
             self._has_failed = True
             logger.error("Recording to %s stopped: %s", self._path, error.strerror)
-
-
-def _append(path: Path, data: memoryview) -> None:
-    """Append all of `data` or nothing. Raises OSError."""
-    with private_files.append_to(path) as file:
-        end = os.fstat(file.fileno()).st_size
-        try:
-            while data:
-                data = data[file.write(data) :]
-        except OSError:
-            file.truncate(end)
-            raise
 
 
 def load(path: Path, known: Collection[BackendName]) -> Cassette:

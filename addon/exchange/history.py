@@ -70,7 +70,7 @@ class SessionLog:
         line = jsonio.encode({**entry._asdict(), "attempts": list(map(str, entry.attempts))})
         try:
             with private_files.append_to(self._folder / file_name(session_id)) as file:
-                file.write(line + b"\n")
+                private_files.write_whole(file, line + b"\n")
         except OSError as error:
             logger.warning("Cannot write the log of session %s: %s", session_id, error)
 

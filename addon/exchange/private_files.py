@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -27,6 +28,18 @@ def append_to(path: Path, *, is_new: bool = False) -> FileIO:
             os.close(descriptor)
             raise
     return FileIO(descriptor, "ab")
+
+
+def write_whole(file: FileIO, data: bytes | memoryview) -> None:
+    """Append all of `data` or, on a full disk, nothing. Raises OSError."""
+    end = os.fstat(file.fileno()).st_size
+    try:
+        while data:
+            data = data[file.write(data) :]
+    except OSError:
+        with suppress(OSError):  # not a file
+            file.truncate(end)
+        raise
 
 
 def make_folder(path: Path) -> None:

@@ -12,6 +12,7 @@ import certifi
 from mitmproxy.options import CONF_BASENAME, CONF_DIR, KEY_SIZE
 
 from addon.launch.agents import CA_VARIABLES
+from commands.config.levels import ConfigError
 
 CONFDIR = Path(CONF_DIR).expanduser()
 CERTIFICATE = CONFDIR / f"{CONF_BASENAME}-ca-cert.pem"
@@ -32,8 +33,15 @@ def prepare(environ: Mapping[str, str]) -> None:
     """Write the bundle: mitmproxy's CA after everything that `environ` and the system trust.
 
     SSL_CERT_FILE replaces the system's certificates, so the bundle has to repeat them. Creates the
-    CA if there is none, as mitmproxy does at its first start.
+    CA if there is none, as mitmproxy does at its first start. Raises ConfigError.
     """
+    try:
+        _prepare(environ)
+    except OSError as error:
+        raise ConfigError(f"{BUNDLE}: cannot write the certificates: {error.strerror}") from None
+
+
+def _prepare(environ: Mapping[str, str]) -> None:
     if not CERTIFICATE.exists():
         from mitmproxy.certs import CertStore  # slow to import, and needed once
 

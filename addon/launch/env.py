@@ -26,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = load(flags, os.environ, None)
         url = proxy_process.url_of(settings, settings.port)
+        ca_bundle.prepare(os.environ)
     except (ConfigError, proxy_process.LaunchError) as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
@@ -39,7 +40,6 @@ def main(arguments: Sequence[str]) -> int:
     if settings.port == 0:
         _comment("Port 0 means any free port, which env cannot know: choose one with --port.")
         return 1
-    ca_bundle.prepare(os.environ)
     proxy = Proxy(url, client_key.value if client_key else PLACEHOLDER)
     agent, mode = find_agent(flags["agent"]), Mode(flags["mode"])
     added = additions(agent, mode, proxy, os.environ, settings.intercept_hosts)

@@ -1,12 +1,19 @@
-"""Logging: removes secrets from every record, and optionally writes records to a file."""
+"""Logging: cleans every record, optionally writes records to a file, and never fails a request."""
 
+import io
 import logging
+import os
 import re
+import sys
 import traceback
+from collections.abc import Buffer
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from addon.exchange import private_files
 from backends.redact import Redactor
+from commands.config.levels import ConfigError
 
 # With `proxy_debug` mitmproxy logs all bytes that it reads, including the clients' own keys.
 _CREDENTIAL = re.compile(
@@ -17,24 +24,29 @@ _CREDENTIAL = re.compile(
 )
 
 
-def keep_secrets_out(redactor: Redactor) -> None:
-    """Remove the redactor's secrets from all later log records of this process.
+# Control characters but tabs, line separators, changes of writing direction, lone surrogates.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-    A record factory does it, so it covers every logger and handler, mitmproxy's debug output too.
+
+def keep_secrets_out(redactor: Redactor) -> None:
+    """Remove the redactor's secrets and escape control characters in all later log records.
+
+    So a record is one line, but for its traceback. A record factory does it, so it covers every
+    logger and handler, mitmproxy's debug output too.
     """
     make = logging.getLogRecordFactory()
 
     def clean(text: str) -> str:
-        return _CREDENTIAL.sub(r"\g<1>\g<2>\g<3>(hidden)", redactor.scrub(text))
+        text = _CREDENTIAL.sub(r"\g<1>\g<2>\g<3>(hidden)", redactor.scrub(text))
+        return _UNPRINTABLE.sub(_escaped, text)
 
     def make_clean(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
-        text = record.getMessage()
+        text = clean(_message(record))
         if record.exc_info:
-            trace = "".join(traceback.format_exception(*record.exc_info))
-            if clean(trace) != trace:
-                text, record.exc_info = f"{text}\n{trace}", None
-        text = clean(text)
+            lines = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n").split("\n")
+            if (cleaned := list(map(clean, lines))) != lines:
+                text, record.exc_info = "\n".join([text, *cleaned]), None
         if text != record.msg:
             record.msg, record.args = text, ()
         return record
@@ -44,9 +56,86 @@ def keep_secrets_out(redactor: Redactor) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def write_to(path: Path) -> None:
-    """Append records of level INFO and above to a file. Raises OSError if it cannot be opened."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setLevel(logging.INFO)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(handler)
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # The arguments do not fit: whoever logs must not fail for that.
+        return f"{record.msg!r} {record.args!r}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+class LogFile(logging.Handler):
+    """Appends records of level INFO and above to a file. Raises ConfigError if it cannot be opened.
+
+    It drops what cannot be written, and says so once on stderr until writing works again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = private_files.append_to(path)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot log to it: {error.strerror}") from None
+        super().__init__(logging.INFO)
+        self._path = path
+        self._has_failed = False
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+        try:
+            private_files.write_whole(self._file, line)
+            self._has_failed = False
+        except OSError as error:
+            if not self._has_failed:
+                self._has_failed = True
+                print(f"{self._path}: cannot log to it: {error.strerror}", file=sys.stderr)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Output(io.RawIOBase):
+    """Passes bytes to another stream, and drops what that cannot take: a full disk, a closed pipe.
+
+    mitmproxy ends if it cannot print.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, data: Buffer) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(data)
+            self._stream.flush()
+        return memoryview(data).nbytes
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return bool(self._stream.isatty())
+
+    def fileno(self) -> int:
+        return int(self._stream.fileno())
+
+
+def escape_unencodable() -> None:
+    """Let stdout and stderr escape characters that their encodings lack."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def make_output_safe() -> None:
+    """Replace stdout and stderr by streams that never raise: missing, full, closed or narrow."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)  # None without a console, or if the parent process closed it
+        target = stream.buffer if stream else open(os.devnull, "wb", buffering=0)  # noqa: SIM115
+        output = io.BufferedWriter(_Output(target))
+        encoding = stream.encoding if stream else "utf-8"
+        safe = io.TextIOWrapper(output, encoding, "backslashreplace", line_buffering=True)
+        setattr(sys, name, safe)

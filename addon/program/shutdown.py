@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import signal
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from weakref import WeakSet
@@ -16,6 +18,14 @@ from backends.errors import ApiError
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 0.02
+
+
+def end_on_hangup() -> None:
+    """Shut down on SIGHUP as on SIGTERM: its terminal is gone. `nohup` ignores it, and stays."""
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    is_main = threading.current_thread() is threading.main_thread()  # else asyncio raises
+    if hangup and is_main and signal.getsignal(hangup) is signal.SIG_DFL:
+        asyncio.get_running_loop().add_signal_handler(hangup, ctx.master.shutdown)
 
 
 class GracefulShutdown:

@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.certs import Cert, CertStore
 from mitmproxy.connection import Address
 from mitmproxy.master import Master
+from mitmproxy.options import CONF_BASENAME
 from mitmproxy.proxy import mode_specs
 from mitmproxy.utils import human
 
@@ -84,6 +87,22 @@ def is_exposed(client_key: Key | None, is_running: bool) -> bool:
             continue
         raise exceptions.OptionsError(reason) if is_running else SystemExit(reason)
     return bool(modes)
+
+
+def check_ca() -> None:
+    """Create mitmproxy's CA if there is none. Raises SystemExit if it is not usable.
+
+    mitmproxy does this only after the proxy listens.
+    """
+    folder = Path(ctx.options.confdir).expanduser()
+    file = folder / f"{CONF_BASENAME}-ca.pem"
+    try:
+        if not file.exists():
+            CertStore.create_store(folder, CONF_BASENAME, ctx.options.key_size)
+        Cert.from_pem(file.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SystemExit(f"{file}: cannot read or create the CA: {reason}") from None
 
 
 def keeps_flows() -> bool:

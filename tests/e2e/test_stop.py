@@ -79,17 +79,26 @@ def proxy(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that can be handled")
 @pytest.mark.parametrize(
-    "command",
+    ("command", "signal_name"),
     [
-        [*LLM_PROXY, "--"],
-        [*LLM_PROXY, "--web", "--", *NO_UI],
-        [*MITMDUMP, *SCRIPT],
-        [*MITMWEB, *SCRIPT, *NO_UI],
+        ([*LLM_PROXY, "--"], "SIGTERM"),
+        ([*LLM_PROXY, "--"], "SIGHUP"),
+        ([*LLM_PROXY, "--web", "--", *NO_UI], "SIGTERM"),
+        ([*MITMDUMP, *SCRIPT], "SIGTERM"),
+        ([*MITMDUMP, *SCRIPT], "SIGHUP"),
+        ([*MITMWEB, *SCRIPT, *NO_UI], "SIGTERM"),
     ],
-    ids=["llm-proxy", "llm-proxy --web", "mitmdump -s", "mitmweb -s"],
+    ids=[
+        "llm-proxy",
+        "llm-proxy, hangup",
+        "llm-proxy --web",
+        "mitmdump -s",
+        "mitmdump -s, hangup",
+        "mitmweb -s",
+    ],
 )
 def test_what_runs_finishes(
-    tmp_path: Path, confdir: Path, upstream: UpstreamThread, command: list[str]
+    tmp_path: Path, confdir: Path, upstream: UpstreamThread, command: list[str], signal_name: str
 ) -> None:
     command = [*command, "--set", f"confdir={confdir}"]
     environ = {
@@ -107,7 +116,7 @@ def test_what_runs_finishes(
         ) as client,
     ):
         with running_stream(client, upstream) as stream:
-            process.popen.send_signal(signal.SIGTERM)
+            process.popen.send_signal(signal.Signals[signal_name])
             assert eventually(lambda: refuses(process.url))
             stream.gate.open()
             assert list(stream.lines)[-1] == "data: [DONE]"
