@@ -316,7 +316,7 @@ class BrokenStream(ResponseBuilder):
 class BrokenHeaders(LlmProxy):
     def __init__(self, settings: Config) -> None:
         super().__init__(settings)
-        self._responses = BrokenStream(self._redactor)
+        self._responses = BrokenStream(self._redactor, settings.max_body_mib * 2**20)
 
 
 BUGS = {

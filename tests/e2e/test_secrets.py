@@ -103,21 +103,6 @@ def test_no_key_in_output_logs_or_saved_flows(
     assert not [secret for secret in SECRETS if secret.encode() in shown]
 
 
-def test_no_key_in_forwarded_headers_or_names(
-    proxy: RunningProxy, upstream: UpstreamThread, tunnel: bool
-) -> None:
-    names = ("user-agent", "x-title", "x-session-id", "x-openrouter-cache", "http-referer")
-    proxy.openai(tunnel=tunnel).chat.completions.create(
-        model="openrouter:demo/echo",
-        messages=[{"role": "user", "content": "hi"}],
-        extra_headers={name: f"my {UPSTREAM_KEY}" for name in names},
-        extra_body={"metadata": {UPSTREAM_KEY: "x"}},
-    )
-    sent = upstream.simulator.requests[-1]
-    assert {name: sent.header(name) for name in names} == dict.fromkeys(names, f"my {PLACEHOLDER}")
-    assert sent.json["metadata"] == {PLACEHOLDER: "x"}
-
-
 def test_no_key_in_flows_views_or_exports(
     confdir: Path, upstream: UpstreamThread, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -165,3 +150,18 @@ def test_no_key_in_flows_views_or_exports(
     for secret in (*SECRETS, agents_own):
         leaks = [text[max(0, text.find(secret) - 150) :][:300] for text in shown if secret in text]
         assert not leaks, secret
+
+
+def test_no_key_in_forwarded_headers_or_names(
+    proxy: RunningProxy, upstream: UpstreamThread, tunnel: bool
+) -> None:
+    names = ("user-agent", "x-title", "x-session-id", "x-openrouter-cache", "http-referer")
+    proxy.openai(tunnel=tunnel).chat.completions.create(
+        model="openrouter:demo/echo",
+        messages=[{"role": "user", "content": "hi"}],
+        extra_headers={name: f"my {UPSTREAM_KEY}" for name in names},
+        extra_body={"metadata": {UPSTREAM_KEY: "x"}},
+    )
+    sent = upstream.simulator.requests[-1]
+    assert {name: sent.header(name) for name in names} == dict.fromkeys(names, f"my {PLACEHOLDER}")
+    assert sent.json["metadata"] == {PLACEHOLDER: "x"}
