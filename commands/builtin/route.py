@@ -12,7 +12,7 @@ from commands.language.registry import (
     words,
 )
 from commands.routing.choice import choose
-from commands.routing.routes import POLICIES, find_policy
+from commands.routing.routes import DEFAULT_POLICY, POLICIES, find_policy
 from commands.settings import parse_name
 
 NOW_INTERACTIVE = "This llm-interactive-proxy session is now set to interactive mode"
@@ -47,7 +47,7 @@ def _in_interactive_mode(handler: Handler) -> Handler:
 )
 @_in_interactive_mode
 def create(context: CommandContext, arguments: Arguments) -> str:
-    values = {"policy": "km", **named(arguments)}
+    values = {"policy": DEFAULT_POLICY, **named(arguments)}
     name, policy = values.get("name"), find_policy(values["policy"])
     if not name or not policy:
         known = f"policy must be one of {', '.join(POLICIES)}, not '{values['policy']}'"

@@ -208,7 +208,9 @@ class Config(BaseModel):
         MODEL_MAPPING, "targets of models that are named without a backend, by pattern", Risk.NONE
     )
     failover_routes: RoutesOf[RouteSection] = setting(
-        {}, "routes by name: policy (k, m, km or mk) and elements", Risk.NONE
+        {},
+        "routes by name or pattern: policy (k, m, km or mk; default: km) and elements",
+        Risk.NONE,
     )
     sticky: Switch = setting(
         True, "keep a session on its last working target, to reuse prompt caches", Risk.NONE

@@ -28,7 +28,14 @@ from backends import model_id
 from backends.keys import Key
 from backends.model_id import BackendName, ModelId
 from commands.errors import CommandError
-from commands.routing.routes import POLICIES, Policy, Route, find_policy, parse_element
+from commands.routing.routes import (
+    DEFAULT_POLICY,
+    POLICIES,
+    Policy,
+    Route,
+    find_policy,
+    parse_element,
+)
 from commands.settings import PROXY_WIDE, check_prefix, parse_line, parse_model
 
 LLM_HOSTS = (
@@ -249,7 +256,7 @@ class RouteSection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    policy: Annotated[Policy, BeforeValidator(_check_policy)] = Field("", validate_default=True)
+    policy: Annotated[Policy, BeforeValidator(_check_policy)] = DEFAULT_POLICY
     elements: Annotated[
         tuple[Annotated[ModelId, BeforeValidator(_to_element)], ...],
         rule("be a list of <backend>:<model>"),

@@ -10,6 +10,7 @@ from commands.settings import parse_line, parse_model
 
 Policy = Literal["k", "m", "km", "mk"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
+DEFAULT_POLICY: Policy = "km"
 
 
 def find_policy(text: str) -> Policy | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.keys import Key
+from backends.model_id import ModelId
 from backends.vendors.registry import VENDORS
 from commands.config.levels import ConfigError
 from commands.config.load import load
@@ -103,6 +104,7 @@ def test_env_file_may_be_a_folder(tmp_path: Path) -> None:
         ("log: some/where.log", "log", Path("some/where.log")),
         ("log: ~/where.log", "log", Path("~/where.log").expanduser()),
         ("config: state.yml", "config", Path("state.yml")),
+        ("aliases:\n  s: gemini:a", "aliases", {"s": ModelId("gemini", "a")}),
         ("max_body_mib: 1", "max_body_mib", 1),
         ("models_max_age: 1.5", "models_max_age", 1.5),
         ("connect_timeout: 3", "connect_timeout", 3),
@@ -227,6 +229,12 @@ def test_keys_are_not_printed_and_not_dumped(tmp_path: Path) -> None:
             {"GEMINI_API_KEY": "key-aaaa", "OPENROUTER_API_KEY": "key-bbbb"},
             "openrouter",
             id="demo with both",
+        ),
+        pytest.param(
+            {},
+            {"GEMINI_API_KEY": "key-aaaa", "OPENROUTER_API_KEY": "key-bbbb"},
+            "openrouter",
+            id="both",
         ),
     ],
 )

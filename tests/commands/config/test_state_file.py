@@ -203,11 +203,6 @@ def test_a_lock_that_is_never_released(tmp_path: Path) -> None:
         ),
         (
             "s.yaml",
-            "failover_routes:\n  n: {}",
-            " line 2: failover_routes: n: policy: '': must be one of k, m, km, mk",
-        ),
-        (
-            "s.yaml",
             "failover_routes:\n  n:\n    policy: k\n    elements: a",
             " line 4: failover_routes: n: elements: a: must be a list of <backend>:<model>",
         ),
