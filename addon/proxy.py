@@ -73,7 +73,7 @@ class LlmProxy:
         self._handlers = Handlers(deps, self._chat, VERSION, self._client_key)
         self._reask = Reask(deps.sessions, self._client_key)
         self.addons = [
-            UiCommands(self._chat, deps.sessions, self._reask),
+            UiCommands(self._chat, deps.sessions, self._reask, redactor.scrub),
             FlowLimit(settings.max_flows),
             WebStyle(),
         ]
@@ -104,7 +104,7 @@ class LlmProxy:
 
     def load(self, loader: Loader) -> None:
         startup.set_options(self._settings)
-        views.register()
+        views.register(self._redactor.scrub)
         if self._log:
             logging.getLogger().addHandler(self._log)
 

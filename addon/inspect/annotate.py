@@ -80,9 +80,9 @@ def _connection_facts(flow: http.HTTPFlow) -> dict[str, str]:
 
 def _model_label(exchange: Exchange) -> str:
     """The requested model, and the serving one if it differs."""
-    served = str(exchange.upstream.target) if exchange.upstream else "proxy"
-    asked = exchange.requested
-    return served if asked in (None, served) else f"{asked} -> {served}"
+    serving = str(exchange.upstream.target) if exchange.upstream else "proxy"
+    requested = exchange.requested
+    return serving if requested in (None, serving) else f"{requested} -> {serving}"
 
 
 def _summary(exchange: Exchange, entry: Entry | None, error: str | None) -> Iterator[str]:

@@ -6,20 +6,23 @@ from collections.abc import Iterator, Sequence
 from mitmproxy import http
 
 from addon.exchange.facts import MODEL, RESPONSE_FACTS, Fact
-from addon.inspect.views import read_response
+from addon.inspect.views import Clean, read_response
 
 COMPARED = (MODEL, *RESPONSE_FACTS)
 
 
-def responses(first: http.HTTPFlow, second: http.HTTPFlow) -> Sequence[str]:
-    """Lines: the facts that differ, then a unified diff of text and tool calls."""
+def responses(first: http.HTTPFlow, second: http.HTTPFlow, clean: Clean) -> Sequence[str]:
+    """Lines: the facts that differ, then a unified diff of text and tool calls.
+
+    `clean` removes secrets.
+    """
     facts = [
         f"{fact.name.replace('_', ' ')}: {before} -> {after}"
         for fact in COMPARED
         if (before := _shown(first, fact)) != (after := _shown(second, fact))
     ]
     diff = difflib.unified_diff(
-        list(_lines(first)), list(_lines(second)), "first", "second", lineterm=""
+        list(_lines(first, clean)), list(_lines(second, clean)), "first", "second", lineterm=""
     )
     return [*facts, *(list(diff) or ["the same text and tool calls"])]
 
@@ -28,9 +31,9 @@ def _shown(flow: http.HTTPFlow, fact: Fact) -> str:
     return str(flow.metadata.get(fact.key, "-"))
 
 
-def _lines(flow: http.HTTPFlow) -> Iterator[str]:
+def _lines(flow: http.HTTPFlow, clean: Clean) -> Iterator[str]:
     body = flow.response and flow.response.get_content(strict=False)
-    response = read_response(body or b"")
+    response = read_response(body or b"", clean)
     yield from response.text.splitlines()
     for call in response.calls:
         yield f"tool call {call.name}:"

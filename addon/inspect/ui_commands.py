@@ -10,6 +10,7 @@ from mitmproxy.addonmanager import Loader
 from addon.endpoints.chat import ChatEndpoint
 from addon.inspect import diff
 from addon.inspect.reask import Reask
+from addon.inspect.views import Clean
 from backends.usage import Usage
 from commands.builtin import COMMANDS
 from commands.errors import CommandError
@@ -30,10 +31,11 @@ class UiCommands:
 
     name = "llm_ui_commands"
 
-    def __init__(self, chat: ChatEndpoint, sessions: Sessions, reask: Reask) -> None:
+    def __init__(self, chat: ChatEndpoint, sessions: Sessions, reask: Reask, clean: Clean) -> None:
         self._chat = chat
         self._sessions = sessions
         self._reask = reask
+        self._clean = clean
 
     def load(self, loader: Loader) -> None:
         for name in UI_ONLY:
@@ -88,7 +90,7 @@ class UiCommands:
 
     def diff(self, first: flow.Flow, second: flow.Flow) -> Sequence[str]:
         """Compare the responses of two flows: text, tool calls, tokens, times."""
-        return diff.responses(_http(first), _http(second))
+        return diff.responses(_http(first), _http(second), self._clean)
 
 
 def _argument(word: str) -> Argument:

@@ -59,7 +59,7 @@ def keep_secrets_out(redactor: Redactor) -> None:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:  # The arguments do not fit: whoever logs must not fail for that.
+    except Exception:  # Wrong arguments must not fail the code that logs.
         return f"{record.msg!r} {record.args!r}"
 
 

@@ -1,6 +1,6 @@
 """mitmproxy content views that show requests and responses as conversations."""
 
-from addon.inspect.views.parse import ModelResponse, ToolCall, read_response
+from addon.inspect.views.parse import Clean, ModelResponse, ToolCall, read_response
 from addon.inspect.views.views import register
 
-__all__ = ["ModelResponse", "ToolCall", "read_response", "register"]
+__all__ = ["Clean", "ModelResponse", "ToolCall", "read_response", "register"]

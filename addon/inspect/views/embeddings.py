@@ -23,11 +23,11 @@ def read_request(events: Sequence[Json]) -> Conversation:
     return Conversation(messages, parameters)
 
 
-def _inputs(given: object) -> Iterator[Message]:
+def _inputs(value: object) -> Iterator[Message]:
     """One input or several; each is a text, token numbers, or content parts."""
-    if not isinstance(given, list) or all(isinstance(each, int) for each in given):
-        given = [given]
-    for each in given:
+    if not isinstance(value, list) or all(isinstance(each, int) for each in value):
+        value = [value]
+    for each in value:
         if isinstance(each, list):
             yield text_message(INPUT, f"{len(each):,} tokens")
         else:

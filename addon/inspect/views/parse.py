@@ -16,6 +16,10 @@ Reader = Callable[[Sequence[Json]], Conversation | None]
 """Reads the events of a stream, or the only object of a body. Returns None if it says nothing."""
 
 
+Clean = Callable[[str], str]
+"""Removes secrets from a text."""
+
+
 class Shape(NamedTuple):
     read: Reader
     has_done: bool = False
@@ -45,8 +49,11 @@ SHAPES: Mapping[str, Shape] = {
 }
 
 
-def read(data: bytes) -> Conversation | None:
-    """Returns None if the body is neither a request nor a response."""
+def read(data: bytes, clean: Clean = str) -> Conversation | None:
+    """Returns None if the body is neither a request nor a response.
+
+    `clean` removes secrets: events of a stream that are clean may add up to one.
+    """
     try:
         body = parse_body(data)
     except ValueError:
@@ -54,8 +61,16 @@ def read(data: bytes) -> Conversation | None:
     for name, shape in SHAPES.items():
         is_fit = any(name in event for event in body.events)
         if is_fit and (conversation := shape.read(body.events)):
-            return _with_errors(conversation, body, shape)
+            return _cleaned(_with_errors(conversation, body, shape), clean)
     return None
+
+
+def _cleaned(conversation: Conversation, clean: Clean) -> Conversation:
+    messages = [
+        message._replace(blocks=[each._replace(text=clean(each.text)) for each in message.blocks])
+        for message in conversation.messages
+    ]
+    return conversation._replace(messages=messages)
 
 
 def _with_errors(conversation: Conversation, body: Body, shape: Shape) -> Conversation:
@@ -85,9 +100,9 @@ class ModelResponse(NamedTuple):
     error: str = ""
 
 
-def read_response(data: bytes) -> ModelResponse:
+def read_response(data: bytes, clean: Clean = str) -> ModelResponse:
     """The model's response, from any API; empty if the body is unreadable."""
-    conversation = read(data)
+    conversation = read(data, clean)
     messages = conversation.messages if conversation else ()
     blocks = [
         block for message in messages if message.role == ASSISTANT for block in message.blocks

@@ -23,7 +23,7 @@ from addon.inspect.views.editing import from_editable, to_editable
 from addon.inspect.views.events import may_be_readable
 from addon.inspect.views.facts import facts_text
 from addon.inspect.views.json_text import pretty_source, printable
-from addon.inspect.views.parse import read
+from addon.inspect.views.parse import Clean, read
 from addon.inspect.views.transcript import to_text
 from backends.dialects.registry import DIALECTS
 
@@ -68,7 +68,11 @@ def _raw(data: bytes) -> str:
     return f"{text}\n… {more:,} more bytes" if more > 0 else text
 
 
-class ChatView(Contentview):
+class _ConversationView(Contentview):
+    clean: Clean = staticmethod(str)
+
+
+class ChatView(_ConversationView):
     """The facts about the exchange, then the conversation."""
 
     name = "LLM chat"
@@ -79,7 +83,7 @@ class ChatView(Contentview):
     @guarded
     def prettify(self, data: bytes, metadata: Metadata) -> str:
         facts = facts_text(metadata.flow.metadata) if metadata.flow else ""
-        conversation = read(data)
+        conversation = read(data, self.clean)
         chat = (
             to_text(conversation, "view 'LLM edit' shows all")
             if conversation
@@ -113,7 +117,7 @@ class Side(NamedTuple):
     """Its name among the captured bodies; None if the flow itself holds it."""
 
 
-class _SideView(Contentview):
+class _SideView(_ConversationView):
     """The conversation, and below it the bytes that it was read from."""
 
     request: Side
@@ -128,7 +132,7 @@ class _SideView(Contentview):
         side = self.request if is_request else self.response
         if side.capture and isinstance(metadata.flow, http.HTTPFlow):
             data = flow_record.load(metadata.flow, side.capture) or data
-        conversation = read(data)
+        conversation = read(data, self.clean)
         chat = to_text(conversation, "all of it is below") if conversation else UNREADABLE
         return f"{chat}\n\n--- {side.title}, {len(data):,} bytes ---\n{_raw(data)}"
 
@@ -172,8 +176,10 @@ def _original(metadata: Metadata) -> bytes | None:
 VIEWS: tuple[Contentview, ...] = (ChatView(), ClientView(), UpstreamView(), EditView())
 
 
-def register() -> None:
+def register(clean: Clean) -> None:
     """Add the views to mitmproxy, once: it logs an error for a name it knows."""
     for view in VIEWS:
+        if isinstance(view, _ConversationView):
+            view.clean = clean
         if view.name not in registry:
             add(view)

@@ -53,7 +53,7 @@ class _KeyCheck(threading.Thread):
         models = backend.models_request(key, None)
         path = VENDORS[name].key_path
         about_key = [replace(models, url=models.url.removesuffix("/models") + path)] if path else []
-        # A gateway in the vendor's place may not know that path, and is asked for its models.
+        # A gateway in the vendor's place may lack that path; then its models are requested.
         self._requests = [*about_key, models]
         self.finding = self._unreachable(models, f"no answer within {TIMEOUT_S:.0f} s")
 

@@ -34,7 +34,7 @@ def cleaned(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtu
         ("\x00\x7f\x9b", r"\x00\x7f\x9b"),
         ("a\u2028b\u2029c\u202ed\u2066e", r"a\u2028b\u2029c\u202ed\u2066e"),
         ("\ud800", r"\ud800"),
-        (f"\x1b{SECRET}", r"\x1b(KEY)"),
+        (f"\x1b{SECRET}\n", r"\x1b(API_KEY_HAS_BEEN_REDACTED)\n"),
     ],
 )
 def test_a_record_is_one_printable_line(
@@ -42,12 +42,7 @@ def test_a_record_is_one_printable_line(
 ) -> None:
     logger.warning("%s", text)
     logger.warning(text)
-    first, second = (record.getMessage() for record in cleaned.records)
-    assert first == second
-    assert first.replace("[KEY]", "(KEY)") == line or "KEY" in first
-    assert SECRET not in first
-    if SECRET not in text:
-        assert first == line
+    assert [record.getMessage() for record in cleaned.records] == [line, line]
 
 
 def test_a_traceback_keeps_its_lines(cleaned: pytest.LogCaptureFixture) -> None:

@@ -30,7 +30,7 @@ WRITTEN = [body for body, _ in (*REQUESTS.values(), *ANSWERS.values(), *BODIES.v
 
 
 def all_views() -> list[Contentview]:
-    views.register()
+    views.register(str)
     return [contentviews.registry[f"llm {name}"] for name in ("chat", "client", "upstream", "edit")]
 
 

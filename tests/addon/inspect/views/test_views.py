@@ -10,7 +10,9 @@ from mitmproxy.contentviews import Metadata
 from mitmproxy.test import taddons, tflow
 
 from addon.exchange import flow_record
-from addon.inspect import views
+from addon.inspect import diff, views
+from backends.keys import Key
+from backends.redact import Redactor
 
 CHAT = {"model": "asked", "messages": [{"role": "user", "content": "Hi 🚀"}]}
 GEMINI = {"contents": [{"role": "user", "parts": [{"text": "Hi 🚀"}]}]}
@@ -73,13 +75,13 @@ def shown(flow: http.HTTPFlow, message: str, view: str = "auto") -> contentviews
 
 @pytest.fixture(autouse=True, scope="module")
 def _registered() -> None:
-    views.register()
+    views.register(str)
 
 
 def test_registering_twice_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     before = dict(contentviews.registry)
-    views.register()
+    views.register(str)
     assert dict(contentviews.registry) == before
     assert not caplog.records
     names = [name for name in contentviews.registry.available_views() if name.startswith("llm")]
@@ -251,3 +253,52 @@ def test_edit_with_the_original_given() -> None:
     assert view.reencode("a: 1\n", Metadata()) == b'{"a":1}'
     with pytest.raises(ValueError, match="line 2"):
         view.reencode("a: [\n", Metadata(original_data=b'{"a":  1}'))
+
+
+KEY = "sk-or-v1-0123456789abcdef"
+PARTS = (KEY[:9], KEY[9:])
+
+
+def sse(*events: object) -> bytes:
+    return b"".join(b"data: " + encoded(event) + b"\n\n" for event in events)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        sse(*({"choices": [{"delta": {"content": part}}]} for part in PARTS)),
+        sse(*({"choices": [{"delta": {"reasoning": part}}]} for part in PARTS)),
+        sse(
+            *(
+                {"choices": [{"delta": {"tool_calls": [{"index": 0, "function": function}]}}]}
+                for function in ({"name": "f", "arguments": PARTS[0]}, {"arguments": PARTS[1]})
+            )
+        ),
+        sse(*({"candidates": [{"content": {"parts": [{"text": part}]}}]} for part in PARTS)),
+        sse(
+            *(
+                {
+                    "type": "response.output_text.delta",
+                    "item_id": "1",
+                    "delta": part,
+                    "response": {},
+                }
+                for part in PARTS
+            )
+        ),
+    ],
+    ids=["chat", "reasoning", "tool call", "gemini", "responses"],
+)
+def test_a_key_in_two_events_is_not_shown(body: bytes) -> None:
+    clean = Redactor((Key("KEY", KEY),)).scrub
+    flow = make_flow()
+    assert flow.response
+    flow.response.content = body
+    assert KEY in shown(flow, "response", "LLM chat").text
+    views.register(clean)
+    try:
+        for view in ("LLM chat", "LLM client"):
+            assert KEY not in shown(flow, "response", view).text
+        assert not any(KEY in line for line in diff.responses(make_flow(), flow, clean))
+    finally:
+        views.register(str)
