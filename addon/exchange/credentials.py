@@ -59,7 +59,7 @@ _TOKENS = re.compile(rb"[\w+/=.~-]{20,}")
 _MIN_LENGTH = 19
 # Bits a character. 20 random hexadecimal digits have 3 or more.
 _MIN_ENTROPY = 3.0
-_PARAMETER = re.compile(rb"(?<=[?&;#])([^=&;#]*)=([^&;#]+)")
+_PARAMETER = re.compile(rb"(?<=[?&;#])([^?=&;#]*)=([^&;#]+)")
 
 _Fields = tuple[tuple[bytes, bytes], ...]
 
