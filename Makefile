@@ -11,7 +11,7 @@ run: $(INSTALLED) ## Start the proxy; without an API key the upstreams are simul
 	.venv/bin/llm-proxy --demo=auto $(ARGS)
 
 test: $(INSTALLED) ## Run the tests
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-agents: $(INSTALLED) ## Run real agents against the proxy: installs those that can be had
 	.venv/bin/python -m pytest -rs tests/agents $(ARGS)

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Buffer
+from collections.abc import Buffer, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,28 +32,37 @@ def keep_secrets_out(redactor: Redactor) -> None:
     """Remove the redactor's secrets and escape control characters in all later log records.
 
     So a record is one line, but for its traceback. A record factory does it, so it covers every
-    logger and handler, mitmproxy's debug output too.
+    logger and handler, mitmproxy's debug output too. A second call replaces the first.
     """
-    make = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(_CleanRecords(redactor))
+    for chatty in ("httpx", "httpcore"):  # they log each request for a list of models
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
-    def clean(text: str) -> str:
-        text = _CREDENTIAL.sub(r"\g<1>\g<2>\g<3>(hidden)", redactor.scrub(text))
-        return _UNPRINTABLE.sub(_escaped, text)
 
-    def make_clean(*args: Any, **kwargs: Any) -> logging.LogRecord:
-        record = make(*args, **kwargs)
-        text = clean(_message(record))
+class _CleanRecords:
+    """Makes log records that are clean; a reloaded script must not clean them twice."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        current = logging.getLogRecordFactory()
+        self._make: Callable[..., logging.LogRecord] = (
+            current._make if isinstance(current, _CleanRecords) else current
+        )
+        self._redactor = redactor
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._make(*args, **kwargs)
+        text = self._clean(_message(record))
         if record.exc_info:
             lines = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n").split("\n")
-            if (cleaned := list(map(clean, lines))) != lines:
+            if (cleaned := list(map(self._clean, lines))) != lines:
                 text, record.exc_info = "\n".join([text, *cleaned]), None
         if text != record.msg:
             record.msg, record.args = text, ()
         return record
 
-    logging.setLogRecordFactory(make_clean)
-    for chatty in ("httpx", "httpcore"):  # they log each request for a list of models
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    def _clean(self, text: str) -> str:
+        text = _CREDENTIAL.sub(r"\g<1>\g<2>\g<3>(hidden)", self._redactor.scrub(text))
+        return _UNPRINTABLE.sub(_escaped, text)
 
 
 def _message(record: logging.LogRecord) -> str:
