@@ -36,21 +36,21 @@ def test_all_members_of_a_stream_are_read(members: list[bytes], cuts: list[int])
     assert b"".join(pieces) == b"".join(members)
 
 
-@pytest.mark.parametrize("end", [b"x", b"\x1f\x8b", gzip.compress(b"more")[:-3]])
+@pytest.mark.parametrize("end", [b"x", b"\x1f\x8b", gzip.compress(b"more", mtime=0)[:-3]])
 def test_no_broken_member_is_dropped(end: bytes) -> None:
     with pytest.raises(Malformed):
-        decode(gzip.compress(b"first") + end, "gzip", LIMIT)
+        decode(gzip.compress(b"first", mtime=0) + end, "gzip", LIMIT)
 
 
 def test_the_limit_holds_over_all_members() -> None:
     members = gzip.compress(bytes(LIMIT // 2)) * 2
     assert len(decode(members, "gzip", LIMIT)) == LIMIT
     with pytest.raises(TooLarge):
-        decode(members + gzip.compress(b"x"), "gzip", LIMIT)
+        decode(members + gzip.compress(b"x", mtime=0), "gzip", LIMIT)
 
 
 def test_members_are_bounded() -> None:
-    empty = gzip.compress(b"")
+    empty = gzip.compress(b"", mtime=0)
     assert decode(empty * MAX_MEMBERS, "gzip", LIMIT) == b""
     with pytest.raises(Malformed, match="more than 10000 members"):
         decode(empty * (MAX_MEMBERS + 1), "gzip", LIMIT)
