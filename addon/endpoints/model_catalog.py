@@ -36,7 +36,7 @@ class ModelCatalog:
         self._max_age_s = max_age_s
         self._sources: Mapping[BackendName, tuple[Backend, Key]] = {}
         self._models: dict[BackendName, list[Model]] = {}
-        self._names: dict[BackendName, list[str]] = {}
+        self._names: dict[BackendName, tuple[str, ...]] = {}
         self._due: dict[BackendName, float] = {}  # when to request the list again; monotonic
         self._lock = asyncio.Lock()
 
@@ -59,7 +59,7 @@ class ModelCatalog:
                 await asyncio.gather(*map(self._refresh, due))
         return [model for name in self._sources for model in self._models.get(name, ())]
 
-    def names_of(self, name: BackendName) -> list[str] | None:
+    def names_of(self, name: BackendName) -> tuple[str, ...] | None:
         """The vendor's names of a backend's models; None until a list has arrived."""
         return self._names.get(name)
 
@@ -81,7 +81,7 @@ class ModelCatalog:
             return
         self._due[name] = time.monotonic() + self._max_age_s
         self._models[name] = [{**model, "id": f"{name}:{model['id']}"} for model in models]
-        self._names[name] = [model["id"] for model in models]
+        self._names[name] = tuple(model["id"] for model in models)
         logger.info("%s offers %d models", backend.title, len(models))
 
 
