@@ -123,7 +123,7 @@ def confirmation(count: str, command: str, served: str) -> str:
     return f"{arrow}; {backend}{reach}" if command in TOGETHER.values() else f"{backend}{reach}"
 
 
-@pytest.mark.parametrize(("count", "command", "asked", "served"), rows())
+@pytest.mark.parametrize(("count", "command", "asked", "served"), list(rows()))
 def test_who_serves(count: str, command: str, asked: str, served: str) -> None:
     context = context_of(count, asked)
     if command:
